@@ -206,9 +206,7 @@ class Engine(Protocol):
     async def info(self) -> EngineInfo:
         """Version and size of the engine; also the way to ask whether it answers."""
 
-    async def ensure_image(
-        self, image: str, *, on_progress: Callable[[PullProgress], None] | None = None
-    ) -> ImageRef:
+    async def ensure_image(self, image: str, *, on_progress: Callable[[PullProgress], None] | None = None) -> ImageRef:
         """Use the image if it is present, else pull it. ImageNotFound, ImagePullFailed."""
 
     async def create(self, spec: ContainerSpec) -> str:

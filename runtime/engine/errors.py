@@ -7,6 +7,7 @@
     ├── ImagePullFailed        temporary: the pull failed, in the engine's words
     ├── ContainerNotFound
     ├── ContainerNotRunning    exec, kill or stats on a container that is not running
+    ├── ContainerRunning       remove without force of a container that runs
     ├── VolumeNotFound
     ├── VolumeInUse
     ├── NameConflict           the name is taken by another container
@@ -55,6 +56,10 @@ class ContainerNotFound(EngineError):
 
 class ContainerNotRunning(EngineError):
     """The container exists and does not run."""
+
+
+class ContainerRunning(EngineError):
+    """The container runs, and must not for this."""
 
 
 class VolumeNotFound(EngineError):
