@@ -1,1 +1,14 @@
-"""Hivemind."""
+"""What the cluster has agreed: a replicated log of commands, and the state that it makes.
+
+commands.py     what can be decided: the entries of the log
+model/          the nouns: frozen values, a file each
+apply/          what each command does: pure functions, a file per noun
+draft.py        the next State in the making, its indexes and events
+state.py        immutable tables
+machine.py      entries in; State, answers and events out; each command once
+events.py       the last 10,000 events; follow.py: reading them live, with resume
+watch.py        waiting for an index
+snapshot.py     the machine as bytes
+proposer.py     proposing at any node; the answer comes from the local replica
+raft/           how the log is agreed: PySyncObj, embedded and corrected
+"""

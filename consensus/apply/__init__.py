@@ -1,0 +1,49 @@
+"""What each command does to the State: pure functions `(draft, command) -> outcome`, a file per noun.
+
+They never raise for what a user may do: they answer a Refusal, and the draft is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from consensus import commands
+from consensus.apply import alert, app, cluster, node, task, user, volume
+from consensus.draft import Draft
+from consensus.outcomes import AnyOutcome
+
+_APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
+    commands.FoundCluster: cluster.found,
+    commands.RotateJoinSecret: cluster.rotate_join_secret,
+    commands.AddNode: node.add,
+    commands.StartNode: node.start,
+    commands.SetNodeStatus: node.set_status,
+    commands.SetMaintenance: node.set_maintenance,
+    commands.LabelNode: node.label,
+    commands.RemoveNode: node.remove,
+    commands.DeployApp: app.deploy,
+    commands.ScaleApp: app.scale,
+    commands.RestartApp: app.restart,
+    commands.DeleteApp: app.delete,
+    commands.PlaceTasks: task.place,
+    commands.CreateTasks: task.create,
+    commands.RemoveTasks: task.remove,
+    commands.RescheduleTasks: task.reschedule,
+    commands.ReportTasks: task.report,
+    commands.CreateVolume: volume.create,
+    commands.DeleteVolume: volume.delete,
+    commands.CreateUser: user.create,
+    commands.UpdateUser: user.update,
+    commands.DeleteUser: user.delete,
+    commands.CreateApiKey: user.create_api_key,
+    commands.DeleteApiKey: user.delete_api_key,
+    commands.RevokeToken: user.revoke_token,
+    commands.RaiseAlert: alert.raise_alert,
+    commands.ResolveAlert: alert.resolve,
+}
+
+
+def apply_command(draft: Draft, command: commands.AnyCommand) -> AnyOutcome:
+    """Writes what `command` does to `draft`. After a Refusal the draft must not be used."""
+    return _APPLY[type(command)](draft, command)

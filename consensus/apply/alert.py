@@ -1,0 +1,36 @@
+"""Alerts: raised and resolved. Raising one that stands already changes nothing."""
+
+from __future__ import annotations
+
+from consensus.commands import RaiseAlert, ResolveAlert
+from consensus.draft import Draft
+from consensus.model.alert import Alert
+from consensus.model.event import EventType
+from consensus.outcomes import AnyOutcome, Done, not_found
+
+
+def raise_alert(draft: Draft, command: RaiseAlert) -> AnyOutcome:
+    if command.alert.id not in draft.state.alerts:
+        draft.put_alert(command.alert)
+        _emit(draft, EventType.ALERT_CREATED, command.alert)
+    return Done()
+
+
+def resolve(draft: Draft, command: ResolveAlert) -> AnyOutcome:
+    alert = draft.state.alerts.get(command.alert_id)
+    if alert is None:
+        return not_found("alert", command.alert_id)
+    draft.delete_alert(alert.id)
+    _emit(draft, EventType.ALERT_RESOLVED, alert)
+    return Done()
+
+
+def _emit(draft: Draft, event_type: EventType, alert: Alert) -> None:
+    draft.emit(
+        event_type,
+        [f"alert/{alert.id}", alert.resource],
+        id=alert.id,
+        severity=alert.severity.value,
+        resource=alert.resource,
+        message=alert.message,
+    )

@@ -1,0 +1,124 @@
+"""Apps: deployed, scaled, restarted, deleted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from msgspec.structs import replace
+
+from consensus.apply.task import free_slots, mint_task, retire
+from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
+from consensus.draft import Draft, published_ports
+from consensus.model.app import App, AppSpec
+from consensus.model.event import EventType
+from consensus.model.service import Service
+from consensus.model.task import Task, TaskState
+from consensus.model.volume import Volume
+from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, not_found
+
+
+def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
+    spec = command.spec
+    refusal = _conflicts(draft, spec)
+    if refusal is not None:
+        return refusal
+    app = App(
+        spec=spec,
+        revision=draft.put_spec(spec),
+        created_at_s=draft.time_s,
+        updated_at_s=draft.time_s,
+    )
+    draft.put_app(app)
+    for mount in spec.volumes:
+        if mount.name not in draft.state.volumes:
+            draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
+    if app.service_name not in draft.state.services:
+        draft.put_service(Service(name=app.service_name, created_at_s=draft.time_s))
+        draft.emit(
+            EventType.SERVICE_UPDATED,
+            [f"service/{app.service_name}", f"app/{app.name}"],
+            name=app.service_name,
+            app=app.name,
+        )
+    tasks = [mint_task(draft, app, slot) for slot in range(1, spec.replicas + 1)]
+    return Deployed(name=app.name, service=app.service_name, task_ids=[task.id for task in tasks])
+
+
+def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
+    if spec.name in draft.state.apps:
+        return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
+    for port, protocol in published_ports(spec):
+        owner = draft.state.app_by_host_port.get((port, protocol))
+        if owner is not None:
+            return conflict(f"host_port {port}/{protocol} is published by app {owner!r} already")
+    return None
+
+
+def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
+    app = draft.state.apps.get(command.name)
+    if app is None:
+        return not_found("app", command.name)
+    previous = app.spec.replicas
+    app = replace(app, spec=replace(app.spec, replicas=command.replicas), updated_at_s=draft.time_s)
+    draft.put_app(app)
+    wanted = [task for task in draft.state.tasks_of_app(app.name) if task.wanted]
+    created = [mint_task(draft, app, slot).id for slot in free_slots(wanted, max(0, command.replicas - len(wanted)))]
+    removed = _to_remove(wanted, len(wanted) - command.replicas)
+    for task in removed:
+        retire(draft, task)
+    return Scaled(
+        name=app.name,
+        previous_replicas=previous,
+        new_replicas=command.replicas,
+        created=created,
+        removed=[task.id for task in removed],
+    )
+
+
+def _to_remove(wanted: list[Task], count: int) -> list[Task]:
+    """Those that serve least first, then from the node that has the most of them, the highest slot first."""
+    victims: list[Task] = []
+    rest = list(wanted)
+    per_node = Counter(task.node_id for task in rest)
+    for _ in range(max(0, count)):
+        victim = max(
+            rest,
+            key=lambda task: (
+                task.node_id is None,
+                not task.serving,
+                task.status.state is not TaskState.RUNNING,
+                per_node[task.node_id],
+                task.slot,
+            ),
+        )
+        rest.remove(victim)
+        per_node[victim.node_id] -= 1
+        victims.append(victim)
+    return victims
+
+
+def restart(draft: Draft, command: RestartApp) -> AnyOutcome:
+    """Makes the replicas outdated; the leader replaces them one after the other."""
+    app = draft.state.apps.get(command.name)
+    if app is None:
+        return not_found("app", command.name)
+    draft.put_app(replace(app, generation=app.generation + 1, updated_at_s=draft.time_s))
+    return Done()
+
+
+def delete(draft: Draft, command: DeleteApp) -> AnyOutcome:
+    app = draft.state.apps.get(command.name)
+    if app is None:
+        return not_found("app", command.name)
+    draft.delete_app(app)
+    for task in draft.state.tasks_of_app(app.name):
+        retire(draft, task)
+    if not any(other.service_name == app.service_name for other in draft.state.apps.values()):
+        draft.delete_service(app.service_name)
+        draft.emit(
+            EventType.SERVICE_UPDATED,
+            [f"service/{app.service_name}", f"app/{app.name}"],
+            name=app.service_name,
+            app=app.name,
+        )
+    return Done()

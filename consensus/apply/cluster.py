@@ -1,0 +1,30 @@
+"""Founding, and the cluster's own secrets."""
+
+from __future__ import annotations
+
+import msgspec
+
+from consensus.commands import FoundCluster, RotateJoinSecret
+from consensus.draft import Draft
+from consensus.outcomes import AnyOutcome, Done, conflict
+
+
+def found(draft: Draft, command: FoundCluster) -> AnyOutcome:
+    if draft.state.cluster is not None:
+        return conflict(f"this is cluster {draft.state.cluster.id} already")
+    draft.put_cluster(command.cluster)
+    draft.put_user(command.admin)
+    return Done()
+
+
+def rotate_join_secret(draft: Draft, command: RotateJoinSecret) -> AnyOutcome:
+    if draft.state.cluster is None:
+        return conflict("the cluster is not founded yet")
+    draft.put_cluster(
+        msgspec.structs.replace(
+            draft.state.cluster,
+            join_secret_hash=command.join_secret_hash,
+            join_secret_sealed=command.join_secret_sealed,
+        )
+    )
+    return Done()

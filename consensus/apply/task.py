@@ -1,0 +1,186 @@
+"""Tasks: minted, placed, reported on by their node, retired, forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from consensus.commands import CreateTasks, PlaceTasks, RemoveTasks, ReportTasks, RescheduleTasks
+from consensus.draft import Draft
+from consensus.model.app import App
+from consensus.model.event import EventType
+from consensus.model.node import NodeStatus
+from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
+from consensus.outcomes import AnyOutcome, Done, Refusal, conflict, not_found
+
+
+def mint_task(draft: Draft, app: App, slot: int) -> Task:
+    """A new replica of `app`, not placed yet."""
+    task = Task(
+        id=f"{app.name}.{slot}.{draft.mint()}",
+        app=app.name,
+        slot=slot,
+        revision=app.revision,
+        generation=app.generation,
+        created_at_s=draft.time_s,
+    )
+    draft.put_task(task)
+    return task
+
+
+def free_slots(tasks: Iterable[Task], count: int) -> list[int]:
+    """The `count` lowest slot numbers, from 1, that none of `tasks` has."""
+    taken = {task.slot for task in tasks}
+    slots: list[int] = []
+    slot = 0
+    while len(slots) < count:
+        slot += 1
+        if slot not in taken:
+            slots.append(slot)
+    return slots
+
+
+def place(draft: Draft, command: PlaceTasks) -> AnyOutcome:
+    """Decisions about tasks that are gone or placed already are passed over: they were made on older news."""
+    for placement in command.placements:
+        task = draft.state.tasks.get(placement.task_id)
+        if task is None or task.node_id is not None or not task.wanted:
+            continue
+        if placement.node_id is None:
+            draft.put_task(replace(task, placement_message=placement.message))
+            continue
+        node = draft.state.nodes.get(placement.node_id)
+        if node is not None and node.schedulable:
+            status = replace(task.status, state=TaskState.ASSIGNED)
+            draft.put_task(replace(task, node_id=node.id, placement_message="", status=status))
+    return Done()
+
+
+def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
+    app = draft.state.apps.get(command.app)
+    if app is None:
+        return not_found("app", command.app)
+    for slot in command.slots:
+        mint_task(draft, app, slot)
+    return Done()
+
+
+def remove(draft: Draft, command: RemoveTasks) -> AnyOutcome:
+    for task_id in command.task_ids:
+        task = draft.state.tasks.get(task_id)
+        if task is not None:
+            retire(draft, task)
+    return Done()
+
+
+def reschedule(draft: Draft, command: RescheduleTasks) -> AnyOutcome:
+    """Only tasks whose node is still held lost: it may have come back since the leader decided."""
+    for task_id in command.task_ids:
+        task = draft.state.tasks.get(task_id)
+        if task is None or task.node_id is None:
+            continue
+        node = draft.state.nodes.get(task.node_id)
+        if node is None or not node.holds_tasks:
+            forget(draft, task, recreate=task.wanted)
+    return Done()
+
+
+def retire(draft: Draft, task: Task) -> None:
+    """No longer wanted: its agent stops and removes it. Forgotten at once where there is no agent to do so."""
+    node = None if task.node_id is None else draft.state.nodes.get(task.node_id)
+    if node is None or not node.holds_tasks:
+        forget(draft, task, recreate=False)
+        return
+    if task.wanted:
+        was_serving = task.serving
+        retired = replace(task, desired_state=DesiredState.REMOVED)
+        draft.put_task(retired)
+        if was_serving:
+            _emit_service(draft, retired)
+
+
+def forget(draft: Draft, task: Task, *, recreate: bool) -> None:
+    """Takes `task` out of the state without its agent's word; with `recreate` its slot gets a new replica."""
+    draft.delete_task(task)
+    if task.status.state is TaskState.RUNNING:
+        _emit(draft, EventType.CONTAINER_STOPPED, replace(task, status=TaskStatus(state=TaskState.LOST)))
+    if task.status.engine_id is not None:
+        _emit(draft, EventType.CONTAINER_DELETED, task, status="deleted")
+    if task.serving:
+        _emit_service(draft, task)
+    app = draft.state.apps.get(task.app)
+    if recreate and app is not None:
+        mint_task(draft, app, task.slot)
+
+
+def report(draft: Draft, command: ReportTasks) -> AnyOutcome:
+    node = draft.state.nodes.get(command.node_id)
+    if node is None:
+        return not_found("node", command.node_id)
+    if node.status in (NodeStatus.LOST, NodeStatus.LEFT):
+        return _refuse_lost(command.node_id, node.status)
+    for item in command.reports:
+        task = draft.state.tasks.get(item.task_id)
+        if task is not None and task.node_id == node.id and item.status.follows(task.status):
+            _change_status(draft, task, item.status)
+    for task_id in command.removed:
+        task = draft.state.tasks.get(task_id)
+        if task is not None and task.node_id == node.id and not task.wanted:
+            forget(draft, task, recreate=False)
+    return Done()
+
+
+def _refuse_lost(node_id: str, status: NodeStatus) -> Refusal:
+    return conflict(f"node {node_id!r} is {status}: its daemon must start again before it reports")
+
+
+def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
+    task = replace(old, status=status)
+    draft.put_task(task)
+    before = old.status
+    if status.engine_id is not None and status.engine_id != before.engine_id:
+        _emit(draft, EventType.CONTAINER_CREATED, task, status="created")
+    was_running, runs = before.state is TaskState.RUNNING, status.state is TaskState.RUNNING
+    new_run = status.restart_count > before.restart_count
+    if was_running and (not runs or new_run):
+        _emit(draft, EventType.CONTAINER_STOPPED, task, exit_code=status.exit_code)
+    if runs and (not was_running or new_run):
+        _emit(draft, EventType.CONTAINER_STARTED, task)
+    if status.health is not before.health and Health.UNKNOWN is not status.health:
+        _emit(
+            draft,
+            EventType.CONTAINER_HEALTH_CHANGED,
+            task,
+            previous_status=before.health.value,
+            new_status=status.health.value,
+        )
+    if old.serving != task.serving:
+        _emit_service(draft, task)
+
+
+def _emit(draft: Draft, event_type: EventType, task: Task, **more: Any) -> None:
+    resources = [f"container/{task.id}", f"app/{task.app}"]
+    if task.node_id is not None:
+        resources.append(f"node/{task.node_id}")
+    about = {
+        "id": task.id,
+        "container_id": task.id,
+        "name": task.name,
+        "app": task.app,
+        "node_id": task.node_id,
+        "status": task.status.state.word,
+    }
+    draft.emit(event_type, resources, **{**about, **more})
+
+
+def _emit_service(draft: Draft, task: Task) -> None:
+    app = draft.state.apps.get(task.app)
+    if app is not None:
+        draft.emit(
+            EventType.SERVICE_UPDATED,
+            [f"service/{app.service_name}", f"app/{app.name}"],
+            name=app.service_name,
+            app=app.name,
+        )

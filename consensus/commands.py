@@ -1,0 +1,301 @@
+"""Commands: the entries of the replicated log.
+
+Each says what was decided, never how to find it out: apply reads no clock, no random and no network, so that every
+node gets the same state from the same entries. Encoded as msgpack maps with a type tag; new fields get defaults.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct, field
+
+from consensus.model.alert import Alert
+from consensus.model.app import AppSpec
+from consensus.model.cluster import Cluster
+from consensus.model.node import NodeFacts, NodeStatus, Taint
+from consensus.model.task import TaskStatus
+from consensus.model.user import ApiKey, Role, User
+from consensus.model.volume import Volume
+
+
+class Command(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all commands; the tag is the class name."""
+
+
+class FoundCluster(Command, frozen=True):
+    """The first entry of every cluster."""
+
+    cluster: Cluster
+    admin: User
+
+
+class RotateJoinSecret(Command, frozen=True):
+    join_secret_hash: str
+    join_secret_sealed: bytes
+
+
+# -- nodes
+
+
+class AddNode(Command, frozen=True):
+    """A node was let in by its token. Refused while a live node has the id."""
+
+    node_id: str
+    facts: NodeFacts
+
+
+class StartNode(Command, frozen=True):
+    """A node's daemon says what it is, once for each run (`boot_id`), and is ready from then on."""
+
+    node_id: str
+    boot_id: str
+    facts: NodeFacts
+
+
+class SetNodeStatus(Command, frozen=True):
+    """The leader's verdict. Only from `expected`, so that a verdict on old news changes nothing."""
+
+    node_id: str
+    expected: NodeStatus
+    status: NodeStatus
+    boot_id: str = ""
+    message: str = ""
+
+
+class SetMaintenance(Command, frozen=True):
+    node_id: str
+    enable: bool
+    drain: bool = False
+
+
+class LabelNode(Command, frozen=True):
+    """Replaces the labels and taints that were set through the API."""
+
+    node_id: str
+    labels: dict[str, str]
+    taints: list[Taint] = field(default_factory=list)
+
+
+class RemoveNode(Command, frozen=True):
+    """Ends a membership for good; refused while the node has tasks, unless forced."""
+
+    node_id: str
+    force: bool = False
+
+
+# -- apps and tasks
+
+
+class DeployApp(Command, frozen=True):
+    spec: AppSpec
+
+
+class ScaleApp(Command, frozen=True):
+    name: str
+    replicas: int
+
+
+class RestartApp(Command, frozen=True):
+    name: str
+
+
+class DeleteApp(Command, frozen=True):
+    name: str
+
+
+class Placement(Struct, frozen=True, omit_defaults=True):
+    """A decision about one pending task: a node, or why there is none."""
+
+    task_id: str
+    node_id: str | None = None
+    message: str = ""
+
+
+class PlaceTasks(Command, frozen=True):
+    placements: list[Placement]
+
+
+class CreateTasks(Command, frozen=True):
+    """New replicas for free slots of an app, of its current generation."""
+
+    app: str
+    slots: list[int]
+
+
+class RemoveTasks(Command, frozen=True):
+    """These replicas are no longer wanted; their agents stop and remove them."""
+
+    task_ids: list[str]
+
+
+class RescheduleTasks(Command, frozen=True):
+    """These replicas' node is lost: they are forgotten, and each slot gets a new one."""
+
+    task_ids: list[str]
+
+
+class TaskReport(Struct, frozen=True):
+    task_id: str
+    status: TaskStatus
+
+
+class ReportTasks(Command, frozen=True):
+    """A batch of what a node's agent saw. `removed` are tasks of which nothing is left on the node."""
+
+    node_id: str
+    reports: list[TaskReport] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+# -- volumes
+
+
+class CreateVolume(Command, frozen=True):
+    volume: Volume
+
+
+class DeleteVolume(Command, frozen=True):
+    name: str
+    force: bool = False
+
+
+# -- users and credentials
+
+
+class CreateUser(Command, frozen=True):
+    user: User
+
+
+class UpdateUser(Command, frozen=True):
+    """Replaces a user's password hash or role; tokens issued before stop being valid."""
+
+    user_id: str
+    password_hash: str | None = None
+    role: Role | None = None
+
+
+class DeleteUser(Command, frozen=True):
+    user_id: str
+
+
+class CreateApiKey(Command, frozen=True):
+    key: ApiKey
+
+
+class DeleteApiKey(Command, frozen=True):
+    key_id: str
+
+
+class RevokeToken(Command, frozen=True):
+    token_id: str
+    expires_at_s: float
+
+
+# -- alerts
+
+
+class RaiseAlert(Command, frozen=True):
+    alert: Alert
+
+
+class ResolveAlert(Command, frozen=True):
+    alert_id: str
+
+
+AnyCommand = (
+    FoundCluster
+    | RotateJoinSecret
+    | AddNode
+    | StartNode
+    | SetNodeStatus
+    | SetMaintenance
+    | LabelNode
+    | RemoveNode
+    | DeployApp
+    | ScaleApp
+    | RestartApp
+    | DeleteApp
+    | PlaceTasks
+    | CreateTasks
+    | RemoveTasks
+    | RescheduleTasks
+    | ReportTasks
+    | CreateVolume
+    | DeleteVolume
+    | CreateUser
+    | UpdateUser
+    | DeleteUser
+    | CreateApiKey
+    | DeleteApiKey
+    | RevokeToken
+    | RaiseAlert
+    | ResolveAlert
+)
+
+
+class CommandId(Struct, frozen=True):
+    """Names one command for all time: the proposer's session, and its number there from 1.
+
+    The state machine answers a number that it has applied with the answer it gave then (Ongaro's thesis, §6.3).
+    """
+
+    session: str
+    number: int
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One command on its way through the log.
+
+    `answered_below`: the proposer needs no answer to a lower number any more. `time_s` is the proposer's wall clock.
+    """
+
+    id: CommandId
+    answered_below: int = 1
+    time_s: float
+    command: AnyCommand
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of an encoded Entry that is larger than one log entry may be; the last piece applies it."""
+
+    id: CommandId
+    number: int
+    of: int
+    data: bytes
+
+
+MAX_ENTRY_BYTES = 128 * 1024
+_PART_DATA_BYTES = MAX_ENTRY_BYTES - 1024
+_ENTRY, _PART = b"\x01", b"\x02"
+_encoder = msgspec.msgpack.Encoder()
+_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_part_decoder = msgspec.msgpack.Decoder(Part)
+
+
+def encode(entry: Entry) -> list[bytes]:
+    """The log entries that carry `entry`, in the order in which they must be proposed."""
+    data = _encoder.encode(entry)
+    if len(data) < MAX_ENTRY_BYTES:
+        return [_ENTRY + data]
+    pieces = [data[i : i + _PART_DATA_BYTES] for i in range(0, len(data), _PART_DATA_BYTES)]
+    return [
+        _PART + _encoder.encode(Part(id=entry.id, number=n, of=len(pieces), data=piece))
+        for n, piece in enumerate(pieces)
+    ]
+
+
+def decode(data: bytes) -> Entry | Part:
+    """The reverse of one element of `encode`.
+
+    Raises:
+        msgspec.DecodeError: not an entry that this version knows.
+    """
+    if data[:1] == _ENTRY:
+        return _entry_decoder.decode(memoryview(data)[1:])
+    if data[:1] == _PART:
+        return _part_decoder.decode(memoryview(data)[1:])
+    raise msgspec.DecodeError(f"unknown kind of log entry {data[:1]!r}")
+
+
+def decode_entry(data: bytes) -> Entry:
+    return _entry_decoder.decode(data)

@@ -1,0 +1,182 @@
+"""A draft: the next State in the making while one command is applied.
+
+The apply functions write to a draft; where they refuse, the draft is thrown away and the old State stands. It keeps
+the indexes in step with the tables, and collects the events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+from immutables import Map
+
+from consensus.commands import CommandId
+from consensus.model.alert import Alert
+from consensus.model.app import App, AppSpec
+from consensus.model.cluster import Cluster
+from consensus.model.event import Event, EventPosition, EventType
+from consensus.model.node import Node
+from consensus.model.service import Service
+from consensus.model.task import Task
+from consensus.model.user import ApiKey, RevokedToken, User
+from consensus.model.volume import Volume
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+K = TypeVar("K")
+
+
+def _with_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K, Map[str, None]]:
+    return index.set(key, index.get(key, Map()).set(member, None))
+
+
+def _without_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K, Map[str, None]]:
+    rest = index[key].delete(member)
+    return index.set(key, rest) if rest else index.delete(key)
+
+
+class Draft:
+    """Reads go to `state`, which always is the draft's newest State; writes through the methods."""
+
+    def __init__(self, state: State, *, index: int, time_s: float, command_id: CommandId) -> None:
+        self.state = state
+        self.index = index
+        self.time_s = time_s
+        self.events: list[Event] = []
+        self._command_id = command_id
+        self._minted = 0
+
+    def mint(self) -> str:
+        """Ten hex digits, unique for all time and the same on every node: made from the command's id."""
+        self._minted += 1
+        seed = f"{self._command_id.session}/{self._command_id.number}/{self._minted}"
+        return hashlib.sha256(seed.encode()).hexdigest()[:10]
+
+    def emit(self, event_type: EventType, resources: list[str], **data: Any) -> None:
+        self.events.append(
+            Event(
+                position=EventPosition(self.index, len(self.events)),
+                type=event_type,
+                resources=resources,
+                data={**data, "timestamp": iso_utc(self.time_s)},
+            )
+        )
+
+    def _replace(self, **changes: Any) -> None:
+        self.state = msgspec.structs.replace(self.state, **changes)
+
+    def put_cluster(self, cluster: Cluster) -> None:
+        self._replace(cluster=cluster)
+
+    def put_node(self, node: Node) -> None:
+        self._replace(nodes=self.state.nodes.set(node.id, node))
+
+    def delete_node(self, node_id: str) -> None:
+        self._replace(nodes=self.state.nodes.delete(node_id))
+
+    def put_task(self, task: Task) -> None:
+        state = self.state
+        old = state.tasks.get(task.id)
+        by_app, by_node, unplaced = (state.task_ids_by_app, state.task_ids_by_node, state.unplaced_task_ids)
+        if old is None:
+            by_app = _with_member(by_app, task.app, task.id)
+        if old is None or old.node_id != task.node_id:
+            if old is not None:
+                by_node, unplaced = self._unindexed(old)
+            if task.node_id is None:
+                unplaced = unplaced.set(task.id, None)
+            else:
+                by_node = _with_member(by_node, task.node_id, task.id)
+        self._replace(
+            tasks=state.tasks.set(task.id, task),
+            task_ids_by_app=by_app,
+            task_ids_by_node=by_node,
+            unplaced_task_ids=unplaced,
+        )
+
+    def _unindexed(self, task: Task) -> tuple[Map[str, Map[str, None]], Map[str, None]]:
+        by_node, unplaced = self.state.task_ids_by_node, self.state.unplaced_task_ids
+        if task.node_id is None:
+            return by_node, unplaced.delete(task.id)
+        return _without_member(by_node, task.node_id, task.id), unplaced
+
+    def delete_task(self, task: Task) -> None:
+        by_node, unplaced = self._unindexed(task)
+        self._replace(
+            tasks=self.state.tasks.delete(task.id),
+            task_ids_by_app=_without_member(self.state.task_ids_by_app, task.app, task.id),
+            task_ids_by_node=by_node,
+            unplaced_task_ids=unplaced,
+        )
+        self._forget_unused_spec(task.app, task.revision)
+
+    def put_app(self, app: App) -> None:
+        """Stores `app`, its spec as a revision of this index, and what it publishes."""
+        old = self.state.apps.get(app.name)
+        ports = self.state.app_by_host_port
+        for key in () if old is None else published_ports(old.spec):
+            ports = ports.delete(key)
+        for key in published_ports(app.spec):
+            ports = ports.set(key, app.name)
+        self._replace(apps=self.state.apps.set(app.name, app), app_by_host_port=ports)
+
+    def put_spec(self, spec: AppSpec) -> int:
+        """Stores `spec` for tasks to refer to; returns its revision."""
+        self._replace(specs=self.state.specs.set((spec.name, self.index), spec))
+        return self.index
+
+    def delete_app(self, app: App) -> None:
+        ports = self.state.app_by_host_port
+        for key in published_ports(app.spec):
+            ports = ports.delete(key)
+        self._replace(apps=self.state.apps.delete(app.name), app_by_host_port=ports)
+        for name, revision in [key for key in self.state.specs if key[0] == app.name]:
+            self._forget_unused_spec(name, revision)
+
+    def _forget_unused_spec(self, app: str, revision: int) -> None:
+        current = self.state.apps.get(app)
+        if current is not None and current.revision == revision:
+            return
+        if all(self.state.tasks[i].revision != revision for i in self.state.task_ids_by_app.get(app, Map())):
+            self._replace(specs=self.state.specs.delete((app, revision)))
+
+    def put_service(self, service: Service) -> None:
+        self._replace(services=self.state.services.set(service.name, service))
+
+    def delete_service(self, name: str) -> None:
+        self._replace(services=self.state.services.delete(name))
+
+    def put_volume(self, volume: Volume) -> None:
+        self._replace(volumes=self.state.volumes.set(volume.name, volume))
+
+    def delete_volume(self, name: str) -> None:
+        self._replace(volumes=self.state.volumes.delete(name))
+
+    def put_user(self, user: User) -> None:
+        self._replace(users=self.state.users.set(user.id, user))
+
+    def delete_user(self, user_id: str) -> None:
+        self._replace(users=self.state.users.delete(user_id))
+
+    def put_api_key(self, key: ApiKey) -> None:
+        self._replace(api_keys=self.state.api_keys.set(key.id, key))
+
+    def delete_api_key(self, key_id: str) -> None:
+        self._replace(api_keys=self.state.api_keys.delete(key_id))
+
+    def put_revoked_token(self, token: RevokedToken) -> None:
+        alive = (t for t in self.state.revoked_tokens.values() if t.expires_at_s > self.time_s)
+        self._replace(revoked_tokens=Map((t.id, t) for t in (*alive, token)))
+
+    def put_alert(self, alert: Alert) -> None:
+        self._replace(alerts=self.state.alerts.set(alert.id, alert))
+
+    def delete_alert(self, alert_id: str) -> None:
+        self._replace(alerts=self.state.alerts.delete(alert_id))
+
+
+def published_ports(spec: AppSpec) -> list[tuple[int, str]]:
+    """The (host port, protocol) pairs that `spec` publishes."""
+    return [(port.host_port, port.protocol) for port in spec.ports if port.host_port is not None]

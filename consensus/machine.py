@@ -1,0 +1,158 @@
+"""The state machine: entries in, the next State, answers and events out. The one door that changes the state.
+
+Deterministic: the same entries give the same state, answers and events on every node. It applies each command once:
+a number that its session has used already is answered with the answer of then (Ongaro's thesis, §6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from consensus import snapshot
+from consensus.apply import apply_command
+from consensus.commands import CommandId, Entry, Part, decode, decode_entry
+from consensus.draft import Draft
+from consensus.events import EventLog
+from consensus.outcomes import AnyOutcome, Done, Refusal, conflict
+from consensus.state import State
+from consensus.watch import Watch
+
+log = structlog.get_logger()
+
+SESSION_TTL_S = 3600.0
+
+
+class _Session(Struct):
+    last_used_s: float
+    answered_below: int = 1
+    answers: dict[int, AnyOutcome] = {}
+
+
+class Machine:
+    """One node's replica.
+
+    Attributes:
+        state: the newest State; it is replaced, never changed.
+        index: the log index of the last applied entry.
+        events: the history of events.
+        watch: wakes those who wait for news.
+        fault: why this node can apply no further entries, or None.
+    """
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.index = 0
+        self.events = EventLog()
+        self.watch = Watch()
+        self.fault: str | None = None
+        self._sessions: dict[str, _Session] = {}
+        self._parts: dict[CommandId, list[Part]] = {}
+        self._on_answer: list[Callable[[CommandId, int, AnyOutcome], None]] = []
+
+    def on_answer(self, listener: Callable[[CommandId, int, AnyOutcome], None]) -> None:
+        """`listener(command id, index, outcome)` is called after each applied command; it must not raise."""
+        self._on_answer.append(listener)
+
+    def apply(self, index: int, data: bytes) -> AnyOutcome:
+        """Applies one log entry. Never raises: an entry that this version cannot read is a `fault`."""
+        if self.fault is not None:
+            return conflict(self.fault)
+        try:
+            outcome = self._apply(index, data)
+        except Exception as error:
+            # Going on would make this node differ from the others, silently and for good.
+            self.fault = f"cannot apply entry {index}: {error!r}"
+            log.critical("state_machine_stopped", index=index, exc_info=error)
+            outcome = conflict(self.fault)
+        self.watch.advance(index)
+        return outcome
+
+    def _apply(self, index: int, data: bytes) -> AnyOutcome:
+        item = decode(data)
+        self.index = index
+        if isinstance(item, Part):
+            whole = self._assemble(item)
+            if whole is None:
+                return Done()
+            item = decode_entry(whole)
+        outcome = self._apply_once(index, item)
+        for listener in self._on_answer:
+            listener(item.id, index, outcome)
+        return outcome
+
+    def _assemble(self, part: Part) -> bytes | None:
+        """The whole entry once its last part is here. A retry starts again with part 0."""
+        parts = self._parts.setdefault(part.id, [])
+        if part.number == 0:
+            parts.clear()
+        if part.number != len(parts):
+            return None
+        parts.append(part)
+        if len(parts) < part.of:
+            return None
+        del self._parts[part.id]
+        return b"".join(piece.data for piece in parts)
+
+    def _apply_once(self, index: int, entry: Entry) -> AnyOutcome:
+        session = self._session(entry)
+        number = entry.id.number
+        if number in session.answers:
+            return session.answers[number]
+        if number < session.answered_below:
+            return conflict(f"command {number} of session {entry.id.session} was answered before")
+        session.answered_below = max(session.answered_below, entry.answered_below)
+        for answered in [n for n in session.answers if n < session.answered_below]:
+            del session.answers[answered]
+        draft = Draft(self.state, index=index, time_s=entry.time_s, command_id=entry.id)
+        outcome = apply_command(draft, entry.command)
+        session.answers[number] = outcome
+        if not isinstance(outcome, Refusal):
+            self.state = draft.state
+            self.events.append(draft.events)
+        return outcome
+
+    def _session(self, entry: Entry) -> _Session:
+        session = self._sessions.get(entry.id.session)
+        if session is None:
+            horizon_s = entry.time_s - SESSION_TTL_S
+            self._sessions = {k: s for k, s in self._sessions.items() if s.last_used_s > horizon_s}
+            self._parts = {k: parts for k, parts in self._parts.items() if k.session in self._sessions}
+            session = self._sessions[entry.id.session] = _Session(entry.time_s)
+        session.last_used_s = entry.time_s
+        return session
+
+    def freeze(self) -> Callable[[], bytes]:
+        """An encoder of the state as it is now, for a worker thread."""
+        image = snapshot.Image(
+            index=self.index,
+            state=self.state,
+            sessions=[
+                snapshot.SessionRecord(name, s.last_used_s, s.answered_below, dict(s.answers))
+                for name, s in sorted(self._sessions.items())
+            ],
+            parts=[part for parts in self._parts.values() for part in parts],
+            history=self.events.freeze(),
+        )
+        return lambda: snapshot.encode(image)
+
+    def restore(self, data: bytes) -> None:
+        """Replaces everything by a snapshot.
+
+        Raises:
+            ValueError: it is not one, or of a newer schema.
+        """
+        try:
+            image = snapshot.decode(data)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"not a snapshot: {error}") from error
+        self.state, self.index = image.state, image.index
+        self.events = EventLog(image.history)
+        self._sessions = {r.session: _Session(r.last_used_s, r.answered_below, dict(r.answers)) for r in image.sessions}
+        self._parts = {}
+        for part in image.parts:
+            self._parts.setdefault(part.id, []).append(part)
+        self.watch.advance(image.index)

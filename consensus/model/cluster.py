@@ -1,0 +1,21 @@
+"""The cluster itself: its identity and its trust, agreed once and rotated by commands."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`*_sealed` values are NaCl boxes under the member key, which is on every member's disk and never here.
+
+    `epoch` changes when a cluster is restored from a backup, so that event ids of another history are known.
+    """
+
+    id: str
+    epoch: str
+    created_at_s: float
+    ca_certificate_pem: bytes
+    ca_key_sealed: bytes
+    token_key_sealed: bytes
+    join_secret_hash: str
+    join_secret_sealed: bytes

@@ -1,0 +1,69 @@
+"""Nodes: the machines that are, or were, members of the cluster."""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct, field
+
+
+class NodeStatus(enum.StrEnum):
+    """What the cluster has agreed about a node. Who is alive this second is membership's to say (design.md §3)."""
+
+    JOINING = "joining"
+    READY = "ready"
+    RESTARTING = "restarting"
+    LOST = "lost"
+    LEFT = "left"
+
+
+class Taint(Struct, frozen=True, omit_defaults=True):
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node says of itself each time that its daemon starts."""
+
+    address: str
+    api_port: int
+    peer_port: int
+    version: str = ""
+    engine: str = ""
+    engine_version: str = ""
+    architecture: str = ""
+    cpu_cores: float = 0.0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause."""
+
+    id: str
+    facts: NodeFacts
+    status: NodeStatus = NodeStatus.JOINING
+    status_message: str = ""
+    status_since_s: float
+    joined_at_s: float
+    boot_id: str = ""
+    maintenance: bool = False
+    draining: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: list[Taint] = field(default_factory=list)
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """The daemon's own labels, overlaid with those that were set through the API."""
+        return {**self.facts.labels, **self.labels}
+
+    @property
+    def holds_tasks(self) -> bool:
+        """Whether tasks placed here are taken to be alive: a restarting daemon's containers keep running."""
+        return self.status in (NodeStatus.READY, NodeStatus.RESTARTING)
+
+    @property
+    def schedulable(self) -> bool:
+        return self.status is NodeStatus.READY and not self.maintenance and not self.draining

@@ -1,0 +1,54 @@
+"""Memory sizes and durations as users write them, and what they mean in bytes and seconds.
+
+A value is stored and returned as it was given; these functions say what it means. Memory: ``256M`` is
+256·1024² bytes; ``K M G T`` and ``Ki Mi Gi Ti`` mean the same, as in Docker; a bare number is bytes.
+Durations: ``250ms``, ``30s``, ``5m``, ``1h``, also joined (``1m30s``, as Go writes them); a bare number is
+seconds.
+"""
+
+from __future__ import annotations
+
+import re
+
+Memory = str | int
+Duration = str | int | float
+
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
+_MEMORY_FACTOR = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_FACTOR_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def memory_bytes(value: Memory) -> int:
+    """The number of bytes that `value` means.
+
+    Raises:
+        ValueError: it is negative or not a size.
+    """
+    if isinstance(value, int):
+        if value < 0:
+            raise ValueError(f"expected a size such as 256M, got {value}")
+        return value
+    match = _MEMORY.fullmatch(value.strip())
+    if match is None:
+        raise ValueError(f"expected a size such as 256M or 1Gi, got {value!r}")
+    return int(float(match[1]) * _MEMORY_FACTOR[match[2].upper()])
+
+
+def duration_s(value: Duration) -> float:
+    """The number of seconds that `value` means.
+
+    Raises:
+        ValueError: it is negative or not a duration.
+    """
+    if isinstance(value, int | float):
+        if value < 0:
+            raise ValueError(f"expected a duration such as 30s, got {value}")
+        return float(value)
+    text = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"expected a duration such as 30s, 5m or 250ms, got {value!r}")
+    return sum(float(number) * _DURATION_FACTOR_S[unit] for number, unit in parts)

@@ -1,0 +1,97 @@
+"""Tasks: one replica of an app, placed on a node. The API calls them containers.
+
+One writer per field (SwarmKit, design/task_model.md): the leader writes `node_id`, `desired_state` and
+`placement_message`; the node's agent writes `status`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct, field
+
+
+class TaskState(enum.IntEnum):
+    """How far a task has come. Ordered and spaced: within one run (`restart_count`) it never goes backwards."""
+
+    PENDING = 0
+    ASSIGNED = 10
+    PREPARING = 20
+    STARTING = 30
+    RUNNING = 40
+    STOPPING = 50
+    STOPPED = 60
+    COMPLETED = 70
+    FAILED = 80
+    LOST = 90
+
+    @property
+    def word(self) -> str:
+        """The lowercase word of the API's `status`."""
+        return self.name.lower()
+
+    @property
+    def terminal(self) -> bool:
+        return self >= TaskState.STOPPED
+
+
+class DesiredState(enum.IntEnum):
+    RUNNING = 0
+    REMOVED = 10
+
+
+class Health(enum.StrEnum):
+    """What the probes say. A running task without a health check is healthy."""
+
+    UNKNOWN = "unknown"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the owning node's agent knows. `port_map`: container port → port at `ip_address` on that node."""
+
+    state: TaskState = TaskState.PENDING
+    restart_count: int = 0
+    health: Health = Health.UNKNOWN
+    message: str = ""
+    engine_id: str | None = None
+    image_id: str | None = None
+    ip_address: str | None = None
+    port_map: dict[int, int] = field(default_factory=dict)
+    exit_code: int | None = None
+    started_at_s: float | None = None
+    finished_at_s: float | None = None
+
+    def follows(self, other: TaskStatus) -> bool:
+        """Whether this status may replace `other`: a later run, or the same run not gone backwards."""
+        return (self.restart_count, self.state) >= (other.restart_count, other.state)
+
+
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`revision` is the log index at which its spec was stored: (app, revision) finds the spec."""
+
+    id: str
+    app: str
+    slot: int
+    revision: int
+    generation: int
+    created_at_s: float
+    node_id: str | None = None
+    desired_state: DesiredState = DesiredState.RUNNING
+    placement_message: str = ""
+    status: TaskStatus = TaskStatus()
+
+    @property
+    def wanted(self) -> bool:
+        return self.desired_state is DesiredState.RUNNING
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests may be sent to it."""
+        return self.wanted and self.status.state is TaskState.RUNNING and self.status.health is Health.HEALTHY
+
+    @property
+    def name(self) -> str:
+        return f"{self.app}-{self.slot}"

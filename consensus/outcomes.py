@@ -1,0 +1,57 @@
+"""What applying a command answers. A refusal is a value, not an exception: it is agreed like everything else."""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+
+
+class RefusalCode(enum.StrEnum):
+    INVALID = "invalid"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+
+
+class Outcome(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all outcomes."""
+
+
+class Done(Outcome, frozen=True):
+    """Applied; there is nothing more to tell."""
+
+
+class Refusal(Outcome, frozen=True):
+    """Nothing was changed."""
+
+    code: RefusalCode
+    message: str
+
+
+class Deployed(Outcome, frozen=True):
+    name: str
+    service: str
+    task_ids: list[str]
+
+
+class Scaled(Outcome, frozen=True):
+    name: str
+    previous_replicas: int
+    new_replicas: int
+    created: list[str]
+    removed: list[str]
+
+
+AnyOutcome = Done | Refusal | Deployed | Scaled
+
+
+def not_found(kind: str, name: str) -> Refusal:
+    return Refusal(code=RefusalCode.NOT_FOUND, message=f"there is no {kind} {name!r}")
+
+
+def conflict(message: str) -> Refusal:
+    return Refusal(code=RefusalCode.CONFLICT, message=message)
+
+
+def invalid(message: str) -> Refusal:
+    return Refusal(code=RefusalCode.INVALID, message=message)

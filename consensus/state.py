@@ -1,0 +1,100 @@
+"""The replicated state: immutable tables and their indexes.
+
+A State never changes; applying an entry makes a new one that shares nearly everything with the old (hash array
+mapped tries, `immutables.Map`). So a reader may keep one as long as it likes, and a snapshot is encoded in a
+worker thread while the log goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from immutables import Map
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consensus.model.alert import Alert
+from consensus.model.app import App, AppSpec
+from consensus.model.cluster import Cluster
+from consensus.model.node import Node
+from consensus.model.service import Service
+from consensus.model.task import Task
+from consensus.model.user import ApiKey, RevokedToken, User
+from consensus.model.volume import Volume
+
+Keys = Map[str, None]
+_NONE: Keys = Map()
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """`specs` holds the spec of each app at each revision (log index) that a task still has."""
+
+    cluster: Cluster | None = None
+    nodes: Map[str, Node] = Map()
+    apps: Map[str, App] = Map()
+    specs: Map[tuple[str, int], AppSpec] = Map()
+    tasks: Map[str, Task] = Map()
+    services: Map[str, Service] = Map()
+    volumes: Map[str, Volume] = Map()
+    users: Map[str, User] = Map()
+    api_keys: Map[str, ApiKey] = Map()
+    revoked_tokens: Map[str, RevokedToken] = Map()
+    alerts: Map[str, Alert] = Map()
+
+    task_ids_by_app: Map[str, Keys] = Map()
+    task_ids_by_node: Map[str, Keys] = Map()
+    unplaced_task_ids: Keys = Map()
+    app_by_host_port: Map[tuple[int, str], str] = Map()
+
+    def tasks_of_app(self, app: str) -> list[Task]:
+        """All tasks of `app`, also those that are being removed, by slot and age."""
+        tasks = [self.tasks[task_id] for task_id in self.task_ids_by_app.get(app, _NONE)]
+        return sorted(tasks, key=lambda task: (task.slot, task.created_at_s, task.id))
+
+    def tasks_on_node(self, node_id: str) -> Iterator[Task]:
+        """The tasks placed on `node_id`, in no particular order."""
+        return (self.tasks[task_id] for task_id in self.task_ids_by_node.get(node_id, _NONE))
+
+    def spec_of(self, task: Task) -> AppSpec:
+        return self.specs[task.app, task.revision]
+
+    def tasks_of_service(self, service: str) -> Iterator[Task]:
+        for app in self.apps.values():
+            if app.service_name == service:
+                yield from self.tasks_of_app(app.name)
+
+    def volume_users(self, volume: str) -> list[Task]:
+        """The tasks whose spec mounts `volume`."""
+        specs = {key for key, spec in self.specs.items() if any(mount.name == volume for mount in spec.volumes)}
+        return [
+            task
+            for app in {app for app, _ in specs}
+            for task in self.tasks_of_app(app)
+            if (task.app, task.revision) in specs
+        ]
+
+
+def with_indexes(state: State) -> State:
+    """`state` with its indexes made anew from its tables."""
+    by_app: dict[str, dict[str, None]] = {}
+    by_node: dict[str, dict[str, None]] = {}
+    unplaced: dict[str, None] = {}
+    for task in state.tasks.values():
+        by_app.setdefault(task.app, {})[task.id] = None
+        if task.node_id is None:
+            unplaced[task.id] = None
+        else:
+            by_node.setdefault(task.node_id, {})[task.id] = None
+    ports = {
+        (port.host_port, port.protocol): app.name
+        for app in state.apps.values()
+        for port in app.spec.ports
+        if port.host_port is not None
+    }
+    return replace(
+        state,
+        task_ids_by_app=Map((app, Map(ids)) for app, ids in by_app.items()),
+        task_ids_by_node=Map((node, Map(ids)) for node, ids in by_node.items()),
+        unplaced_task_ids=Map(unplaced),
+        app_by_host_port=Map(ports),
+    )
