@@ -1,6 +1,11 @@
-"""Images for tests, made without an engine or a registry.
+"""Container images for tests, built without an engine and without a network.
 
-Not importable as a module (`--import-mode=importlib`): a conftest loads it by its path.
+`busybox:local` is one layer: the machine's static busybox and a link for each of its applets. The archive
+is what `docker load` and `POST /images/load` take, and it is the same bytes each time, so that every engine
+it is loaded into knows it under the same image id.
+
+    archive = busybox_archive()                  # bytes
+    path = write_busybox_archive(tmp_path)       # …/busybox.tar
 """
 
 from __future__ import annotations
@@ -9,67 +14,89 @@ import hashlib
 import io
 import json
 import platform
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 BUSYBOX_IMAGE = "busybox:local"
-_BUSYBOX_PATHS = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
-_FOLDERS = ("bin", "tmp", "etc", "www", "proc", "sys", "dev", "root", "run", "var")
+
+_DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "www")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def busybox_archive(name: str = BUSYBOX_IMAGE) -> bytes:
-    """An archive as `docker save` makes it: one layer with the static busybox and its links.
+class BusyboxMissing(FileNotFoundError):
+    """This machine has no busybox (Debian: `apt-get install busybox-static`)."""
 
-    FileNotFoundError where busybox-static is not installed.
-    """
-    busybox = next((path for path in _BUSYBOX_PATHS if path.exists()), None)
-    if busybox is None:
-        raise FileNotFoundError("no busybox on this machine: apt-get install busybox-static")
-    layer = _layer(busybox)
-    digest = hashlib.sha256(layer).hexdigest()
-    config = {
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-        "history": [{"created": "1970-01-01T00:00:00Z"}],
-    }
-    encoded = json.dumps(config).encode()
-    config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
-    manifest = [{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]
-    return _tar({config_name: encoded, "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()})
+
+def find_busybox() -> Path:
+    """Path of this machine's busybox; raises BusyboxMissing."""
+    found = shutil.which("busybox", path="/bin:/usr/bin:/sbin:/usr/sbin")
+    if found is None:
+        raise BusyboxMissing("no busybox here; Debian has it as busybox-static")
+    return Path(found)
+
+
+def busybox_archive(name: str = BUSYBOX_IMAGE) -> bytes:
+    """A `docker load` archive (Docker Engine API, ImageLoad) of one image `name`."""
+    layer = _layer(find_busybox())
+    config = json.dumps(
+        {
+            "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+            "history": [{"created": "1970-01-01T00:00:00Z"}],
+        }
+    ).encode()
+    config_name = hashlib.sha256(config).hexdigest() + ".json"
+    manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        _add_file(tar, config_name, config)
+        _add_file(tar, "layer.tar", layer)
+        _add_file(tar, "manifest.json", manifest)
+    return archive.getvalue()
+
+
+def write_busybox_archive(folder: Path, name: str = BUSYBOX_IMAGE) -> Path:
+    """Write the archive to `folder`/busybox.tar and return its path."""
+    path = folder / "busybox.tar"
+    path.write_bytes(busybox_archive(name))
+    return path
 
 
 def _layer(busybox: Path) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for folder in _FOLDERS:
-            entry = tarfile.TarInfo(folder)
-            entry.type = tarfile.DIRTYPE
-            entry.mode = 0o1777 if folder == "tmp" else 0o755
-            tar.addfile(entry)
-        program = tarfile.TarInfo("bin/busybox")
-        program.mode = 0o755
-        data = busybox.read_bytes()
-        program.size = len(data)
-        tar.addfile(program, io.BytesIO(data))
-        applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
-        for applet in applets.stdout.split():
-            if applet != "busybox":
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type = tarfile.SYMTYPE
-                link.linkname = "busybox"
-                tar.addfile(link)
-    return buffer.getvalue()
+    applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for directory in _DIRECTORIES:
+            folder = tarfile.TarInfo(directory)
+            folder.type = tarfile.DIRTYPE
+            folder.mode = 0o1777 if directory == "tmp" else 0o755
+            tar.addfile(folder)
+        _add_file(tar, "bin/busybox", busybox.read_bytes(), mode=0o755)
+        for applet in sorted(set(applets) - {"busybox"}):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type = tarfile.SYMTYPE
+            link.linkname = "busybox"
+            tar.addfile(link)
+    return layer.getvalue()
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+def _add_file(tar: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.size = len(content)
+    entry.mode = mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def main() -> None:
+    """`python tests/support/images.py FILE`: for scripts/test, which loads the image into its engine."""
+    import sys
+
+    Path(sys.argv[1]).write_bytes(busybox_archive())
+
+
+if __name__ == "__main__":
+    main()
