@@ -1,0 +1,205 @@
+"""What the API needs of the rest of the daemon. `hivemind/daemon.py` hands it in; tests hand in fakes.
+
+Reads go to the replica, changes through the proposer, and what only one node knows (logs, stats, probe results)
+through the gateways, which find the node by themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from msgspec import Struct
+
+from consensus.machine import Machine
+from consensus.model.task import Task
+from consensus.proposer import Proposer
+
+# -- the cluster as this node sees it
+
+
+class NodeVitals(Struct, frozen=True, kw_only=True):
+    """A node's load as it says by gossip. Percentages are of the whole node; sizes are in bytes."""
+
+    cpu_percent: float
+    load: float
+    memory_used_bytes: int
+    memory_available_bytes: int
+    memory_total_bytes: int
+    disk_used_bytes: int
+    disk_available_bytes: int
+    disk_total_bytes: int
+    container_count: int
+    network_ok: bool = True
+
+
+class MemberView(Struct, frozen=True, kw_only=True):
+    """What membership says of a node: `state` is alive, suspect, dead or left; `last_seen_s` is unix time."""
+
+    state: str
+    vitals: NodeVitals | None = None
+    rtt_s: float | None = None
+    last_seen_s: float | None = None
+
+
+class ClusterView(Protocol):
+    """This node's place in the cluster. The attributes are read at each answer."""
+
+    @property
+    def node_id(self) -> str: ...
+    @property
+    def leader_id(self) -> str | None: ...
+    @property
+    def term(self) -> int: ...
+    @property
+    def last_leader_contact_s(self) -> float | None:
+        """Seconds since this node last heard from a leader (0 at the leader); None: never."""
+        ...
+
+    @property
+    def voters(self) -> tuple[str, ...]: ...
+
+    def members(self) -> Mapping[str, MemberView]: ...
+
+    async def read_barrier(self) -> None:
+        """Returns when this replica holds everything that was committed before the call.
+
+        Raises:
+            consensus.errors.Unavailable: no leader confirmed it in time.
+        """
+        ...
+
+
+# -- what only the node of a container knows
+
+
+class NodeUnreachable(Exception):
+    """The node that has the answer does not answer."""
+
+
+class ContainerGone(Exception):
+    """The node has no such container (any more, or yet)."""
+
+
+class LogLine(Struct, frozen=True):
+    """`text` is without its line end; `stream` is stdout or stderr; `timestamp_s` is unix time."""
+
+    stream: str
+    timestamp_s: float
+    text: str
+
+
+class ContainerStats(Struct, frozen=True, kw_only=True):
+    """`cpu_percent` is of one core."""
+
+    cpu_percent: float
+    memory_bytes: int
+    memory_limit_bytes: int | None
+    network_rx_bytes: int
+    network_tx_bytes: int
+    block_read_bytes: int
+    block_write_bytes: int
+    timestamp_s: float
+
+
+class ProbeResult(Struct, frozen=True):
+    timestamp_s: float
+    status: str
+    message: str | None = None
+
+
+class HealthReport(Struct, frozen=True, kw_only=True):
+    """`history` is newest first."""
+
+    last_check_s: float | None = None
+    consecutive_failures: int = 0
+    history: tuple[ProbeResult, ...] = ()
+
+
+class ContainerGateway(Protocol):
+    """A container on any node. Everything here raises NodeUnreachable or ContainerGone."""
+
+    def logs(
+        self,
+        task: Task,
+        *,
+        tail: int | None = None,
+        since_s: float | None = None,
+        until_s: float | None = None,
+        follow: bool = False,
+    ) -> AbstractAsyncContextManager[AsyncIterator[LogLine]]:
+        """Lines, oldest first. Entering finds the container; with `follow` the iterator ends with it."""
+        ...
+
+    async def stats(self, task: Task) -> ContainerStats: ...
+
+    async def health(self, task: Task) -> HealthReport: ...
+
+
+class NodeSample(Struct, frozen=True, kw_only=True):
+    """One entry of a node's history. Percentages are of the whole node."""
+
+    timestamp_s: float
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float
+    network_ok: bool = True
+    message: str | None = None
+
+
+class NodeGateway(Protocol):
+    async def history(self, node_id: str) -> list[NodeSample]:
+        """The node's own samples, newest first. Raises NodeUnreachable."""
+        ...
+
+    async def request_leave(self, node_id: str) -> None:
+        """Asks a node to drain, leave and remove what is ours; returns when it agreed. Raises NodeUnreachable."""
+        ...
+
+
+# -- credentials
+
+
+class PasswordHasher(Protocol):
+    """Slow hashes, off the loop. `api.auth.passwords.Argon2Hasher` is the real one."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password_hash: str, password: str) -> bool: ...
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Rates are requests in a window; None is unlimited. The defaults are the reference's."""
+
+    version: str
+    requests_per_ip_per_minute: int | None = 100
+    requests_per_user_per_hour: int | None = 1000
+    body_limit_bytes: int = 4 * 1024 * 1024
+    propose_timeout_s: float = 15.0
+    token_lifetime_s: float = 24 * 3600.0
+    heartbeat_s: float = 15.0
+
+
+class Deps(Struct, frozen=True, kw_only=True):
+    """Everything that the API stands on.
+
+    Attributes:
+        token_key: gives the Ed25519 private key (32 bytes) that signs JWTs; the same at every node of the cluster.
+        join_token: gives the token by which a new node joins.
+        render_metrics: gives the answer to ``GET /metrics`` in Prometheus' text format.
+        now_s: unix time.
+    """
+
+    replica: Machine
+    proposer: Proposer
+    cluster: ClusterView
+    containers: ContainerGateway
+    nodes: NodeGateway
+    passwords: PasswordHasher
+    token_key: Callable[[], bytes]
+    join_token: Callable[[], Awaitable[str]]
+    render_metrics: Callable[[], bytes]
+    settings: Settings
+    now_s: Callable[[], float] = time.time
