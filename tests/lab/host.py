@@ -32,9 +32,7 @@ _DISKS = ("containerd", "docker", "log", "run")
 class Host:
     """Host K: the network namespace, address and disks are there from `Lab.up` on; `start` powers it on."""
 
-    def __init__(
-        self, number: int, switch: Switch, cgroups: Cgroups, dockerd_args: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, number: int, switch: Switch, cgroups: Cgroups, dockerd_args: Sequence[str] = ()) -> None:
         self.number = number
         self.name = f"h{number}"
         self.address = switch.address(number)

@@ -50,9 +50,7 @@ class Lab:
         self.switch = Switch(self.place)
         self._engines = engines
         self._cgroups = find_cgroups(self.place.prefix)
-        self.hosts = [
-            Host(number, self.switch, self._cgroups, dockerd_args) for number in range(1, hosts + 1)
-        ]
+        self.hosts = [Host(number, self.switch, self._cgroups, dockerd_args) for number in range(1, hosts + 1)]
 
     @classmethod
     def existing(cls, place: Place) -> Self:

@@ -1,0 +1,115 @@
+"""What all tests share: which of them can run on this machine, and what they run on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.lab import why_no_lab
+from tests.support.cluster import Cluster
+from tests.support.engine_api import EngineApi
+from tests.support.images import BUSYBOX_IMAGE, BusyboxMissing, busybox_archive, find_busybox
+
+DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
+_NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+_FAILED = pytest.StashKey[bool]()
+
+
+def why_no_docker() -> str | None:
+    """Why tests marked `docker` cannot run here; None if they can."""
+    docker_host = os.environ.get(DOCKER_HOST_VARIABLE)
+    if not docker_host:
+        return f"no Docker engine ({DOCKER_HOST_VARIABLE} is not set; scripts/test sets it)"
+    engine = EngineApi(docker_host)
+    if not engine.answers():
+        return f"no Docker engine answers at {docker_host}"
+    try:
+        find_busybox()
+    except BusyboxMissing as error:
+        return str(error)
+    return None
+
+
+# ---- tests that cannot run here are left out, and named at the end
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-docker",
+        action="store_true",
+        help="fail if tests that need Docker or the lab cannot run here",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    not_run = config.stash.setdefault(_NOT_RUN, {})
+    for marker, why_not in (("docker", why_no_docker), ("lab", why_no_lab)):
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        reason = why_not() if marked else None
+        if reason is None:
+            continue
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if item not in marked]
+        not_run[reason] = [item.nodeid for item in marked]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for reason, names in config.stash.get(_NOT_RUN, {}).items():
+        terminalreporter.section(f"{len(names)} not run: {reason}", sep="-")
+        for name in names:
+            terminalreporter.line(name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    left_out = bool(session.config.stash.get(_NOT_RUN, {}))
+    if left_out and session.config.getoption("--require-docker"):
+        session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+# ---- fixtures
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> str:
+    """Address of a Docker engine that has `busybox:local`. A test that uses it is marked `docker`."""
+    docker_host = os.environ.get(DOCKER_HOST_VARIABLE)
+    if not docker_host:
+        pytest.fail(f"{DOCKER_HOST_VARIABLE} is not set: mark the test `docker`, and run it by scripts/test")
+    engine = EngineApi(docker_host)
+    if not engine.has_image(BUSYBOX_IMAGE):
+        engine.load_image(busybox_archive())
+    return docker_host
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """Makes clusters of real daemons: `cluster(nodes=3, runtime="process", …)`, ready when it returns.
+
+    They end with the test; if it failed, the last lines of every daemon's log are printed.
+    """
+    made: list[Cluster] = []
+
+    def make(**settings: Any) -> Cluster:
+        started = Cluster(data_dir=tmp_path / f"cluster-{len(made)}", **settings)
+        made.append(started)
+        started.start()
+        return started
+
+    yield make
+    for each in reversed(made):
+        if request.node.stash.get(_FAILED, False):
+            print(each.log_tails())
+        each.stop()
