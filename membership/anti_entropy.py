@@ -1,0 +1,178 @@
+"""Push-pull: two members exchange all they know (SWIM's gossip is only probably complete; this makes it sure).
+
+It runs when a member joins, now and then with a random member, and now and then with a dead one, which heals a
+partition that outlasted the gossip. What the other calls dead is only suspected here while we believe it alive: it
+gets its chance to refute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from membership.codec import HIGHEST_VERSION, LOWEST_VERSION, check_overlap
+from membership.config import SwimConfig
+from membership.effects import (
+    AnswerExchange,
+    Effect,
+    Exchange,
+    JoinExchange,
+    JoinOutcome,
+    StartTimer,
+    SyncExchange,
+)
+from membership.errors import VersionMismatch
+from membership.member import MemberState, MemberTable
+from membership.messages import Alive, Dead, ExchangeBody, Left, MemberRecord, PushPull, Refusal, Suspect
+from membership.randomness import Randomness
+from membership.timers import PushPullTick, ReconnectTick
+from membership.view import View
+from membership.vitals import VitalsBoard
+
+PUSH_PULL_EXCHANGE = "push-pull"
+SCALE_FROM_MEMBERS = 32
+"""Up to here every member push-pulls at the configured interval (memberlist's `pushPullScaleThreshold`)."""
+
+
+def scaled_interval_s(interval_s: float, live_members: int) -> float:
+    """The interval between push-pulls: one more for each doubling of the cluster, as each costs O(n)."""
+    if live_members <= SCALE_FROM_MEMBERS:
+        return interval_s
+    return interval_s * (1 + math.ceil(math.log2(live_members / SCALE_FROM_MEMBERS)))
+
+
+class AntiEntropy:
+    """Both sides of push-pull, and joining by it."""
+
+    def __init__(
+        self,
+        config: SwimConfig,
+        own_name: str,
+        table: MemberTable,
+        view: View,
+        vitals: VitalsBoard,
+        effects: list[Effect],
+        rng: Randomness,
+    ) -> None:
+        self._config = config
+        self._own_name = own_name
+        self._table = table
+        self._view = view
+        self._vitals = vitals
+        self._effects = effects
+        self._rng = rng
+
+    def join(self, peers: Sequence[str]) -> None:
+        """Push-pull with each; each gets a JoinOutcome."""
+        for peer in peers:
+            if peer == self._own_name:
+                self._effects.append(JoinOutcome(peer, "this is the member's own name"))
+            else:
+                self._ask(JoinExchange(peer))
+
+    def tick(self) -> None:
+        """Exchange with one random live member."""
+        interval_s = scaled_interval_s(self._config.push_pull_interval_s, self._table.live_count())
+        self._effects.append(StartTimer(PushPullTick(), interval_s))
+        others = [m.name for m in self._table.live() if m.name != self._own_name]
+        if others:
+            self._ask(SyncExchange(others[self._rng.randrange(len(others))]))
+
+    def reconnect_tick(self) -> None:
+        """Exchange with one of the dead; the whole cluster together tries about one per dead member."""
+        self._effects.append(StartTimer(ReconnectTick(), self._config.reconnect_interval_s))
+        dead = [m.name for m in self._table.members.values() if m.state is MemberState.DEAD]
+        if dead and self._rng.random() < len(dead) / self._table.live_count():
+            self._ask(SyncExchange(dead[self._rng.randrange(len(dead))]))
+
+    def asked(self, number: int, peer: str, body: PushPull, now_s: float) -> None:
+        """Answer another member's push-pull, and learn from it."""
+        reason = self._objection(peer, body)
+        if reason is not None:
+            self._effects.append(AnswerExchange(number, Refusal(reason)))
+            return
+        self._merge(peer, body, now_s)
+        self._effects.append(AnswerExchange(number, self._state(*self._tombstones(body))))
+
+    def answered(self, token: JoinExchange | SyncExchange, body: ExchangeBody, now_s: float) -> None:
+        """Learn from the answer to our own."""
+        error: str | None
+        if isinstance(body, Refusal):
+            error = body.reason
+        elif not isinstance(body, PushPull):
+            error = "the answer is not a push-pull"
+        else:
+            error = self._objection(token.peer, body)
+            if error is None and not any(record.name == self._own_name for record in body.members):
+                error = f"{token.peer} did not accept this member"
+            if error is None:
+                self._merge(token.peer, body, now_s)
+        if isinstance(token, JoinExchange):
+            self._effects.append(JoinOutcome(token.peer, error))
+
+    def failed(self, token: JoinExchange | SyncExchange, reason: str) -> None:
+        """A push-pull came to nothing; only a join has somebody who waits for it."""
+        if isinstance(token, JoinExchange):
+            self._effects.append(JoinOutcome(token.peer, reason))
+
+    def _ask(self, token: JoinExchange | SyncExchange) -> None:
+        self._effects.append(
+            Exchange(token, token.peer, PUSH_PULL_EXCHANGE, self._state(), self._config.exchange_timeout_s)
+        )
+
+    def _state(self, *extra: MemberRecord) -> PushPull:
+        return PushPull(
+            LOWEST_VERSION,
+            HIGHEST_VERSION,
+            self._own_name,
+            (*(MemberRecord.of(member) for member in self._table.members.values()), *extra),
+            tuple(self._vitals.newest.values()),
+        )
+
+    def _tombstones(self, body: PushPull) -> list[MemberRecord]:
+        """The asking member's own floor, if it stands below it: it lost its incarnation, and refutes above."""
+        return [
+            msgspec.structs.replace(record, incarnation=floor, state=MemberState.DEAD)
+            for record in body.members
+            if record.name == body.sender
+            and self._table.get(record.name) is None
+            and (floor := self._table.floor(record.name)) is not None
+        ]
+
+    def _objection(self, peer: str, body: PushPull) -> str | None:
+        """Why nothing may be learned from this, or None."""
+        try:
+            check_overlap(body.lowest_version, body.highest_version)
+        except VersionMismatch as error:
+            return str(error)
+        if body.sender != peer:
+            return f"the stream belongs to {peer}, but the state to {body.sender}"
+        known = self._table.get(peer)
+        claimed = next((record for record in body.members if record.name == peer), None)
+        if claimed is None:
+            return f"{peer} does not list itself"
+        if known is not None and known.is_live and claimed.endpoint != known.endpoint:
+            self._view.report_conflict(peer, claimed.endpoint)
+            host, port = known.endpoint
+            return f"the name {peer} belongs to the live member at {host}:{port}"
+        return None
+
+    def _merge(self, peer: str, body: PushPull, now_s: float) -> None:
+        for record in body.members:
+            self._merge_record(peer, record, now_s)
+        for vitals in body.vitals:
+            self._vitals.hear(vitals)
+
+    def _merge_record(self, peer: str, record: MemberRecord, now_s: float) -> None:
+        name, incarnation = record.name, record.incarnation
+        known = self._table.get(name)
+        if record.state is MemberState.LEFT:
+            self._view.hear(Left(name, incarnation), now_s)
+        elif record.state is MemberState.DEAD and (known is None or not known.is_live or name == self._own_name):
+            self._view.hear(Dead(name, incarnation, peer), now_s)
+        else:
+            self._view.hear(Alive(name, record.host, record.port, record.meta_incarnation, record.meta), now_s)
+            if record.state is not MemberState.ALIVE:
+                self._view.hear(Suspect(name, incarnation, peer), now_s)

@@ -1,0 +1,81 @@
+"""Handing changes to subscribers that may be slow.
+
+A subscriber never holds the protocol up and never makes a queue grow without bound: changes that it has not taken
+yet are coalesced, so that at most one of each kind waits for each member, the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from membership.effects import Change, MemberChanged, MemberConflict, MemberReaped, VitalsChanged
+
+
+def _subject(change: Change) -> tuple[str, str]:
+    match change:
+        case MemberChanged(member=member):
+            return ("member", member.name)
+        case MemberReaped(name=name):
+            return ("member", name)
+        case MemberConflict(name=name):
+            return ("conflict", name)
+        case VitalsChanged(vitals=vitals):
+            return ("vitals", vitals.name)
+
+
+class Subscription:
+    """The changes that one subscriber has yet to take: `async for change in subscription`."""
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[str, str], Change] = {}
+        self._arrived = trio.Event()
+
+    async def receive(self) -> Change:
+        """The oldest change that was not taken yet; waits for one."""
+        await trio.lowlevel.checkpoint()
+        while not self._pending:
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        return self._pending.pop(next(iter(self._pending)))
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Change:
+        return await self.receive()
+
+    def put(self, change: Change) -> None:
+        """Let the subscriber know, in place of what it has not taken of the same subject."""
+        subject = _subject(change)
+        waiting = self._pending.pop(subject, None)
+        if isinstance(waiting, MemberChanged) and isinstance(change, MemberChanged):
+            # The subscriber saw the state before the first of the two, not the one in between.
+            change = msgspec.structs.replace(change, previous=waiting.previous)
+        self._pending[subject] = change
+        self._arrived.set()
+
+
+class Subscribers:
+    """All subscriptions of one member."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[Subscription]:
+        """A subscription that ends with the context."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def publish(self, change: Change) -> None:
+        """Tell all of them."""
+        for subscription in self._subscriptions:
+            subscription.put(change)

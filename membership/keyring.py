@@ -1,0 +1,89 @@
+"""The keys that packets are sealed with: several are accepted, one is used.
+
+To rotate without losing a packet: install the new key on every member, then use it on every member, then remove
+the old one on every member. Between any two of these steps each member can open what every other one seals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from membership.errors import KeyringError, NotSealedForUs
+
+KEY_BYTES = SecretBox.KEY_SIZE
+SEAL_BYTES = SecretBox.NONCE_SIZE + SecretBox.MACBYTES
+MAX_KEYS = 8
+
+
+class Keyring:
+    """32-byte NaCl SecretBox keys, the one in use first."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """`keys[0]` seals; all open. Raises KeyringError without keys or on one that is not 32 bytes."""
+        if not keys:
+            raise KeyringError("a keyring needs at least one key")
+        self._boxes: dict[bytes, SecretBox] = {}
+        for key in keys:
+            self.install(key)
+        self._used = keys[0]
+
+    @property
+    def used(self) -> bytes:
+        """The key that seals."""
+        return self._used
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """All keys, the used one first."""
+        return (self._used, *(key for key in self._boxes if key != self._used))
+
+    def install(self, key: bytes) -> None:
+        """Accept packets sealed with `key`. Installing a key twice changes nothing."""
+        if len(key) != KEY_BYTES:
+            raise KeyringError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
+        if key not in self._boxes and len(self._boxes) >= MAX_KEYS:
+            raise KeyringError(f"a keyring holds at most {MAX_KEYS} keys: remove one first")
+        self._boxes.setdefault(key, SecretBox(key))
+
+    def use(self, key: bytes) -> None:
+        """Seal with `key`, which must have been installed."""
+        if key not in self._boxes:
+            raise KeyringError("install the key before using it")
+        self._used = key
+
+    def remove(self, key: bytes) -> None:
+        """Accept `key` no longer. The key in use cannot be removed."""
+        if key == self._used:
+            raise KeyringError("the key in use cannot be removed: use another one first")
+        if self._boxes.pop(key, None) is None:
+            raise KeyringError("the key is not in the keyring")
+
+    def seal(self, plain: bytes) -> bytes:
+        """Encrypt and authenticate with the used key, under a fresh random nonce."""
+        return bytes(self._boxes[self._used].encrypt(plain))
+
+    def open(self, sealed: bytes) -> bytes:
+        """Decrypt with whichever key fits. Raises NotSealedForUs."""
+        if len(sealed) > SEAL_BYTES:
+            for key in self.keys:
+                try:
+                    return self._boxes[key].decrypt(sealed)
+                except CryptoError:
+                    continue
+        raise NotSealedForUs("no key of the keyring opens the packet")
+
+    def serialise(self) -> bytes:
+        """The keyring as bytes, to be kept where only this node reads it."""
+        return msgspec.msgpack.encode(self.keys)
+
+    @staticmethod
+    def deserialise(data: bytes) -> Keyring:
+        """The reverse of `serialise`. Raises KeyringError."""
+        try:
+            return Keyring(msgspec.msgpack.decode(data, type=tuple[bytes, ...]))
+        except msgspec.MsgspecError as error:
+            raise KeyringError(f"not a keyring: {error}") from error

@@ -1,0 +1,185 @@
+"""What members say to each other, as frozen values with a bound on every field.
+
+Packets carry `Message`s (SWIM §3 and §4.2, Lifeguard §IV); the stream exchange carries `ExchangeBody`s. They are
+encoded as msgpack arrays whose first item is the tag, so that a later version can append fields and be read by
+an older one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from membership.member import Address, Member, MemberState
+
+MAX_META_BYTES = 512
+MAX_VITALS_BYTES = 256
+MAX_MESSAGES_PER_PACKET = 1024
+MAX_RECORDS_PER_EXCHANGE = 65_536
+
+Name: TypeAlias = Annotated[str, Meta(max_length=63, pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
+Host: TypeAlias = Annotated[str, Meta(max_length=45, pattern=r"\A[0-9a-fA-F:.]{2,45}\Z")]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535)]
+Sequence32: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
+Incarnation: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
+Counter: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
+Version: TypeAlias = Annotated[int, Meta(ge=0, le=127)]
+MetaBytes: TypeAlias = Annotated[bytes, Meta(max_length=MAX_META_BYTES)]
+VitalsBytes: TypeAlias = Annotated[bytes, Meta(max_length=MAX_VITALS_BYTES)]
+Reason: TypeAlias = Annotated[str, Meta(max_length=500)]
+
+
+class Ping(Struct, frozen=True, array_like=True, tag=1):
+    """Are you there? `target` guards against another member having got the address since."""
+
+    sequence: Sequence32
+    target: Name
+
+
+class PingRequest(Struct, frozen=True, array_like=True, tag=2):
+    """SWIM's ping-req: probe `target` for me, and nack if it does not answer in time."""
+
+    sequence: Sequence32
+    target: Name
+    host: Host
+    port: Port
+
+
+class Ack(Struct, frozen=True, array_like=True, tag=3):
+    """I am here (or: the member that you asked me to probe is)."""
+
+    sequence: Sequence32
+
+
+class Nack(Struct, frozen=True, array_like=True, tag=4):
+    """Lifeguard: I heard you, but the member that you asked me to probe has not answered me."""
+
+    sequence: Sequence32
+
+
+class Alive(Struct, frozen=True, array_like=True, tag=5):
+    """`name` is at this address with this meta. Only the member itself makes a new incarnation of it."""
+
+    name: Name
+    host: Host
+    port: Port
+    incarnation: Incarnation
+    meta: MetaBytes
+
+    @property
+    def endpoint(self) -> Address:
+        """Host and port."""
+        return (self.host, self.port)
+
+
+class Suspect(Struct, frozen=True, array_like=True, tag=6):
+    """`accuser` could not reach `name` in this incarnation."""
+
+    name: Name
+    incarnation: Incarnation
+    accuser: Name
+
+
+class Dead(Struct, frozen=True, array_like=True, tag=7):
+    """SWIM's confirm: nobody refuted the suspicion of `name` in this incarnation."""
+
+    name: Name
+    incarnation: Incarnation
+    accuser: Name
+
+
+class Left(Struct, frozen=True, array_like=True, tag=8):
+    """`name` said good-bye."""
+
+    name: Name
+    incarnation: Incarnation
+
+
+class Vitals(Struct, frozen=True, array_like=True, tag=9):
+    """How `name` is doing, opaque to us. Newer is the greater (epoch, number): the epoch is the incarnation
+    that its process started with, the number counts within the process."""
+
+    name: Name
+    epoch: Incarnation
+    number: Counter
+    data: VitalsBytes
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Greater is newer."""
+        return (self.epoch, self.number)
+
+
+News: TypeAlias = Alive | Suspect | Dead | Left
+Message: TypeAlias = Ping | PingRequest | Ack | Nack | Alive | Suspect | Dead | Left | Vitals
+
+
+class Packet(Struct, frozen=True, array_like=True):
+    """One datagram: the versions that the sender speaks, its name, and what it says."""
+
+    lowest_version: Version
+    highest_version: Version
+    sender: Name
+    messages: Annotated[tuple[Message, ...], Meta(max_length=MAX_MESSAGES_PER_PACKET)]
+
+
+class MemberRecord(Struct, frozen=True, array_like=True):
+    """One row of a member table, for push-pull."""
+
+    name: Name
+    host: Host
+    port: Port
+    incarnation: Incarnation
+    state: MemberState
+    meta: MetaBytes
+    meta_incarnation: Incarnation
+
+    @staticmethod
+    def of(member: Member) -> MemberRecord:
+        """The record that tells of `member`."""
+        return MemberRecord(
+            member.name,
+            member.address,
+            member.port,
+            member.incarnation,
+            member.state,
+            member.meta,
+            member.meta_incarnation,
+        )
+
+    @property
+    def endpoint(self) -> Address:
+        """Host and port."""
+        return (self.host, self.port)
+
+
+class PushPull(Struct, frozen=True, array_like=True, tag=1):
+    """All that the sender knows; the answer is a PushPull too."""
+
+    lowest_version: Version
+    highest_version: Version
+    sender: Name
+    members: Annotated[tuple[MemberRecord, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
+    vitals: Annotated[tuple[Vitals, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
+
+
+class StreamPing(Struct, frozen=True, array_like=True, tag=2):
+    """The fallback probe: a Ping that does not depend on UDP."""
+
+    target: Name
+
+
+class StreamAck(Struct, frozen=True, array_like=True, tag=3):
+    """The answer to a StreamPing."""
+
+    name: Name
+
+
+class Refusal(Struct, frozen=True, array_like=True, tag=4):
+    """The answer to an exchange that cannot be served, with the reason."""
+
+    reason: Reason
+
+
+ExchangeBody: TypeAlias = PushPull | StreamPing | StreamAck | Refusal

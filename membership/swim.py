@@ -1,0 +1,292 @@
+"""SWIM, whole: one object, one door.
+
+`Swim.handle` is the only thing that changes a member's state. It takes an input and the time, and answers with the
+effects to perform; it does no I/O, reads no clock and makes no randomness, so that a thousand of these run on
+one event heap in a simulation exactly as they run on a network.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from membership.anti_entropy import PUSH_PULL_EXCHANGE, AntiEntropy
+from membership.awareness import Awareness
+from membership.config import SwimConfig
+from membership.counters import Counters
+from membership.dissemination import BroadcastQueue
+from membership.effects import (
+    AnswerExchange,
+    Effect,
+    ExchangeToken,
+    LeaveSpread,
+    MemberChanged,
+    MemberReaped,
+    ProbeExchange,
+    StartTimer,
+)
+from membership.errors import MetaTooLarge
+from membership.inputs import (
+    ExchangeAnswered,
+    ExchangeFailed,
+    ExchangeReceived,
+    Input,
+    Join,
+    Leave,
+    PacketReceived,
+    SetMeta,
+    SetVitals,
+    Start,
+    TimerFired,
+)
+from membership.member import Address, Member, MemberState, MemberTable
+from membership.messages import (
+    MAX_META_BYTES,
+    MAX_VITALS_BYTES,
+    Ack,
+    Alive,
+    Dead,
+    ExchangeBody,
+    Left,
+    Message,
+    Nack,
+    Ping,
+    PingRequest,
+    PushPull,
+    Refusal,
+    StreamAck,
+    StreamPing,
+    Suspect,
+    Vitals,
+)
+from membership.packing import PacketWriter
+from membership.probe import PING_EXCHANGE, FailureDetector
+from membership.randomness import Randomness
+from membership.rtt import RoundTrips
+from membership.timers import (
+    DirectProbeTimeout,
+    GossipTick,
+    ProbePeriod,
+    PushPullTick,
+    ReapTick,
+    ReconnectTick,
+    RelayExpiry,
+    RelayNack,
+    SuspicionTimeout,
+    Timer,
+)
+from membership.view import View
+from membership.vitals import VitalsBoard
+
+REAP_CHECKS = 10
+"""The dead are looked through this often within `reap_after_s`."""
+
+EXCHANGE_KINDS = (PUSH_PULL_EXCHANGE, PING_EXCHANGE)
+
+
+def check_meta(meta: bytes) -> None:
+    """Raise MetaTooLarge above 512 bytes: the Alive that carries it must fit into a packet."""
+    if len(meta) > MAX_META_BYTES:
+        raise MetaTooLarge(f"meta has {len(meta)} bytes, at most {MAX_META_BYTES} are allowed")
+
+
+def check_vitals(data: bytes) -> None:
+    """Raise MetaTooLarge above 256 bytes: vitals travel in what news leave over."""
+    if len(data) > MAX_VITALS_BYTES:
+        raise MetaTooLarge(f"vitals have {len(data)} bytes, at most {MAX_VITALS_BYTES} are allowed")
+
+
+class Swim:
+    """One member. What is not `handle` only reads."""
+
+    def __init__(
+        self,
+        config: SwimConfig,
+        *,
+        name: str,
+        address: Address,
+        meta: bytes,
+        incarnation: int,
+        rng: Randomness,
+    ) -> None:
+        """`incarnation` must be above every one that this name has used before."""
+        config.validate()
+        check_meta(meta)
+        self.config = config
+        self.name = name
+        self.table = MemberTable()
+        self.counters = Counters()
+        self.awareness = Awareness(config.awareness_max)
+        self.round_trips = RoundTrips()
+        self.news = BroadcastQueue()
+        self.vitals_news = BroadcastQueue()
+        self._effects: list[Effect] = []
+        self._rng = rng
+        self._leave_told = False
+        self._own = Alive(name, *address, incarnation, meta)
+        self._view = View(config, self._own, self.table, self.news, self.awareness, self.counters, self._effects)
+        self.vitals = VitalsBoard(name, incarnation, self.table, self.vitals_news, self._effects)
+        self._writer = PacketWriter(config, name, self.table, self.news, self.vitals_news, self.counters, self._effects)
+        self._detector = FailureDetector(
+            config,
+            name,
+            self.table,
+            self._writer,
+            self.awareness,
+            self.round_trips,
+            self.counters,
+            self._effects,
+            rng,
+            self._view.hear,
+        )
+        self._anti_entropy = AntiEntropy(config, name, self.table, self._view, self.vitals, self._effects, rng)
+
+    @property
+    def own(self) -> Member:
+        """This member itself."""
+        return self._view.own
+
+    def handle(self, happening: Input, now_s: float) -> list[Effect]:
+        """Take one input at a monotonic time in seconds; perform the answer in its order.
+
+        Raises MetaTooLarge for meta or vitals above their bounds, and then has changed nothing.
+        """
+        match happening:
+            case PacketReceived():
+                for message in happening.packet.messages:
+                    self._hear(message, happening.source, happening.packet.sender, now_s)
+            case TimerFired():
+                self._timer(happening.timer, now_s)
+            case Start():
+                self._start(now_s)
+            case Join():
+                self._anti_entropy.join([peer.name for peer in happening.peers])
+            case Leave():
+                self._view.leave(now_s)
+            case SetMeta():
+                check_meta(happening.meta)
+                if happening.meta != self.own.meta:
+                    self._view.set_meta(happening.meta, now_s)
+            case SetVitals():
+                check_vitals(happening.data)
+                self.vitals.set_own(happening.data)
+            case ExchangeReceived():
+                self._asked(happening, now_s)
+            case ExchangeAnswered():
+                self._answered(happening.token, happening.body, now_s)
+            case ExchangeFailed():
+                if not isinstance(happening.token, ProbeExchange):
+                    self._anti_entropy.failed(happening.token, happening.reason)
+            case _:
+                assert_never(happening)
+        return self._finish()
+
+    def _start(self, now_s: float) -> None:
+        """Enter the table and start the ticks, each at a random phase so that members do not act in step."""
+        self._view.enter(self._own, now_s)
+        config = self.config
+        for tick, interval_s in (
+            (ProbePeriod(), config.probe_interval_s),
+            (GossipTick(), config.gossip_interval_s),
+            (PushPullTick(), config.push_pull_interval_s),
+            (ReconnectTick(), config.reconnect_interval_s),
+            (ReapTick(), config.reap_after_s / REAP_CHECKS),
+        ):
+            self._effects.append(StartTimer(tick, interval_s * self._rng.random()))
+
+    def _hear(self, message: Message, source: Address, sender: str, now_s: float) -> None:
+        match message:
+            case Alive() | Suspect() | Dead() | Left():
+                self._view.hear(message, now_s)
+            case Vitals():
+                self.vitals.hear(message)
+            case Ping():
+                self._detector.pinged(message, source, sender)
+            case PingRequest():
+                self._detector.asked_to_ping(message, source, sender)
+            case Ack():
+                self._detector.acked(message, sender, now_s)
+            case Nack():
+                self._detector.nacked(message)
+            case _:
+                assert_never(message)
+
+    def _timer(self, timer: Timer, now_s: float) -> None:
+        match timer:
+            case ProbePeriod():
+                self._detector.next_period(now_s)
+            case DirectProbeTimeout():
+                self._detector.direct_overdue(timer)
+            case RelayNack():
+                self._detector.relay_overdue(timer)
+            case RelayExpiry():
+                self._detector.relay_expired(timer)
+            case SuspicionTimeout():
+                self._view.suspicion_over(timer, now_s)
+            case GossipTick():
+                self._gossip(now_s)
+            case PushPullTick():
+                self._anti_entropy.tick()
+            case ReconnectTick():
+                self._anti_entropy.reconnect_tick()
+            case ReapTick():
+                self._effects.append(StartTimer(ReapTick(), self.config.reap_after_s / REAP_CHECKS))
+                if not self._view.leaving:
+                    self._view.reap(now_s)
+            case _:
+                assert_never(timer)
+
+    def _gossip(self, now_s: float) -> None:
+        """Send queued news to a few members, among them the lately dead, who may be wrongly so."""
+        self._effects.append(StartTimer(GossipTick(), self.config.gossip_interval_s))
+        if not self.news and not self.vitals_news:
+            return
+        dead_since_s = now_s - self.config.gossip_to_dead_s
+        receivers = [
+            member
+            for member in self.table.members.values()
+            if member.name != self.name
+            and (member.is_live or (member.state is MemberState.DEAD and member.state_since_s > dead_since_s))
+        ]
+        for member in self._rng.sample(receivers, min(self.config.gossip_nodes, len(receivers))):
+            self._writer.send(member.endpoint, member.name)
+
+    def _asked(self, happening: ExchangeReceived, now_s: float) -> None:
+        body: ExchangeBody
+        match happening.body:
+            case PushPull() as state:
+                self._anti_entropy.asked(happening.number, happening.peer, state, now_s)
+                return
+            case StreamPing(target=target) if target == self.name:
+                body = StreamAck(self.name)
+            case StreamPing():
+                body = Refusal(f"this is {self.name}")
+            case _:
+                body = Refusal("an answer is not a question")
+        self._effects.append(AnswerExchange(happening.number, body))
+
+    def _answered(self, token: ExchangeToken, body: ExchangeBody, now_s: float) -> None:
+        if not isinstance(token, ProbeExchange):
+            self._anti_entropy.answered(token, body, now_s)
+        elif isinstance(body, StreamAck):
+            self._detector.stream_acked(token)
+
+    def _finish(self) -> list[Effect]:
+        """Hand the effects out, after what follows from them."""
+        for effect in self._effects:
+            match effect:
+                case MemberChanged(member=member, previous=None):
+                    self._detector.order.add(member.name)
+                case MemberReaped(name=name):
+                    self._detector.order.forget(name)
+                    self.vitals.forget(name)
+                    self.round_trips.forget(name)
+        if self._view.leaving and not self._leave_told and self._is_leave_spread():
+            self._leave_told = True
+            self._effects.append(LeaveSpread())
+        effects = self._effects[:]
+        self._effects.clear()
+        return effects
+
+    def _is_leave_spread(self) -> bool:
+        """Whether the good-bye was sent as often as news are, or there is nobody to send it to."""
+        return self.name not in self.news or not any(member.name != self.name for member in self.table.live())
