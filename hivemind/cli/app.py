@@ -1,0 +1,119 @@
+"""``hivemind app …``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hivemind.cli import app_logs
+from hivemind.cli.app_spec import deploy_body
+from hivemind.cli.output import show
+from hivemind.cli.progress import wait_for_replicas
+from hivemind.cli.session import Session, session_options
+
+_COLUMNS = {
+    "NAME": "name",
+    "IMAGE": "image",
+    "REPLICAS": "replicas",
+    "SERVICE": "service",
+    "CREATED": "created_at",
+}
+_detach = click.option("--detach", "-d", is_flag=True, help="Do not wait for the replicas to run.")
+
+
+@click.group()
+def app() -> None:
+    """Applications."""
+
+
+@app.command(context_settings={"ignore_unknown_options": False})
+@click.option("--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deploy.")
+@click.option("--name")
+@click.option("--image")
+@click.option("--replicas", type=click.IntRange(min=0))
+@click.option("--service", help="The name under which the replicas are reached.")
+@click.option("--port", "ports", multiple=True, metavar="[HOST:]CONTAINER[/PROTO]", help="A port, published or not.")
+@click.option("--env", "-e", multiple=True, metavar="KEY=VALUE")
+@click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
+@click.option("--volume", "-v", "volumes", multiple=True, metavar="NAME:PATH[:ro]")
+@click.option("--cpu", type=float, help="Cores that a replica needs.")
+@click.option("--memory", help="Memory that a replica needs, such as 256M.")
+@click.option("--cpu-limit", type=float)
+@click.option("--memory-limit")
+@click.option("--health-command", help="Exit code 0 is healthy.")
+@click.option("--health-interval")
+@click.option("--health-timeout")
+@click.option("--health-retries", type=int)
+@click.option("--health-start-period")
+@click.option("--node-affinity", metavar="KEY=VALUE")
+@click.option("--service-affinity", metavar="KEY=VALUE")
+@click.option("--priority-class")
+@_detach
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for the replicas.")
+@click.argument("args", nargs=-1)
+@session_options
+def deploy(session: Session, file: Path | None, detach: bool, timeout: float, **options: Any) -> None:
+    """Deploy an app. What follows -- is the command's arguments."""
+    body = deploy_body(file, **options)
+    answer = session.run(lambda client: client.post("/deploy", body))
+    if not detach:
+        wait_for_replicas(session, body["name"], timeout)
+    show(session.output, answer)
+
+
+@app.command("ls")
+@session_options
+def ls(session: Session) -> None:
+    """List the apps."""
+    show(session.output, session.run(lambda client: client.get("/apps"))["apps"], _COLUMNS)
+
+
+@app.command()
+@click.argument("name")
+@session_options
+def info(session: Session, name: str) -> None:
+    """Show one app and its containers."""
+    show(session.output, session.run(lambda client: client.get(f"/apps/{name}")))
+
+
+@app.command()
+@click.argument("name")
+@click.argument("replicas", type=click.IntRange(min=0))
+@_detach
+@click.option("--timeout", default=300.0, show_default=True)
+@session_options
+def scale(session: Session, name: str, replicas: int, detach: bool, timeout: float) -> None:
+    """Change how many replicas an app has."""
+    answer = session.run(lambda client: client.post("/scale", {"name": name, "replicas": replicas}))
+    if not detach:
+        wait_for_replicas(session, name, timeout)
+    show(session.output, answer)
+
+
+@app.command()
+@click.argument("name")
+@session_options
+def restart(session: Session, name: str) -> None:
+    """Replace the replicas one after the other."""
+    show(session.output, session.run(lambda client: client.post("/restart", {"name": name})))
+
+
+@app.command()
+@click.argument("name")
+@session_options
+def delete(session: Session, name: str) -> None:
+    """Delete an app and its containers."""
+    show(session.output, session.run(lambda client: client.delete(f"/apps/{name}")))
+
+
+@app.command()
+@click.argument("name")
+@click.option("--follow", "-f", is_flag=True)
+@click.option("--tail", type=click.IntRange(min=0), help="Lines from the end.")
+@click.option("--since", help="RFC 3339 or Unix seconds.")
+@session_options
+def logs(session: Session, name: str, follow: bool, tail: int | None, since: str | None) -> None:
+    """Print what the app's containers write, each line with its container."""
+    app_logs.print_logs(session, name, follow=follow, tail=tail, since=since)

@@ -1,0 +1,94 @@
+"""From the flags of ``app deploy`` to the body of ``POST /deploy``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+
+def deploy_body(
+    file: Path | None,
+    *,
+    ports: Sequence[str],
+    env: Sequence[str],
+    label: Sequence[str],
+    volumes: Sequence[str],
+    args: Sequence[str],
+    **options: Any,
+) -> dict[str, Any]:
+    """The file's content, overlaid by the flags. Raises click.UsageError for what cannot be understood."""
+    body = _from_file(file)
+    for name in ("name", "image", "replicas", "service", "node_affinity", "service_affinity", "priority_class"):
+        if options[name] is not None:
+            body[name] = options[name]
+    resources = {
+        name: options[name] for name in ("cpu", "memory", "cpu_limit", "memory_limit") if options[name] is not None
+    }
+    health = {
+        name: options[f"health_{name}"]
+        for name in ("command", "interval", "timeout", "retries", "start_period")
+        if options[f"health_{name}"] is not None
+    }
+    _merge(body, "resources", resources)
+    _merge(body, "health_check", health)
+    _merge(body, "env", dict(_pair("--env", text) for text in env))
+    _merge(body, "labels", dict(_pair("--label", text) for text in label))
+    for key, items in (("ports", [_port(t) for t in ports]), ("volumes", [_volume(t) for t in volumes])):
+        if items:
+            body[key] = items
+    if args:
+        body["args"] = list(args)
+    for required in ("name", "image"):
+        if not body.get(required):
+            raise click.UsageError(f"--{required} is needed (or `{required}` in the file)")
+    return body
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"{file} is neither YAML nor JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise click.UsageError(f"{file}: expected a mapping, the body of POST /deploy")
+    return content
+
+
+def _merge(body: dict[str, Any], key: str, values: dict[str, Any]) -> None:
+    if values:
+        body[key] = {**(body.get(key) or {}), **values}
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.UsageError(f"{flag}: expected KEY=VALUE, got {text!r}")
+    return key, value
+
+
+def _port(text: str) -> dict[str, Any]:
+    numbers, _, protocol = text.partition("/")
+    host, colon, container = numbers.rpartition(":")
+    try:
+        port: dict[str, Any] = {"container_port": int(container)}
+        if colon:
+            port["host_port"] = int(host)
+    except ValueError as error:
+        raise click.UsageError(f"--port: expected [HOST:]CONTAINER[/tcp|/udp], got {text!r}") from error
+    if protocol:
+        port["protocol"] = protocol
+    return port
+
+
+def _volume(text: str) -> dict[str, Any]:
+    name, _, rest = text.partition(":")
+    path, _, mode = rest.partition(":")
+    if not name or not path or mode not in ("", "ro", "rw"):
+        raise click.UsageError(f"--volume: expected NAME:PATH[:ro], got {text!r}")
+    return {"name": name, "mount_path": path, **({"read_only": True} if mode == "ro" else {})}

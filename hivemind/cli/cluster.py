@@ -1,0 +1,40 @@
+"""``hivemind cluster …`` and ``hivemind leave``."""
+
+from __future__ import annotations
+
+import click
+
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+
+
+@click.group()
+def cluster() -> None:
+    """The cluster as a whole."""
+
+
+@cluster.command()
+@session_options
+def token(session: Session) -> None:
+    """Print the token that lets a machine join, and nothing else."""
+    click.echo(session.run(lambda client: client.get("/cluster/token"))["token"])
+
+
+@cluster.command("status")
+@session_options
+def cluster_status(session: Session) -> None:
+    """Leader, voters, log index, nodes."""
+    show(session.output, session.run(lambda client: client.get("/cluster")))
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@session_options
+def leave(session: Session, yes: bool) -> None:
+    """Drain the node at --server, take it out of the cluster, and stop its daemon."""
+    info = session.run(lambda client: client.get("/cluster"))
+    node_id = info["node_id"]
+    if not yes:
+        click.confirm(f"Drain node {node_id}, remove it from cluster {info['id']} and delete its state?", abort=True)
+    answer = session.run(lambda client: client.post(f"/nodes/{node_id}/leave"))
+    click.echo(answer["message"])

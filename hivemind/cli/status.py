@@ -1,0 +1,62 @@
+"""``hivemind status``, ``wait`` and ``version``."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+
+import click
+import trio
+
+from hivemind.cli.exits import Exit
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+from hivemind.client import Client, ClientError
+
+_LOOKS_PAUSE_S = 0.7  # under the API's 100 requests a minute
+
+
+@click.command()
+@session_options
+def status(session: Session) -> None:
+    """The health of the whole."""
+    show(session.output, session.run(lambda client: client.get("/health")))
+
+
+@click.command()
+@click.option("--nodes", default=1, show_default=True, help="How many nodes must be ready.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait.")
+@session_options
+def wait(session: Session, nodes: int, timeout: float) -> None:
+    """Wait until NODES nodes are ready and there is a leader; else exit 1 and say what is missing."""
+
+    async def missing(client: Client) -> str | None:
+        try:
+            answer = await client.request("GET", "/health")
+        except ClientError as error:
+            return str(error)
+        ready = answer.data["components"]["nodes"]["healthy"]
+        if ready < nodes:
+            return f"{ready} of {nodes} nodes are ready"
+        return None if answer.leader else "there is no leader"
+
+    async def until_ready(client: Client) -> str | None:
+        problem: str | None = "no answer yet"
+        with trio.move_on_after(timeout):
+            while True:
+                problem = await missing(client)
+                if problem is None:
+                    return None
+                await trio.sleep(_LOOKS_PAUSE_S)
+        return problem
+
+    problem = session.run(until_ready)
+    if problem is not None:
+        click.echo(f"hivemind: not ready after {timeout:g} s: {problem}", err=True)
+        sys.exit(Exit.GENERAL)
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(installed_version("hivemind"))

@@ -1,0 +1,44 @@
+"""How long single steps hold the event loop: while one runs, every other task of the daemon waits."""
+
+from __future__ import annotations
+
+import time
+
+import trio
+from msgspec import Struct
+
+BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+
+
+class LagReport(Struct, frozen=True):
+    """`steps_over` counts the steps that were longer than each of BUCKETS_S; `longest_task` names the worst one."""
+
+    longest_s: float
+    longest_task: str
+    steps_over: tuple[int, ...]
+
+
+class LoopLag(trio.abc.Instrument):
+    """A trio instrument. It costs a clock read at either end of a step."""
+
+    def __init__(self) -> None:
+        self._began_s = 0.0
+        self._longest_s = 0.0
+        self._longest_task = ""
+        self._over = [0] * len(BUCKETS_S)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began_s = time.perf_counter()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        step_s = time.perf_counter() - self._began_s
+        if step_s < BUCKETS_S[0]:
+            return
+        for i, bound_s in enumerate(BUCKETS_S):
+            if step_s > bound_s:
+                self._over[i] += 1
+        if step_s > self._longest_s:
+            self._longest_s, self._longest_task = step_s, task.name
+
+    def report(self) -> LagReport:
+        return LagReport(self._longest_s, self._longest_task, tuple(self._over))
