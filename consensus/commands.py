@@ -116,7 +116,7 @@ class PlaceTasks(Command, frozen=True):
 
 
 class CreateTasks(Command, frozen=True):
-    """New replicas for free slots of an app, of its current generation."""
+    """New replicas, of the app's current generation, for slots that are free or whose replica is outdated."""
 
     app: str
     slots: list[int]

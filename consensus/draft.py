@@ -38,13 +38,17 @@ def _without_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K
 
 
 class Draft:
-    """Reads go to `state`, which always is the draft's newest State; writes through the methods."""
+    """Reads go to `state`, which always is the draft's newest State; writes through the methods.
+
+    `touched_apps` are the names of the apps of which the app itself or a task was written.
+    """
 
     def __init__(self, state: State, *, index: int, time_s: float, command_id: CommandId) -> None:
         self.state = state
         self.index = index
         self.time_s = time_s
         self.events: list[Event] = []
+        self.touched_apps: set[str] = set()
         self._command_id = command_id
         self._minted = 0
 
@@ -77,6 +81,7 @@ class Draft:
         self._replace(nodes=self.state.nodes.delete(node_id))
 
     def put_task(self, task: Task) -> None:
+        self.touched_apps.add(task.app)
         state = self.state
         old = state.tasks.get(task.id)
         by_app, by_node, unplaced = (state.task_ids_by_app, state.task_ids_by_node, state.unplaced_task_ids)
@@ -103,6 +108,7 @@ class Draft:
         return _without_member(by_node, task.node_id, task.id), unplaced
 
     def delete_task(self, task: Task) -> None:
+        self.touched_apps.add(task.app)
         by_node, unplaced = self._unindexed(task)
         self._replace(
             tasks=self.state.tasks.delete(task.id),
@@ -113,7 +119,8 @@ class Draft:
         self._forget_unused_spec(task.app, task.revision)
 
     def put_app(self, app: App) -> None:
-        """Stores `app`, its spec as a revision of this index, and what it publishes."""
+        """Stores `app` and what it publishes."""
+        self.touched_apps.add(app.name)
         old = self.state.apps.get(app.name)
         ports = self.state.app_by_host_port
         for key in () if old is None else published_ports(old.spec):
@@ -128,6 +135,7 @@ class Draft:
         return self.index
 
     def delete_app(self, app: App) -> None:
+        self.touched_apps.add(app.name)
         ports = self.state.app_by_host_port
         for key in published_ports(app.spec):
             ports = ports.delete(key)

@@ -6,7 +6,7 @@ a number that its session has used already is answered with the answer of then (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import msgspec
 import structlog
@@ -52,10 +52,22 @@ class Machine:
         self._sessions: dict[str, _Session] = {}
         self._parts: dict[CommandId, list[Part]] = {}
         self._on_answer: list[Callable[[CommandId, int, AnyOutcome], None]] = []
+        self._on_touch: list[Callable[[Set[str]], None]] = []
 
     def on_answer(self, listener: Callable[[CommandId, int, AnyOutcome], None]) -> None:
         """`listener(command id, index, outcome)` is called after each applied command; it must not raise."""
         self._on_answer.append(listener)
+
+    def on_touch(self, listener: Callable[[Set[str]], None]) -> None:
+        """`listener(app names)` is called after each entry that wrote an app or tasks of it; it must not raise.
+
+        So a reader need not compare everything with what it saw before. A restore touches all apps there are.
+        """
+        self._on_touch.append(listener)
+
+    def _touch(self, apps: Set[str]) -> None:
+        for listener in self._on_touch:
+            listener(apps)
 
     def apply(self, index: int, data: bytes) -> AnyOutcome:
         """Applies one log entry. Never raises: an entry that this version cannot read is a `fault`."""
@@ -86,9 +98,9 @@ class Machine:
 
     def _assemble(self, part: Part) -> bytes | None:
         """The whole entry once its last part is here. A retry starts again with part 0."""
-        parts = self._parts.setdefault(part.id, [])
+        parts = self._parts.get(part.id, [])
         if part.number == 0:
-            parts.clear()
+            parts = self._parts[part.id] = []
         if part.number != len(parts):
             return None
         parts.append(part)
@@ -113,14 +125,17 @@ class Machine:
         if not isinstance(outcome, Refusal):
             self.state = draft.state
             self.events.append(draft.events)
+            if draft.touched_apps:
+                self._touch(draft.touched_apps)
         return outcome
 
     def _session(self, entry: Entry) -> _Session:
         session = self._sessions.get(entry.id.session)
         if session is None:
             horizon_s = entry.time_s - SESSION_TTL_S
-            self._sessions = {k: s for k, s in self._sessions.items() if s.last_used_s > horizon_s}
-            self._parts = {k: parts for k, parts in self._parts.items() if k.session in self._sessions}
+            expired = {name for name, s in self._sessions.items() if s.last_used_s <= horizon_s}
+            self._sessions = {name: s for name, s in self._sessions.items() if name not in expired}
+            self._parts = {k: parts for k, parts in self._parts.items() if k.session not in expired}
             session = self._sessions[entry.id.session] = _Session(entry.time_s)
         session.last_used_s = entry.time_s
         return session
@@ -155,4 +170,5 @@ class Machine:
         self._parts = {}
         for part in image.parts:
             self._parts.setdefault(part.id, []).append(part)
+        self._touch(frozenset(self.state.apps))
         self.watch.advance(image.index)

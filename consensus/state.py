@@ -58,6 +58,14 @@ class State(Struct, frozen=True, kw_only=True):
     def spec_of(self, task: Task) -> AppSpec:
         return self.specs[task.app, task.revision]
 
+    def outdated(self, task: Task) -> bool:
+        """Whether a new replica must take the place of `task`: made before a restart, or on a node that drains."""
+        app = self.apps.get(task.app)
+        if app is not None and task.generation < app.generation:
+            return True
+        node = None if task.node_id is None else self.nodes.get(task.node_id)
+        return node is not None and node.draining
+
     def tasks_of_service(self, service: str) -> Iterator[Task]:
         for app in self.apps.values():
             if app.service_name == service:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from msgspec.structs import replace
 
-from consensus.apply.task import free_slots, mint_task, retire
+from consensus.apply.slots import free_slots, surplus, wanted_by_slot
+from consensus.apply.task import mint_task, retire
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
 from consensus.model.app import App, AppSpec
 from consensus.model.event import EventType
 from consensus.model.service import Service
-from consensus.model.task import Task, TaskState
 from consensus.model.volume import Volume
 from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, not_found
 
@@ -61,9 +59,9 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
     previous = app.spec.replicas
     app = replace(app, spec=replace(app.spec, replicas=command.replicas), updated_at_s=draft.time_s)
     draft.put_app(app)
-    wanted = [task for task in draft.state.tasks_of_app(app.name) if task.wanted]
-    created = [mint_task(draft, app, slot).id for slot in free_slots(wanted, max(0, command.replicas - len(wanted)))]
-    removed = _to_remove(wanted, len(wanted) - command.replicas)
+    slots = wanted_by_slot(draft.state.tasks_of_app(app.name))
+    created = [mint_task(draft, app, slot).id for slot in free_slots(slots, max(0, command.replicas - len(slots)))]
+    removed = surplus(slots, command.replicas)
     for task in removed:
         retire(draft, task)
     return Scaled(
@@ -73,28 +71,6 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
         created=created,
         removed=[task.id for task in removed],
     )
-
-
-def _to_remove(wanted: list[Task], count: int) -> list[Task]:
-    """Those that serve least first, then from the node that has the most of them, the highest slot first."""
-    victims: list[Task] = []
-    rest = list(wanted)
-    per_node = Counter(task.node_id for task in rest)
-    for _ in range(max(0, count)):
-        victim = max(
-            rest,
-            key=lambda task: (
-                task.node_id is None,
-                not task.serving,
-                task.status.state is not TaskState.RUNNING,
-                per_node[task.node_id],
-                task.slot,
-            ),
-        )
-        rest.remove(victim)
-        per_node[victim.node_id] -= 1
-        victims.append(victim)
-    return victims
 
 
 def restart(draft: Draft, command: RestartApp) -> AnyOutcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -30,18 +29,6 @@ def mint_task(draft: Draft, app: App, slot: int) -> Task:
     return task
 
 
-def free_slots(tasks: Iterable[Task], count: int) -> list[int]:
-    """The `count` lowest slot numbers, from 1, that none of `tasks` has."""
-    taken = {task.slot for task in tasks}
-    slots: list[int] = []
-    slot = 0
-    while len(slots) < count:
-        slot += 1
-        if slot not in taken:
-            slots.append(slot)
-    return slots
-
-
 def place(draft: Draft, command: PlaceTasks) -> AnyOutcome:
     """Decisions about tasks that are gone or placed already are passed over: they were made on older news."""
     for placement in command.placements:
@@ -59,11 +46,16 @@ def place(draft: Draft, command: PlaceTasks) -> AnyOutcome:
 
 
 def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
+    """Slots that have an up-to-date replica are passed over: they were free on older news."""
     app = draft.state.apps.get(command.app)
     if app is None:
         return not_found("app", command.app)
+    tasks = draft.state.tasks_of_app(app.name)
+    filled = {task.slot for task in tasks if task.wanted and not draft.state.outdated(task)}
     for slot in command.slots:
-        mint_task(draft, app, slot)
+        if slot not in filled:
+            filled.add(slot)
+            mint_task(draft, app, slot)
     return Done()
 
 

@@ -1,0 +1,58 @@
+"""Slots: the numbered places of an app's replicas. Each holds one wanted task, or two while one replaces another."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+
+from consensus.model.task import Task, TaskState
+
+
+def wanted_by_slot(tasks: Iterable[Task]) -> dict[int, list[Task]]:
+    """The wanted ones of `tasks`, which are of one app, by slot."""
+    slots: dict[int, list[Task]] = {}
+    for task in tasks:
+        if task.wanted:
+            slots.setdefault(task.slot, []).append(task)
+    return slots
+
+
+def free_slots(taken: Iterable[int], count: int) -> list[int]:
+    """The `count` lowest slot numbers, from 1, that are not `taken`."""
+    used = set(taken)
+    slots: list[int] = []
+    slot = 0
+    while len(slots) < count:
+        slot += 1
+        if slot not in used:
+            slots.append(slot)
+    return slots
+
+
+def usefulness(task: Task) -> tuple[bool, bool, bool]:
+    """Greater for tasks that serve more."""
+    return task.serving, task.status.state is TaskState.RUNNING, task.node_id is not None
+
+
+def surplus(slots: dict[int, list[Task]], replicas: int) -> list[Task]:
+    """The tasks to remove so that `replicas` slots are left.
+
+    Slots that serve least go first, then those on the node that has the most of them, the highest number first.
+    """
+    best = {slot: max(tasks, key=usefulness) for slot, tasks in slots.items()}
+    per_node = Counter(task.node_id for task in best.values())
+    queue = [(usefulness(task), -per_node[task.node_id], -slot) for slot, task in best.items()]
+    heapq.heapify(queue)
+    victims: list[Task] = []
+    for _ in range(len(slots) - replicas):
+        while True:
+            rank, crowd, slot = queue[0]
+            node_id = best[-slot].node_id
+            if crowd == -per_node[node_id]:
+                break
+            heapq.heapreplace(queue, (rank, -per_node[node_id], slot))
+        heapq.heappop(queue)
+        per_node[node_id] -= 1
+        victims += slots[-slot]
+    return victims
