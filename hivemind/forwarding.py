@@ -1,0 +1,81 @@
+"""Proposals on their way to the leader: the `Submit` of consensus.proposer, over the peer channel."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from consensus.commands import MAX_ENTRY_BYTES
+from consensus.proposer import NotAccepted
+from consensus.raft import NotLeader, OutcomeUnknown, RaftError, RaftNode
+from hivemind.peer.errors import PeerError, PeerRefusal
+
+SERVICE = "raft.propose"
+MAX_PIECES = 1024
+
+
+class _Calls(Protocol):
+    async def call(self, node_id: str, service: str, body: Any, *, timeout_s: float) -> Any: ...
+
+
+class _Request(Struct, frozen=True):
+    pieces: list[bytes]
+    timeout_s: float
+
+
+class Forwarding:
+    """One try to get an entry's pieces committed, at this node if it leads, else at the leader."""
+
+    def __init__(self, raft: RaftNode, calls: _Calls) -> None:
+        self._raft = raft
+        self._calls = calls
+
+    async def submit(self, pieces: list[bytes], timeout_s: float) -> None:
+        """Returns when the pieces are committed.
+
+        Raises:
+            NotAccepted: they were not, or perhaps not.
+        """
+        if self._raft.is_leader:
+            await self._propose(pieces, timeout_s)
+            return
+        leader_id = self._raft.leader_id
+        if leader_id is None:
+            raise NotAccepted("no leader is known", ambiguous=False)
+        try:
+            await self._calls.call(leader_id, SERVICE, {"pieces": pieces, "timeout_s": timeout_s}, timeout_s=timeout_s)
+        except PeerRefusal as error:
+            raise NotAccepted(error.message, ambiguous=error.code != "not_leader") from error
+        except PeerError as error:
+            raise NotAccepted(str(error), ambiguous=getattr(error, "ambiguous", True)) from error
+
+    async def serve(self, peer: str, body: Any) -> dict[str, Any]:
+        """Answers the other nodes' submits; registered as `SERVICE`.
+
+        Raises:
+            PeerRefusal: ``not_leader`` (certainly not proposed) or ``unknown`` (perhaps it was).
+        """
+        try:
+            asked = msgspec.convert(body, _Request)
+        except msgspec.ValidationError as error:
+            raise PeerRefusal("not_leader", f"not a proposal: {error}") from error
+        if len(asked.pieces) > MAX_PIECES or any(len(piece) > MAX_ENTRY_BYTES for piece in asked.pieces):
+            raise PeerRefusal("not_leader", f"a proposal has at most {MAX_PIECES} pieces of {MAX_ENTRY_BYTES} bytes")
+        try:
+            await self._propose(asked.pieces, asked.timeout_s)
+        except NotAccepted as error:
+            raise PeerRefusal("unknown" if error.ambiguous else "not_leader", str(error)) from error
+        return {}
+
+    async def _propose(self, pieces: list[bytes], timeout_s: float) -> None:
+        for number, piece in enumerate(pieces):
+            try:
+                await self._raft.propose(piece, timeout_s=timeout_s)
+            except NotLeader as error:
+                raise NotAccepted(str(error), ambiguous=number > 0) from error
+            except OutcomeUnknown as error:
+                raise NotAccepted(str(error), ambiguous=True) from error
+            except RaftError as error:
+                raise NotAccepted(str(error), ambiguous=False) from error

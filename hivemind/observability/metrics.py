@@ -1,0 +1,105 @@
+"""``GET /metrics``: the daemon's figures in Prometheus' text format, read when asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from consensus.machine import Machine
+from consensus.model.node import NodeStatus
+from hivemind.observability.loop_lag import BUCKETS_S, LoopLag
+
+Source = Callable[[], Iterator[Metric]]
+
+
+def gauge(name: str, about: str, value: float) -> Metric:
+    metric = GaugeMetricFamily(f"hivemind_{name}", about)
+    metric.add_metric([], value)
+    return metric
+
+
+def counter(name: str, about: str, value: float) -> Metric:
+    metric = CounterMetricFamily(f"hivemind_{name}", about)
+    metric.add_metric([], value)
+    return metric
+
+
+class Metrics:
+    """A registry over sources: functions that yield metrics from what a part of the daemon counts anyway."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._sources: list[Source] = []
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def add(self, source: Source) -> None:
+        self._sources.append(source)
+
+    def collect(self) -> Iterable[Metric]:
+        """Prometheus' collector protocol."""
+        for source in self._sources:
+            yield from source()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: the sources are not ready when they are registered."""
+        return ()
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+def of_state(machine: Machine) -> Source:
+    """The metrics that the API reference names, and the applied index."""
+
+    def collect() -> Iterator[Metric]:
+        state = machine.state
+        nodes = [node for node in state.nodes.values() if node.status is not NodeStatus.LEFT]
+        yield gauge("node_count", "Number of nodes in the cluster", len(nodes))
+        yield gauge("container_count", "Number of containers managed by Hivemind", len(state.tasks))
+        by_status = GaugeMetricFamily(
+            "hivemind_container_status_count", "Number of containers by status", labels=["status"]
+        )
+        for status, count in sorted(Counter(t.status.state.word for t in state.tasks.values()).items()):
+            by_status.add_metric([status], count)
+        yield by_status
+        node_status = GaugeMetricFamily("hivemind_node_status_count", "Number of nodes by status", labels=["status"])
+        for status, count in sorted(Counter(node.status.value for node in nodes).items()):
+            node_status.add_metric([status], count)
+        yield node_status
+        yield gauge("app_count", "Number of applications", len(state.apps))
+        yield gauge("applied_index", "Log index of the last entry applied here", machine.index)
+
+    return collect
+
+
+def of_loop(lag: LoopLag) -> Source:
+    """How long steps held the event loop."""
+
+    def collect() -> Iterator[Metric]:
+        report = lag.report()
+        yield gauge("loop_lag_max_seconds", f"The longest step of the loop ({report.longest_task})", report.longest_s)
+        steps = CounterMetricFamily("hivemind_loop_slow_steps", "Steps of the loop longer than", labels=["over_s"])
+        for bound_s, count in zip(BUCKETS_S, report.steps_over, strict=True):
+            steps.add_metric([str(bound_s)], count)
+        yield steps
+
+    return collect
+
+
+def of_struct(prefix: str, about: str, snapshot: Callable[[], object]) -> Source:
+    """Every number of a frozen Struct as a gauge ``hivemind_<prefix>_<field>``."""
+
+    def collect() -> Iterator[Metric]:
+        struct = snapshot()
+        for field in struct.__struct_fields__:  # type: ignore[attr-defined]
+            value = getattr(struct, field)
+            if isinstance(value, int | float):
+                yield gauge(f"{prefix}_{field}", f"{about}: {field.replace('_', ' ')}", value)
+
+    return collect

@@ -1,0 +1,62 @@
+"""What a new node must still do after it got its identity.
+
+Written before the identity and removed when done: a daemon that dies in between does it at its next start.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from consensus.commands import FoundCluster
+
+FILE = "first-steps.msgpack"
+
+
+class Found(Struct, frozen=True, tag=True):
+    """Start Raft as its only voter, and propose the founding command."""
+
+    command: FoundCluster
+
+
+class Learn(Struct, frozen=True, tag=True):
+    """Start Raft as a learner of `voters`. `peers`: (node id, address, peer port) of the members to gossip with."""
+
+    voters: list[str]
+    peers: list[tuple[str, str, int]]
+
+
+FirstSteps = Found | Learn
+_decoder: msgspec.msgpack.Decoder[FirstSteps] = msgspec.msgpack.Decoder(FirstSteps)
+
+
+def save(data_dir: Path, steps: FirstSteps) -> None:
+    """Durable when it returns."""
+    new = data_dir / f".{FILE}.new"
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.msgpack.encode(steps))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(data_dir / FILE)
+    directory = os.open(data_dir, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def load(data_dir: Path) -> FirstSteps | None:
+    """What is left to do; None when all is done. Raises msgspec.DecodeError for a damaged file."""
+    try:
+        data = (data_dir / FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    return _decoder.decode(data)
+
+
+def done(data_dir: Path) -> None:
+    (data_dir / FILE).unlink(missing_ok=True)
