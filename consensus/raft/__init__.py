@@ -1,0 +1,59 @@
+"""The replicated log: PySyncObj embedded in trio, durable and corrected (design.md §10).
+
+`RaftNode` is the door; it needs `RaftLinks` to talk over and a `StateMachine` to drive.
+
+Decisions:
+
+- A learner is a node whose id is not in the voter set of its own log: it never campaigns, but votes when asked (Raft
+  servers do, whatever their configuration says). So it becomes a voter in place, when its log says so; there is no
+  moment at which SyncObj is made anew, and the state machine never goes back.
+- The voter set is derived from the log alone (`voter_set`): a set of one's own beside it goes wrong at some crash.
+"""
+
+from .config import RaftConfig
+from .errors import (
+    ApplyFailed,
+    BarrierFailed,
+    ChangeRefused,
+    EntryTooLarge,
+    NotLeader,
+    OutcomeUnknown,
+    ProposalError,
+    ProposalRefused,
+    ProposalTimeout,
+    QueueFull,
+    RaftError,
+    StorageDamaged,
+    StorageError,
+    StorageFull,
+    StorageMisused,
+    TransferFailed,
+)
+from .links import LinkReceiver, RaftLinks, StateMachine
+from .node import Applied, Leadership, RaftNode
+
+__all__ = [
+    "Applied",
+    "ApplyFailed",
+    "BarrierFailed",
+    "ChangeRefused",
+    "EntryTooLarge",
+    "Leadership",
+    "LinkReceiver",
+    "NotLeader",
+    "OutcomeUnknown",
+    "ProposalError",
+    "ProposalRefused",
+    "ProposalTimeout",
+    "QueueFull",
+    "RaftConfig",
+    "RaftError",
+    "RaftLinks",
+    "RaftNode",
+    "StateMachine",
+    "StorageDamaged",
+    "StorageError",
+    "StorageFull",
+    "StorageMisused",
+    "TransferFailed",
+]

@@ -1,0 +1,92 @@
+"""Settings of the replicated log. Defaults are those measured in design.md §10, item 8."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in seconds, sizes in bytes."""
+
+    election_timeout_min_s: float = 0.6
+    """A follower that hears nothing this long may seek votes. Several heartbeats, above a slow fdatasync."""
+    election_timeout_max_s: float = 1.5
+    """Upper end of the random election timeout; the spread keeps votes from being split."""
+    heartbeat_s: float = 0.1
+    """The leader speaks to every voter this often when there is no news."""
+    learner_heartbeat_s: float = 1.0
+    """The same for learners, of which there may be hundreds; news reaches them at once."""
+    leader_fallback_s: float = 2.0
+    """A leader without a quorum's answers steps down after this; a follower forgets a silent leader."""
+    exchange_timeout_s: float = 3.0
+    """An append or snapshot chunk without an answer is sent again after this (the link may have dropped it)."""
+    tick_s: float = 0.075
+    """Timers are looked at this often when nothing else happens: 0.5 to 1 % of a core at rest."""
+
+    entry_bytes_max: int = 128 * 1024
+    queue_entries_max: int = 4096
+    """Outstanding proposals at one leader; also bounds the time that draining the queue holds the loop."""
+    batch_bytes: int = 1024 * 1024
+    """Entries in one append; well above `entry_bytes_max`, below the peer channel's frame limit."""
+    batch_entries: int = 1024
+    apply_slice_s: float = 0.008
+    """Applying yields to the loop after this; below the 20 ms bar on loop lag with room for the rest."""
+
+    snapshot_after_entries: int = 10_000
+    snapshot_after_bytes: int = 64 * 1024 * 1024
+    """Journal size that triggers a snapshot, whatever the number of entries."""
+    snapshot_chunk_bytes: int = 256 * 1024
+    tail_entries_kept: int = 2_000
+    """Entries kept behind a snapshot, so that a follower that is slightly behind needs no snapshot."""
+    caught_up_entries: int = 200
+    """A follower this close to the commit index counts as caught up."""
+    guest_expiry_s: float = 10.0
+    """A learner whose link is down and that was not heard for this long is forgotten by the leader."""
+
+    @classmethod
+    def local(cls) -> RaftConfig:
+        """Preset for tests and clusters on one machine: elections within a second."""
+        return cls(
+            election_timeout_min_s=0.3,
+            election_timeout_max_s=0.6,
+            heartbeat_s=0.05,
+            learner_heartbeat_s=0.1,
+            leader_fallback_s=0.8,
+            exchange_timeout_s=1.0,
+            tick_s=0.025,
+        )
+
+    def validate(self) -> None:
+        """Raise ValueError that names the settings that contradict each other."""
+        problems = [text for wrong, text in self._checks() if wrong]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def _checks(self) -> list[tuple[bool, str]]:
+        return [
+            (self.heartbeat_s <= 0, "heartbeat_s must be positive"),
+            (self.tick_s <= 0, "tick_s must be positive"),
+            (
+                self.election_timeout_min_s <= 3 * self.heartbeat_s,
+                "election_timeout_min_s must be over three heartbeat_s",
+            ),
+            (
+                self.election_timeout_max_s <= self.election_timeout_min_s,
+                "election_timeout_max_s must be over election_timeout_min_s",
+            ),
+            (
+                self.leader_fallback_s <= self.election_timeout_min_s,
+                "leader_fallback_s must be over election_timeout_min_s",
+            ),
+            (self.tick_s > self.election_timeout_min_s / 4, "tick_s must be under a quarter of the election timeout"),
+            (self.entry_bytes_max <= 0, "entry_bytes_max must be positive"),
+            (self.batch_bytes < 2 * self.entry_bytes_max, "batch_bytes must hold two entries of entry_bytes_max"),
+            (self.batch_entries < 1, "batch_entries must be at least 1"),
+            (self.queue_entries_max < 1, "queue_entries_max must be at least 1"),
+            (self.snapshot_after_entries < 2, "snapshot_after_entries must be at least 2"),
+            (self.tail_entries_kept < 0, "tail_entries_kept must not be negative"),
+            (
+                self.tail_entries_kept >= self.snapshot_after_entries,
+                "tail_entries_kept must be under snapshot_after_entries",
+            ),
+        ]

@@ -1,0 +1,112 @@
+"""PySyncObj with all corrections, and its tick in our order."""
+
+from __future__ import annotations
+
+from collections import deque
+from queue import Empty
+from typing import Any
+
+import structlog
+
+from .corrections.applying import Applying
+from .corrections.commitment import Commitment
+from .corrections.compaction import Compaction
+from .corrections.elections import Elections
+from .corrections.log_matching import LogMatching
+from .corrections.membership import Membership
+from .corrections.replication import Replication
+from .corrections.transfer import Transfer
+from .library import FAIL_REASON, LEADER, Message, Node
+from .messages import is_well_formed
+
+_log = structlog.get_logger()
+_INBOX_MAX = 10_000
+
+
+class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, Membership, Compaction):
+    """One node's consensus: messages and commands in, messages and applied entries out. Does not block or wait."""
+
+    def __init__(self, *, applied_index: int, **parts: Any) -> None:
+        self._inbox: deque[tuple[str, Message]] = deque()
+        self._hello_s = 0.0
+        super().__init__(**parts)
+        self._SyncObj__raftLastApplied = applied_index
+        self._SyncObj__raftCommitIndex = applied_index
+
+    def receive(self, node_id: str, body: Any) -> None:
+        """Take a message from a link; it is handled in the next tick. Drops what is malformed."""
+        if not is_well_formed(body) or len(self._inbox) >= _INBOX_MAX:
+            _log.warning("raft_message_dropped", node_id=self.node_id, peer=node_id)
+            return
+        self._inbox.append((node_id, body))
+
+    def _onTick(self, timeToWait: float = 0.0) -> None:
+        """The library's tick in our order: send first, sync meanwhile, commit what is durable, apply in slices."""
+        self.wants_pump = False
+        while self._inbox:
+            node_id, message = self._inbox.popleft()
+            self._SyncObj__onMessageReceived(Node(node_id), message)
+        self.elect()
+        self._checkCommandsToApply()
+        self._replicate_if_leader()
+        self.advance_commit()
+        self.check_quorum()
+        self.transfer_if_level()
+        self._SyncObj__applyLogEntries()
+        self._replicate_if_leader()
+        self._greet_leader()
+        self.transport.expire_guests(self.clock(), self.settings.guest_expiry_s)
+        self.compact_if_due()
+
+    def _replicate_if_leader(self) -> None:
+        if self._SyncObj__raftState == LEADER:
+            self.replicate()
+
+    def _SyncObj__onMessageReceived(self, node: Node, message: Message) -> None:
+        if message["type"] == "learner":
+            self._on_learner(node, message)
+            return
+        self.transport.hear(node)
+        self.handle(node, message)
+
+    def _checkCommandsToApply(self) -> None:
+        """Append what was proposed. Never forwards to another leader: the proposer is told instead."""
+        if self._isLeader() and not self.transferring and not self.storage_full:
+            super()._checkCommandsToApply()
+            return
+        while (queued := self._next_command()) is not None:
+            self.answer(queued[1], None, FAIL_REASON.NOT_LEADER)
+
+    def _next_command(self) -> Any:
+        queue = self._SyncObj__commandsQueue
+        try:
+            return queue.get_nowait()
+        except Empty:
+            return None
+
+    def set_storage_full(self, full: bool) -> None:
+        """The disk has no room (any more, or again): do not lead without it."""
+        self.storage_full = full
+        if full and self._isLeader():
+            self.step_down(self.raftCurrentTerm, "no room on disk")
+
+    def _greet_leader(self) -> None:
+        """A learner that hears no leader makes itself known to every voter it can reach."""
+        now_s = self.clock()
+        period_s = self.settings.learner_heartbeat_s
+        if self.is_voter() or self._isLeader() or now_s - self._hello_s < period_s:
+            return
+        if self._getLeader() is not None and self.contact_age_s < 2 * period_s:
+            return
+        self._hello_s = now_s
+        for node_id in self.transport.reachable():
+            self.transport.send(Node(node_id), {"type": "learner", "last_log_index": self.journal.last.index})
+
+    def _on_learner(self, node: Node, message: Message) -> None:
+        if not self._isLeader():
+            return
+        self.transport.learner(node)
+        if message["last_log_index"] < self._SyncObj__raftMatchIndex.get(node, 0) and node in self.readonlyNodes:
+            # Same name, empty disk: what it had acknowledged is gone.
+            self._SyncObj__raftMatchIndex[node] = 0
+            self._SyncObj__raftNextIndex[node] = self.journal.last.index + 1

@@ -1,0 +1,48 @@
+"""The leader counts itself only after its own fdatasync, and leads only while a quorum answers.
+
+Stock: the leader counts its entry the moment it is in its list, and keeps leading for 30 s without a quorum.
+Commitment rule: Raft paper, section 5.4.2; check-quorum: Ongaro's dissertation, section 6.2.
+"""
+
+from __future__ import annotations
+
+from ..library import Library, Node
+
+
+class Commitment(Library):
+    """What is committed, at the leader."""
+
+    def advance_commit(self) -> None:
+        """Commit what a majority of the voters has durably, if the newest of it is of our term."""
+        if not self._isLeader():
+            return
+        durable = {node.id: index for node, index in self._SyncObj__raftMatchIndex.items()}
+        durable[self.node_id] = self.journal.durable_index
+        indexes = sorted((durable.get(voter, 0) for voter in self.voter_history.latest), reverse=True)
+        agreed = indexes[len(indexes) // 2]
+        if agreed > self.raftCommitIndex and self.journal.at(agreed).term == self.raftCurrentTerm:
+            self._SyncObj__raftCommitIndex = agreed
+
+    def check_quorum(self) -> None:
+        """Step down when too few voters answered lately, or when we are no voter any more."""
+        if not self._isLeader():
+            return
+        if not self.is_voter() and self.voter_history.latest_index <= self.raftCommitIndex:
+            self._hand_over()
+            self.step_down(self.raftCurrentTerm, "removed from the voters")
+            return
+        since_s = self.clock() - self.settings.leader_fallback_s
+        heard = {node.id for node, progress in self.progress.items() if progress.heard_s > since_s}
+        if not self.is_quorum(heard | {self.node_id}):
+            self.step_down(self.raftCurrentTerm, "no quorum answers")
+
+    def most_advanced_voter(self) -> Node | None:
+        """The connected voter with the longest log."""
+        voters = self._SyncObj__otherNodes & self._SyncObj__connectedNodes
+        return max(voters, key=lambda node: (self._SyncObj__raftMatchIndex[node], node.id), default=None)
+
+    def _hand_over(self) -> None:
+        """Let the most advanced voter campaign at once, so that nobody waits for an election timeout."""
+        heir = self.most_advanced_voter()
+        if heir is not None:
+            self.transport.send(heir, {"type": "timeout_now", "term": self.raftCurrentTerm})

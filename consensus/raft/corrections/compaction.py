@@ -1,0 +1,168 @@
+"""Snapshots that lose nothing: the log's tail stays, the loop goes on, a bad one is noticed.
+
+Stock (design.md §10 A): when the dump is newer than the journal's first entry, the whole journal is dropped at the
+next start, with its acknowledged tail; a dump that cannot be read is swallowed and the node starts empty; writing
+one stops the loop or forks. Here the state is frozen in the loop, and encoded and written in a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import trio
+
+from ..errors import StorageDamaged
+from ..journal_file import Entry
+from ..library import NO_OP, Library, Message, Node
+from ..snapshot import Snapshot, SnapshotHeader, write_snapshot
+from ..snapshot_store import SnapshotReceiving
+
+_log = structlog.get_logger()
+
+
+def base_entry(header: SnapshotHeader) -> Entry:
+    """The entry that stands at the beginning of a log that continues a snapshot; nobody ever applies it."""
+    return Entry(NO_OP, header.index, header.term)
+
+
+class Compaction(Library):
+    """Snapshots: made, sent by `Replication`, received and installed here."""
+
+    def __init__(self, **parts: Any) -> None:
+        self._snapshot_lock = trio.Lock()
+        self._receiving: SnapshotReceiving | None = None
+        self._installing = False
+        self._making = False
+        self.start_soon: Callable[..., None] | None = None
+        """Of the nursery that the driver runs the core in."""
+        self.pump_soon: Callable[[], None] = lambda: None
+        super().__init__(**parts)
+
+    def compact_if_due(self) -> None:
+        """Begin a snapshot when enough has been applied since the last one."""
+        if self._making or self._installing or self.start_soon is None:
+            return
+        applied, settings = self.raftLastApplied, self.settings
+        fresh = applied - max(self.snapshots.index, self.journal.first.index)
+        full = self.journal.size_bytes >= settings.snapshot_after_bytes and fresh > 0
+        if fresh >= settings.snapshot_after_entries or full:
+            self.compact_now()
+
+    def compact_now(self) -> None:
+        """Begin a snapshot of what is applied now."""
+        assert self.start_soon is not None
+        self._making = True
+        applied = self.raftLastApplied
+        header = SnapshotHeader(applied, self.journal.at(applied).term, self.voter_history.at(applied))
+        self.start_soon(self._make_snapshot, header, self.machine.freeze())
+
+    def handle(self, node: Node, message: Message) -> None:
+        if message["type"] == "snapshot_chunk":
+            self._on_chunk(node, message)
+        else:
+            super().handle(node, message)
+
+    async def _make_snapshot(self, header: SnapshotHeader, encode: Callable[[], bytes]) -> None:
+        def write() -> None:
+            write_snapshot(self.snapshots.path, Snapshot(header, encode()))
+
+        try:
+            async with self._snapshot_lock:
+                if header.index <= self.snapshots.index:
+                    return
+                await trio.to_thread.run_sync(write)
+                self.snapshots.header = header
+                self._drop_entries(header.index)
+        except OSError as error:
+            _log.error("raft_snapshot_failed", node_id=self.node_id, error=str(error))
+            return
+        finally:
+            self._making = False
+        _log.info("raft_snapshot_made", node_id=self.node_id, index=header.index)
+
+    def _drop_entries(self, index: int) -> None:
+        """Drop what the snapshot has, but for a tail that spares slow followers a snapshot."""
+        log, keep = self.journal, index
+        spare_bytes = self.settings.snapshot_after_bytes // 4
+        lowest = max(log.first.index, index - self.settings.tail_entries_kept)
+        while keep > lowest and (spare_bytes := spare_bytes - len(log.at(keep).command)) > 0:
+            keep -= 1
+        log.deleteEntriesTo(keep - log.first.index)
+        self.voter_history.compact(keep)
+
+    def _on_chunk(self, node: Node, message: Message) -> None:
+        if message["term"] < self.raftCurrentTerm:
+            self.transport.send(node, {"type": "stale", "term": self.raftCurrentTerm})
+            return
+        if message["term"] > self.raftCurrentTerm or self._isLeader():
+            self.step_down(message["term"], "a newer leader exists")
+        self.heard_leader()
+        # The library's bookkeeping of the leader; a snapshot message verifies nothing of our log.
+        contact = {"type": "append_entries", "term": message["term"], "commit_index": 0}
+        super().handle(node, contact)
+        if self._installing:
+            return
+        index = message["snapshot"]
+        if index <= self.raftLastApplied:
+            self._answer_chunk(node, message, offset=0, done=True)
+            return
+        receiving = self._receiving
+        if receiving is None or receiving.index != index or receiving.size_bytes != message["size"]:
+            self._drop_receiving()
+            receiving = self._receiving = self.snapshots.begin_receiving(index, message["size"])
+        receiving.take(message["offset"], message["data"])
+        if not receiving.whole:
+            self._answer_chunk(node, message, offset=receiving.offset, done=False)
+        elif self.start_soon is not None:
+            self._installing = True
+            self.start_soon(self._install, receiving, node, message)
+
+    def _answer_chunk(self, node: Node, message: Message, *, offset: int, done: bool) -> None:
+        answer = {"type": "snapshot_answer", "snapshot": message["snapshot"], "offset": offset, "done": done}
+        self.transport.send(node, answer | {"exchange": message["exchange"]})
+
+    def _drop_receiving(self) -> None:
+        if self._receiving is not None:
+            self._receiving.close()
+            self._receiving = None
+
+    async def _install(self, receiving: SnapshotReceiving, node: Node, message: Message) -> None:
+        term = self.raftCurrentTerm
+        try:
+            async with self._snapshot_lock:
+                snapshot = await trio.to_thread.run_sync(receiving.install, self.snapshots.path)
+                self._adopt(snapshot)
+        except StorageDamaged as error:
+            _log.warning("raft_snapshot_damaged_on_the_way", node_id=self.node_id, error=str(error))
+            return
+        except OSError as error:
+            _log.error("raft_snapshot_failed", node_id=self.node_id, error=str(error))
+            return
+        finally:
+            self._drop_receiving()
+            self._installing = False
+        if self.raftCurrentTerm == term:
+            self.durability.hold(lambda: self._answer_chunk(node, message, offset=0, done=True))
+        self.pump_soon()
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        """Continue from `snapshot`, which is on disk by now. Keeps the tail of the log that continues it."""
+        header, log = snapshot.header, self.journal
+        self.snapshots.header = header
+        if header.index <= self.raftLastApplied:
+            return
+        self.machine.restore(snapshot.state)
+        self._SyncObj__raftLastApplied = header.index
+        self._SyncObj__raftCommitIndex = max(self.raftCommitIndex, header.index)
+        if log.holds(header.index) and log.at(header.index).term == header.term:
+            log.deleteEntriesTo(header.index - log.first.index)
+            self.voter_history.compact(header.index)
+        else:
+            log.reset(base_entry(header))
+            self.voter_history.restart(header.index, header.voters)
+            self.follow_voters()
+        self.committed_voters = header.voters
+        self.forget_waiting(header.index)
+        _log.info("raft_snapshot_installed", node_id=self.node_id, index=header.index)

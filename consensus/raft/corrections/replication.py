@@ -1,0 +1,175 @@
+"""One exchange in flight per follower, and heartbeats beside it.
+
+Stock (design.md §10 D): no flow control, every stale answer resends everything; a resumed leader left a follower
+8,000 entries behind for over 20 s. Answers carry no term, and success moves the next index back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..library import Library, Message, Node
+from ..snapshot_store import SnapshotSending
+
+
+class Progress:
+    """What the leader knows of one follower. Times by the leader's clock, in seconds."""
+
+    def __init__(self, now_s: float) -> None:
+        self.in_flight: int | None = None
+        """The exchange that is not answered yet."""
+        self.sent_s = now_s
+        """When that was sent."""
+        self.spoke_s = 0.0
+        """When anything was sent last."""
+        self.spoken = 0
+        """The newest exchange sent, in flight or not."""
+        self.sent_commit = 0
+        self.answered = 0
+        """The newest exchange answered: proof that the follower accepted us after it was sent."""
+        self.heard_s = now_s
+        self.snapshot: SnapshotSending | None = None
+
+    def close(self) -> None:
+        if self.snapshot is not None:
+            self.snapshot.close()
+            self.snapshot = None
+
+
+class Replication(Library):
+    """Appends, at the leader."""
+
+    def __init__(self, **parts: Any) -> None:
+        self._exchange = 0
+        self._confirm_after = 0
+        super().__init__(**parts)
+
+    def replicate(self) -> None:
+        """Send to every follower what is due."""
+        now_s = self.clock()
+        for node in self.followers() & self._SyncObj__connectedNodes:
+            self._replicate_to(node, now_s)
+
+    _SyncObj__sendAppendEntries = replicate
+
+    def begin_confirmation(self) -> int:
+        """Speak to everybody at once; the returned exchange is confirmed when a quorum answered a later one."""
+        self._confirm_after = self._exchange
+        self.replicate()
+        return self._confirm_after
+
+    def is_confirmed(self, exchange: int) -> bool:
+        """Whether a quorum accepted this leader after `exchange`."""
+        agreeing = {node.id for node, progress in self.progress.items() if progress.answered > exchange}
+        return self.is_quorum(agreeing | {self.node_id})
+
+    def handle(self, node: Node, message: Message) -> None:
+        match message["type"]:
+            case "next_node_idx":
+                if (progress := self._answered(node, message)) is not None:
+                    self._on_append_answer(node, progress, message)
+            case "snapshot_answer":
+                if (progress := self._answered(node, message)) is not None:
+                    self._on_snapshot_answer(node, progress, message)
+            case _:
+                super().handle(node, message)
+
+    def _SyncObj__onBecomeLeader(self) -> None:
+        for progress in self.progress.values():
+            progress.close()
+        self.progress = {}
+        super()._SyncObj__onBecomeLeader()
+
+    def _progress_of(self, node: Node) -> Progress:
+        progress = self.progress.get(node)
+        if progress is None:
+            progress = self.progress[node] = Progress(self.clock())
+        return progress
+
+    def _replicate_to(self, node: Node, now_s: float) -> None:
+        progress = self._progress_of(node)
+        if progress.in_flight is None or now_s - progress.sent_s > self.settings.exchange_timeout_s:
+            next_index = self._SyncObj__raftNextIndex[node]
+            if next_index <= self.journal.first.index:
+                if self._send_chunk(node, progress, now_s):
+                    return
+            elif next_index <= self.journal.last.index or not self._SyncObj__raftMatchIndex[node]:
+                self._send_entries(node, progress, now_s, next_index)
+                return
+        if self._owes_heartbeat(node, progress, now_s):
+            self._send_heartbeat(node, progress, now_s)
+
+    def _owes_heartbeat(self, node: Node, progress: Progress, now_s: float) -> bool:
+        is_voter = node in self._SyncObj__otherNodes
+        period_s = self.settings.heartbeat_s if is_voter else self.settings.learner_heartbeat_s
+        if now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after):
+            return True
+        return bool(self._SyncObj__raftMatchIndex[node]) and progress.sent_commit != self.raftCommitIndex
+
+    def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int) -> None:
+        batch = self._SyncObj__getEntries(next_index, self.settings.batch_entries, self.settings.batch_bytes)
+        if next_index > self.journal.last.index:
+            batch = []
+        self._send_exchange(node, progress, now_s, self._append_message(next_index - 1, batch))
+
+    def _send_heartbeat(self, node: Node, progress: Progress, now_s: float) -> None:
+        matched = self._SyncObj__raftMatchIndex[node]
+        message = self._append_message(matched, []) if self.journal.holds(matched) else {"type": "append_entries"}
+        self._send(node, progress, now_s, message)
+
+    def _append_message(self, previous: int, entries: list[Any]) -> Message:
+        term = self.journal.at(previous).term
+        return {"type": "append_entries", "prevLogIdx": previous, "prevLogTerm": term, "entries": entries}
+
+    def _send_chunk(self, node: Node, progress: Progress, now_s: float) -> bool:
+        if progress.snapshot is None:
+            progress.snapshot = self.snapshots.open_sending()
+        if progress.snapshot is None:
+            return False
+        chunk = progress.snapshot.chunk(self.settings.snapshot_chunk_bytes)
+        self._send_exchange(node, progress, now_s, {"type": "snapshot_chunk"} | chunk)
+        return True
+
+    def _send_exchange(self, node: Node, progress: Progress, now_s: float, message: Message) -> None:
+        if self._send(node, progress, now_s, message):
+            progress.in_flight, progress.sent_s = self._exchange, now_s
+
+    def _send(self, node: Node, progress: Progress, now_s: float, message: Message) -> bool:
+        self._exchange += 1
+        progress.spoke_s, progress.spoken = now_s, self._exchange
+        progress.sent_commit = self.raftCommitIndex
+        about = {"term": self.raftCurrentTerm, "commit_index": self.raftCommitIndex, "exchange": self._exchange}
+        return self.transport.send(node, message | about)
+
+    def _answered(self, node: Node, message: Message) -> Progress | None:
+        if not self._isLeader() or message["from_term"] != self.raftCurrentTerm:
+            return None
+        if node not in self._SyncObj__raftMatchIndex or node not in self.followers():
+            return None
+        progress = self._progress_of(node)
+        progress.heard_s = self.clock()
+        progress.answered = max(progress.answered, message["exchange"])
+        if progress.in_flight == message["exchange"]:
+            progress.in_flight = None
+        return progress
+
+    def _on_append_answer(self, node: Node, progress: Progress, message: Message) -> None:
+        match_index, next_index = self._SyncObj__raftMatchIndex, self._SyncObj__raftNextIndex
+        theirs = message["next_node_idx"]
+        if message["success"]:
+            match_index[node] = max(match_index[node], theirs - 1)
+            next_index[node] = match_index[node] + 1
+        elif message["reset"]:
+            next_index[node] = max(match_index[node] + 1, min(theirs, self.journal.last.index + 1))
+
+    def _on_snapshot_answer(self, node: Node, progress: Progress, message: Message) -> None:
+        snapshot = progress.snapshot
+        if snapshot is None or snapshot.index != message["snapshot"]:
+            return
+        if not message["done"]:
+            snapshot.offset = message["offset"]
+            return
+        progress.close()
+        match_index, next_index = self._SyncObj__raftMatchIndex, self._SyncObj__raftNextIndex
+        match_index[node] = max(match_index[node], snapshot.index)
+        next_index[node] = match_index[node] + 1

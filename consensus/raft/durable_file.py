@@ -1,0 +1,71 @@
+"""Small files that are either wholly old or wholly new after a crash, and that notice damage.
+
+A sealed file is `magic (8) | length (8) | crc32 (4) | payload`. Replacing it goes the full way: new file,
+fsync, rename, fsync of the directory (as in Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import StorageDamaged
+
+_SEAL = struct.Struct("<8sQI")
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and creations in `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(path: Path, parts: Sequence[bytes]) -> None:
+    """Replace `path` by the concatenated parts, atomically and durably."""
+    fresh = path.with_name(path.name + ".new")
+    with open(fresh, "wb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(fresh, path)
+    sync_directory(path.parent)
+
+
+def write_sealed(path: Path, magic: bytes, parts: Sequence[bytes]) -> None:
+    """Replace `path` by a sealed file of the concatenated parts."""
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    replace_durably(path, [_SEAL.pack(magic, sum(map(len, parts)), checksum), *parts])
+
+
+def read_sealed(path: Path, magic: bytes) -> bytes:
+    """Payload of a sealed file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageDamaged: it is not whole.
+    """
+    return unseal(path, path.read_bytes(), magic)
+
+
+def unseal(path: Path, data: bytes, magic: bytes) -> bytes:
+    """Payload of the sealed bytes `data`; `path` is named in the error."""
+    if len(data) < _SEAL.size:
+        raise StorageDamaged(path, f"the file is cut off ({len(data)} bytes)")
+    found, length, checksum = _SEAL.unpack_from(data)
+    if found != magic:
+        raise StorageDamaged(path, f"it does not begin with {magic!r}")
+    payload = data[_SEAL.size :]
+    if len(payload) != length:
+        raise StorageDamaged(path, f"it holds {len(payload)} bytes where {length} were written")
+    if zlib.crc32(payload) != checksum:
+        raise StorageDamaged(path, "its checksum does not match its content")
+    return payload

@@ -1,0 +1,378 @@
+"""`RaftNode`: the replicated log in trio. The only driver in this package."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import structlog
+import trio
+
+from .config import RaftConfig
+from .core import Core
+from .durability import Durability
+from .errors import (
+    ApplyFailed,
+    BarrierFailed,
+    EntryTooLarge,
+    NotLeader,
+    StorageFull,
+    TransferFailed,
+)
+from .library import REGULAR, Node
+from .links import RaftLinks, StateMachine
+from .proposal import Proposal
+from .storage import Storage, create_storage, has_identity, open_storage
+from .transport import transport_over
+from .waiting import Threshold, Waiters
+
+_log = structlog.get_logger()
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """A proposal that was applied at the leader: its log index, and what the state machine returned."""
+
+    index: int
+    result: Any
+
+
+class Leadership(msgspec.Struct, frozen=True):
+    """Who leads and who votes, as this node sees it."""
+
+    leader_id: str | None
+    is_leader: bool
+    term: int
+    role: Literal["voter", "learner"]
+    voters: tuple[str, ...]
+
+
+_NOBODY = Leadership(None, False, 0, "learner", ())
+
+
+class RaftNode:
+    """One node of the replicated log.
+
+    Before the first `run` ever, call `found` (first node of a cluster) or `learn` (every other node). Later starts
+    read everything from `data_dir`.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        data_dir: Path,
+        links: RaftLinks,
+        machine: StateMachine,
+        config: RaftConfig,
+        rng: random.Random,
+    ) -> None:
+        config.validate()
+        self.node_id = node_id
+        self._data_dir = data_dir
+        self._links = links
+        self._machine = machine
+        self._config = config
+        self._rng = rng
+        self._first_voters: tuple[str, ...] | None = None
+        self._hints: set[str] = set()
+        self._core: Core | None = None
+        self._storage: Storage | None = None
+        self._kicked = trio.Event()
+        self._applied = Threshold()
+        self._confirmed = Waiters()
+        self._leadership = _NOBODY
+        self._leadership_changed = trio.Event()
+
+    # First start.
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the data directory holds a node already: then neither `found` nor `learn`."""
+        return has_identity(self._data_dir)
+
+    def found(self) -> None:
+        """First start of the first node: the sole voter of a new cluster."""
+        self._first_voters = (self.node_id,)
+
+    def learn(self, voters: Sequence[str]) -> None:
+        """First start of a joiner: learner of these voters."""
+        self._first_voters = tuple(voters)
+        self.update_voters(voters)
+
+    def update_voters(self, voters: Sequence[str]) -> None:
+        """A hint that these nodes may know the leader; for a learner that was away while all voters changed."""
+        self._hints |= set(voters) - {self.node_id}
+        if self._core is not None:
+            self._core.transport.hint(self._hints)
+            self._kick()
+
+    # Running.
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take part until cancelled. Started when the state of the disk is restored.
+
+        Raises:
+            StorageError: the files cannot be used.
+            OSError: the disk fails.
+        """
+        storage = await trio.to_thread.run_sync(self._open)
+        try:
+            if storage.snapshot is not None:
+                self._machine.restore(storage.snapshot.state)
+                storage.snapshot = None
+            durability = Durability(storage.journal)
+            core = self._make_core(storage, durability)
+            async with trio.open_nursery() as nursery:
+                core.start_soon = nursery.start_soon
+                self._core, self._storage = core, storage
+                self._links.listen(self)
+                core.transport.start()
+                core.transport.hint(self._hints)
+                nursery.start_soon(durability.run)
+                nursery.start_soon(self._keep_voters)
+                self._observe()
+                task_status.started()
+                await self._pump(core)
+        finally:
+            if self._core is not None:
+                self._core.transport.destroy()
+                self._core = None
+                self._observe()
+            storage.close()
+
+    def _open(self) -> Storage:
+        if self._first_voters is not None:
+            create_storage(self._data_dir, self.node_id, self._first_voters)
+            self._first_voters = None
+        return open_storage(self._data_dir, self.node_id)
+
+    def _make_core(self, storage: Storage, durability: Durability) -> Core:
+        core = Core(
+            node_id=self.node_id,
+            config=self._config,
+            journal=storage.journal,
+            voters=storage.voters,
+            machine=self._machine,
+            snapshots=storage.snapshots,
+            durability=durability,
+            transport=transport_over(self._links),
+            rng=self._rng,
+            clock=time.monotonic,
+            applied_index=storage.applied_index,
+        )
+        durability.flushed = self._kick
+        durability.full = core.set_storage_full
+        core.pump_soon = self._kick
+        return core
+
+    async def _pump(self, core: Core) -> None:
+        while True:
+            core._onTick()
+            self._observe()
+            if core.wants_pump:
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after(self._config.tick_s):
+                await self._kicked.wait()
+            self._kicked = trio.Event()
+
+    def _kick(self) -> None:
+        self._kicked.set()
+
+    def _observe(self) -> None:
+        """Tell those who wait of what the tick changed."""
+        core = self._core
+        self._applied.advance(0 if core is None else core.raftLastApplied)
+        self._confirmed.check()
+        leadership = _NOBODY if core is None else self._see(core)
+        if leadership != self._leadership:
+            self._leadership = leadership
+            self._leadership_changed.set()
+            self._leadership_changed = trio.Event()
+
+    def _see(self, core: Core) -> Leadership:
+        leader = core._getLeader()
+        voters = core.committed_voters
+        return Leadership(
+            leader_id=None if leader is None else leader.id,
+            is_leader=core._isLeader(),
+            term=core.raftCurrentTerm,
+            role="voter" if self.node_id in voters else "learner",
+            voters=voters,
+        )
+
+    async def _keep_voters(self) -> None:
+        """Write every committed voter set to disk, for the next start."""
+        leadership = self._leadership
+        while True:
+            kept = leadership.voters
+            while leadership.voters == kept:
+                leadership = await self.wait_leadership(leadership)
+            if self._storage is not None and leadership.voters:
+                await trio.to_thread.run_sync(self._storage.save_voters, self.node_id, leadership.voters)
+
+    # What the links tell (LinkReceiver).
+
+    def message(self, node_id: str, body: Any) -> None:
+        if self._core is not None:
+            self._core.receive(node_id, body)
+            self._kick()
+
+    def up(self, node_id: str) -> None:
+        if self._core is not None:
+            self._core.transport.link_up(node_id)
+            self._kick()
+
+    def down(self, node_id: str) -> None:
+        if self._core is not None:
+            self._core.transport.link_down(node_id)
+            self._kick()
+
+    # What others see.
+
+    @property
+    def leadership(self) -> Leadership:
+        """All of it as one value, see `wait_leadership`."""
+        return self._leadership
+
+    @property
+    def leader_id(self) -> str | None:
+        """The leader, None while there is none with a quorum (as far as this node can tell)."""
+        return self._leadership.leader_id
+
+    @property
+    def is_leader(self) -> bool:
+        return self._leadership.is_leader
+
+    @property
+    def term(self) -> int:
+        return self._leadership.term
+
+    @property
+    def role(self) -> Literal["voter", "learner"]:
+        """By the newest committed voter set."""
+        return self._leadership.role
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """The newest committed voter set, sorted."""
+        return self._leadership.voters
+
+    @property
+    def commit_index(self) -> int:
+        return 0 if self._core is None else self._core.raftCommitIndex
+
+    @property
+    def applied_index(self) -> int:
+        return 0 if self._core is None else self._core.raftLastApplied
+
+    @property
+    def last_leader_contact_s(self) -> float:
+        """Seconds since this node heard the leader; 0 at the leader, infinite before the first start."""
+        if self._core is None:
+            return float("inf")
+        return 0.0 if self._core._isLeader() else self._core.contact_age_s
+
+    def caught_up(self, node_id: str) -> bool:
+        """At the leader: `node_id` has nearly all that is committed, and answers."""
+        core = self._core
+        if core is None or not core._isLeader():
+            return False
+        if node_id == self.node_id:
+            return True
+        node = Node(node_id)
+        match_index = core._SyncObj__raftMatchIndex.get(node, 0)
+        return match_index > 0 and match_index + self._config.caught_up_entries >= core.raftCommitIndex
+
+    async def wait_applied(self, index: int) -> None:
+        """Return when this node's state machine has applied the entry `index`."""
+        await self._applied.wait(index)
+
+    async def wait_leadership(self, seen: Leadership) -> Leadership:
+        """Return the leadership as soon as it is not `seen` (any more)."""
+        while self._leadership == seen:
+            await self._leadership_changed.wait()
+        return self._leadership
+
+    # What the leader does.
+
+    async def propose(self, entry: bytes, *, timeout_s: float) -> Applied:
+        """Append `entry`, and return when it is applied here.
+
+        Raises:
+            ProposalRefused: it was not applied and will not be; one of its subclasses says why.
+            OutcomeUnknown: it may have been applied or may be later.
+        """
+        if len(entry) > self._config.entry_bytes_max:
+            raise EntryTooLarge(len(entry), self._config.entry_bytes_max)
+        core = self._leading()
+        answer = Proposal(core)
+        core._applyCommand(REGULAR + entry, answer)
+        self._kick()
+        index, result = await answer.wait(timeout_s, lambda: self.leader_id)
+        if isinstance(result, ApplyFailed):
+            raise result
+        return Applied(index, result)
+
+    async def add_voter(self, node_id: str, *, timeout_s: float) -> None:
+        """Make a learner a voter; returns when that is committed. One change at a time.
+
+        Raises: as `propose`, and ChangeRefused.
+        """
+        await self._change("add", node_id, timeout_s)
+
+    async def remove_voter(self, node_id: str, *, timeout_s: float) -> None:
+        """Make a voter a learner; also this leader itself, which then steps down. Raises: as `add_voter`."""
+        await self._change("rem", node_id, timeout_s)
+
+    async def _change(self, kind: Literal["add", "rem"], node_id: str, timeout_s: float) -> None:
+        core = self._leading()
+        answer = Proposal(core)
+        core.propose_change(kind, node_id, answer)
+        self._kick()
+        await answer.wait(timeout_s, lambda: self.leader_id)
+
+    async def read_barrier(self, *, timeout_s: float) -> int:
+        """Confirm the leadership by a round of heartbeats sent after this call; return the index to wait for.
+
+        Read-index of Ongaro's dissertation, section 6.4. Raises NotLeader or BarrierFailed.
+        """
+        core = self._leading()
+        term = core.raftCurrentTerm
+        index: int = max(core.raftCommitIndex, core._SyncObj__noopIDx or 0)
+        exchange = core.begin_confirmation()
+
+        def still_leads() -> bool:
+            return core is self._core and core._isLeader() and core.raftCurrentTerm == term
+
+        with trio.move_on_after(timeout_s):
+            await self._confirmed.wait(lambda: not still_leads() or core.is_confirmed(exchange))
+            if still_leads():
+                return index
+            raise NotLeader(self.leader_id)
+        raise BarrierFailed(f"no quorum answered within {timeout_s} s")
+
+    async def transfer_leadership(self, *, timeout_s: float) -> None:
+        """Hand the leadership to the most advanced voter; proposals are refused meanwhile. Raises TransferFailed."""
+        core = self._leading()
+        core.begin_transfer()
+        self._kick()
+        try:
+            with trio.move_on_after(timeout_s):
+                await self._confirmed.wait(lambda: not core._isLeader())
+                return
+            raise TransferFailed(f"no voter took over within {timeout_s} s")
+        finally:
+            core.end_transfer()
+
+    def _leading(self) -> Core:
+        core = self._core
+        if core is None or not core._isLeader():
+            raise NotLeader(self.leader_id)
+        if core.storage_full:
+            raise StorageFull("no room on disk for the log")
+        return core

@@ -1,0 +1,56 @@
+"""What becomes of one proposal: the library's fail reasons, told apart into refused and unknown (design.md §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .errors import (
+    ChangeRefused,
+    NotLeader,
+    OutcomeUnknown,
+    ProposalRefused,
+    ProposalTimeout,
+    QueueFull,
+)
+from .library import FAIL_REASON
+
+if TYPE_CHECKING:
+    from .core import Core
+
+
+class Proposal:
+    """The library's callback for one proposal: keeps what came, and wakes the proposer."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._event = trio.Event()
+        self._index = 0
+        self._result: Any = None
+        self._reason = FAIL_REASON.UNKNOWN_OUTCOME
+
+    def __call__(self, result: Any, reason: int) -> None:
+        self._index, self._result, self._reason = self._core.raftLastApplied, result, reason
+        self._event.set()
+
+    async def wait(self, timeout_s: float, leader_id: Callable[[], str | None]) -> tuple[int, Any]:
+        """Index and result. Raises what became of the proposal otherwise."""
+        with trio.move_on_after(timeout_s):
+            await self._event.wait()
+        if not self._event.is_set():
+            raise ProposalTimeout(f"no result within {timeout_s} s; it may still be applied")
+        match self._reason:
+            case FAIL_REASON.SUCCESS:
+                return self._index, self._result
+            case FAIL_REASON.QUEUE_FULL:
+                raise QueueFull("too many proposals are outstanding")
+            case FAIL_REASON.NOT_LEADER | FAIL_REASON.MISSING_LEADER:
+                raise NotLeader(leader_id())
+            case FAIL_REASON.REQUEST_DENIED:
+                raise ChangeRefused("another membership change is under way, or this one changes nothing")
+            case FAIL_REASON.DISCARDED:
+                raise ProposalRefused("another leader's entry took its place")
+            case _:
+                raise OutcomeUnknown("the leader changed; it may have been applied")
