@@ -31,6 +31,7 @@ start_private_engine() {
   local number driver
   engine_dir=$(mktemp -d "${TMPDIR:-/tmp}/hivemind-engine.XXXXXX")
   engine_host=unix://$engine_dir/docker.sock
+  echo '{}' >"$engine_dir/daemon.json"
   for number in $(seq 200 250 | shuf); do
     ip -o route show to match "10.$number.0.1" | grep -v '^default' | grep -q . || break
   done
@@ -41,7 +42,7 @@ start_private_engine() {
     ip link set "$engine_bridge" up || { stop_private_engine; return 1; }
   for driver in overlay2 vfs; do
     setsid dockerd --host "$engine_host" --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" \
-      --pidfile "$engine_dir/docker.pid" --config-file "$engine_dir/no-config.json" \
+      --pidfile "$engine_dir/docker.pid" --config-file "$engine_dir/daemon.json" \
       --bridge "$engine_bridge" --default-address-pool "base=10.$number.128.0/17,size=24" \
       --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
       --storage-driver "$driver" >"$engine_dir/dockerd.log" 2>&1 </dev/null &
