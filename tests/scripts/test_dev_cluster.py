@@ -26,7 +26,7 @@ class DevRun:
 
     def __init__(self, folder: Path, network: str, options: list[str], environment: dict[str, str]) -> None:
         program = folder / "hivemind"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_hivemind.py")} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "tests" / "support" / "fake_hivemind.py"} "$@"\n')
         program.chmod(0o755)
         self.data_dir = folder / "data"
         self._output = folder / "output"

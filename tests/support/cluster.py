@@ -33,19 +33,21 @@ API_PORT = 4483
 PEER_PORT = 7946
 NODE_LABEL = "hivemind.node"
 _STOP_TIMEOUT_S = 15.0
+PROGRAM = (sys.executable, "-m", "hivemind")
 
 
 class Node:
     """One daemon: number 1, 2, …; its data-dir and log outlive its process, so it can be started again."""
 
-    def __init__(self, number: int, name: str, address: str, folder: Path, options: Sequence[str]) -> None:
+    def __init__(self, number: int, name: str, address: str, folder: Path, argv: Sequence[str]) -> None:
         self.number = number
         self.name = name
         self.address = address
         self.url = f"http://{address}:{API_PORT}"
         self.data_dir = folder / name
         self.log = folder / f"{name}.log"
-        self.options = tuple(options)
+        self.argv = [*argv, "--name", name, "--bind", address, "--advertise", address]
+        self.argv += ["--data-dir", str(self.data_dir)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,11 +61,9 @@ class Node:
     def start(self) -> None:
         """Start the daemon; the same command each time, as an init system would."""
         assert not self.is_running(), f"{self.name} runs already"
-        argv = [sys.executable, "-m", "hivemind", "daemon", "--name", self.name]
-        argv += ["--bind", self.address, "--advertise", self.address, "--data-dir", str(self.data_dir)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*argv, *self.options],
+                self.argv,
                 env=clean_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -124,10 +124,12 @@ class Cluster:
         addresses: Sequence[str] | None = None,
         options: Sequence[str] = (),
         node_options: Mapping[int, Sequence[str]] | None = None,
+        program: Sequence[str] = PROGRAM,
         timeout_s: float = 60.0,
     ) -> None:
         self.data_dir = data_dir
         self.timeout_s = timeout_s
+        self.program = tuple(program)
         self.admin_password = secrets.token_urlsafe(16)
         self.docker_host = docker_host
         # Names of its own: containers of clusters that share an engine are told apart by them.
@@ -135,7 +137,7 @@ class Cluster:
         data_dir.mkdir(parents=True, exist_ok=True)
         self._password_file = _write_secret(data_dir / "admin-password", self.admin_password)
         addresses = addresses or free_addresses(nodes, (API_PORT, PEER_PORT))
-        common = ["--runtime", runtime, "--rate-limit", "off", *options]
+        common = [*program, "daemon", "--runtime", runtime, "--rate-limit", "off", *options]
         if docker_host is not None:
             common += ["--docker-host", docker_host]
         self.nodes = [
@@ -155,12 +157,12 @@ class Cluster:
     def start(self) -> None:
         """Found the cluster at node 1, join the others, and wait until all are ready."""
         founder = self.node(1)
-        founder.options += ("--admin-password-file", str(self._password_file))
+        founder.argv += ["--admin-password-file", str(self._password_file)]
         founder.start()
         self.wait_ready([1])
         token_file = _write_secret(self.data_dir / "join-token", self.join_token())
         for node in self.nodes[1:]:
-            node.options += ("--join", f"{founder.address}:{PEER_PORT}", "--token-file", str(token_file))
+            node.argv += ["--join", f"{founder.address}:{PEER_PORT}", "--token-file", str(token_file)]
             node.start()
         self.wait_ready([node.number for node in self.nodes])
 
@@ -178,7 +180,7 @@ class Cluster:
         environment["HIVEMIND_USERNAME"] = "admin"
         environment["HIVEMIND_PASSWORD"] = self.admin_password
         return subprocess.run(
-            [sys.executable, "-m", "hivemind", *arguments],
+            [*self.program, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

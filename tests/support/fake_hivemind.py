@@ -1,7 +1,7 @@
-"""Stands in for the `hivemind` program where a test is about scripts/dev and not about the cluster.
+"""Stands in for the `hivemind` program where a test is about what starts daemons and not about the cluster.
 
-A daemon of this holds its ports, writes its command line to its data-dir, and leaves a "shim" behind.
-FAKE_FAILS=node-2 makes that daemon end at once.
+A daemon of this writes its command line to its data-dir, leaves a "shim" behind, and answers for the nodes
+that began beside it. FAKE_FAILS=node-2 makes that daemon end at once.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 
 def daemon(arguments: list[str]) -> int:
@@ -27,12 +29,28 @@ def daemon(arguments: list[str]) -> int:
     task.mkdir(parents=True, exist_ok=True)
     sleep = "import time; time.sleep(60)  # shim"
     shim = subprocess.Popen([sys.executable, "-c", sleep, task], start_new_session=True)
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
-    with socket.create_server((given["--bind"], 4483)):
+    with ThreadingHTTPServer((given["--bind"], 4483), partial(Answer, data_dir.parent)) as server:
+        # `shutdown` waits for the loop that the signal interrupted.
+        signal.signal(signal.SIGTERM, lambda number, frame: Thread(target=server.shutdown).start())
         (data_dir / "ready").write_text(json.dumps({"given": given, "shim": shim.pid, "pid": os.getpid()}))
-        ended.wait()
+        server.serve_forever(poll_interval=0.05)
     return 0
+
+
+class Answer(BaseHTTPRequestHandler):
+    def __init__(self, folder: Path, *given: Any) -> None:
+        self.folder = folder
+        super().__init__(*given)
+
+    def do_GET(self) -> None:
+        names = [path.parent.name for path in self.folder.glob("node-*/ready")]
+        nodes = [{"id": name, "status": "ready"} for name in names]
+        body = json.dumps({"success": True, "data": {"nodes": nodes}}).encode()
+        self.send_response(200 if self.headers["Authorization"] else 401)
+        self.send_header("X-Hivemind-Leader", names[0])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 def wait(nodes: int, timeout_s: float) -> int:
