@@ -312,5 +312,5 @@ async def test_a_renewed_identity_is_used_without_dropping_connections(cluster: 
         a.use(cluster.identity("b"))
 
 
-def reasons(logs: Any, eventually: Any) -> str:
+def reasons(logs: Any) -> str:
     return "\n".join(str(entry.get("reason")) for entry in logs)

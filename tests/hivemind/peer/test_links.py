@@ -1,0 +1,166 @@
+"""Links: alternation of up and down, bounded queues, peers that vanish or stall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+from hivemind.peer import PeerConfig
+from hivemind.peer.messages import Welcome, encode_frame
+
+
+async def test_messages_travel_in_order_and_one_way(cluster: Any, recorder: Any) -> None:
+    a, b = cluster.channel("a"), cluster.channel("b")
+    at_a, at_b = recorder(), recorder()
+    a.listen(at_a)
+    b.listen(at_b)
+    assert a.send("b", 0) is False
+    await cluster.start(a, b)
+    a.connect("b")
+    a.connect("b")
+    await at_a.until(lambda r: r.changes == [("up", "b")])
+    assert at_b.changes == []
+    assert b.send("a", 1) is False
+    for number in range(2000):
+        assert a.send("b", {"n": number})
+    await at_b.until(lambda r: len(r.messages) == 2000)
+    assert at_b.messages == [("a", {"n": number}) for number in range(2000)]
+    a.disconnect("b")
+    assert a.send("b", 0) is False
+    a.connect("b")
+    await at_a.until(lambda r: len(r.changes) == 3)
+    assert at_a.changes == [("up", "b"), ("down", "b"), ("up", "b")]
+    with pytest.raises(ValueError, match="itself"):
+        a.connect("a")
+
+
+async def test_up_and_down_alternate_while_the_other_side_is_killed_and_restarted(cluster: Any, recorder: Any) -> None:
+    a = cluster.channel("a")
+    at_a = recorder()
+    a.listen(at_a)
+    a.connect("b")
+    await cluster.start(a)
+    for round_number in range(3):
+        b = cluster.channel("b")
+        at_b = recorder()
+        b.listen(at_b)
+        await cluster.start(b)
+        await at_a.until(lambda r, n=round_number: len(r.changes) == 2 * n + 1)
+        assert a.send("b", round_number)
+        await at_b.until(lambda r, n=round_number: r.messages == [("a", n)])
+        await b.aclose()
+        await at_a.until(lambda r, n=round_number: len(r.changes) == 2 * n + 2)
+        assert not a.send("b", 0)
+    assert at_a.changes == [("up", "b"), ("down", "b")] * 3
+
+
+async def test_a_peer_that_never_answers_is_never_up(cluster: Any, recorder: Any) -> None:
+    """The port accepts (the kernel does) and no handshake comes: each attempt has its deadline."""
+    a = cluster.channel("a", config=PeerConfig(connect_timeout_s=0.2, redial_max_s=0.1))
+    at_a = recorder()
+    a.listen(at_a)
+    (hole,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with hole:
+        cluster.addresses["hole"] = hole.socket.getsockname()
+        a.connect("hole")
+        await cluster.start(a)
+        with trio.fail_after(5):
+            for _ in range(3):
+                await trio.aclose_forcefully(await hole.accept())
+        assert at_a.changes == []
+        assert not a.send("hole", 1)
+
+
+async def test_a_peer_that_stops_reading_is_down_within_3_s_and_its_queue_is_bounded(
+    cluster: Any, recorder: Any
+) -> None:
+    """As after SIGSTOP or a pulled cable: the kernel still takes some bytes, nothing comes back."""
+    config = PeerConfig(link_queue_frames=1000, link_queue_bytes=2_000_000, max_frame_bytes=1_000_000, redial_max_s=0.2)
+    a = cluster.channel("a", config=config)
+    at_a = recorder()
+    a.listen(at_a)
+    await cluster.start(a)
+    async with trio.open_nursery() as nursery:
+        cluster.addresses["stalled"] = await nursery.start(stalled_peer, cluster.identity("stalled"))
+        a.connect("stalled")
+        await at_a.until(lambda r: r.changes == [("up", "stalled")])
+        since_s = trio.current_time()
+        sent = 0
+        while a.send("stalled", bytes(1000)):
+            sent += 1
+        assert sent <= 1000
+        await trio.sleep(0.2)
+        while a.send("stalled", bytes(10_000)):
+            sent += 1
+        assert a.metrics().link_messages_dropped >= 2
+        await at_a.until(lambda r: r.changes[:2] == [("up", "stalled"), ("down", "stalled")])
+        assert trio.current_time() - since_s < 3
+        start_s = trio.current_time()
+        await a.aclose()
+        assert trio.current_time() - start_s < 1
+        expected = [("up", "stalled"), ("down", "stalled")] * (len(at_a.changes) // 2)
+        assert at_a.changes == expected
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_quiet_link_stays_up(cluster: Any, recorder: Any) -> None:
+    config = PeerConfig(ping_interval_s=0.1, link_silence_s=0.4)
+    a, b = cluster.channel("a", config=config), cluster.channel("b", config=config)
+    at_a = recorder()
+    a.listen(at_a)
+    b.listen(recorder())
+    await cluster.start(a, b)
+    a.connect("b")
+    await at_a.until(lambda r: r.changes == [("up", "b")])
+    await trio.sleep(1.2)
+    assert at_a.changes == [("up", "b")]
+
+
+async def test_links_of_300_bytes_are_fast(cluster: Any, recorder: Any, record_property: Any) -> None:
+    """Both ends in one process on one core; the bar is far below what was measured."""
+    a, b = cluster.channel("a"), cluster.channel("b")
+    at_a, at_b = recorder(), recorder()
+    a.listen(at_a)
+    b.listen(at_b)
+    await cluster.start(a, b)
+    a.connect("b")
+    await at_a.until(lambda r: r.changes == [("up", "b")])
+    body = {"type": "append", "entry": bytes(280)}
+    count = 30_000
+    start_s = trio.current_time()
+    for _ in range(count):
+        while not a.send("b", body):  # noqa: ASYNC110
+            await trio.sleep(0.001)
+    await at_b.until(lambda r: len(r.messages) == count, timeout_s=20)
+    rate = count / (trio.current_time() - start_s)
+    record_property("messages_per_s", rate)
+    print(f"{rate:.0f} messages/s")
+    assert rate > 5_000
+
+
+async def stalled_peer(
+    identity: Any, *, task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answers the hello and never reads again."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener, trio.open_nursery() as nursery:
+        task_status.started(listener.socket.getsockname())
+
+        async def serve(tcp: trio.SocketStream) -> None:
+            stream = trio.SSLStream(tcp, identity.server_context(), server_side=True, https_compatible=True)
+            try:
+                await stream.do_handshake()
+                hello = await stream.receive_some()
+                assert hello
+                welcome = Welcome(1, identity.node_id, identity.cluster_id)
+                await stream.send_all(encode_frame(welcome, 10_000))
+                await trio.sleep_forever()
+            except (trio.BrokenResourceError, AssertionError):
+                return
+            finally:
+                await trio.aclose_forcefully(stream)
+
+        while True:
+            nursery.start_soon(serve, await listener.accept())
