@@ -1,1 +1,13 @@
-"""Hivemind."""
+"""What happens on this node: its agent, its containers, their health, logs and published ports.
+
+agent            drives everything below; follows the replica and the engine's events
+task_machine     pure: what to do next for one task (`task_inputs` in, `task_effects` out)
+operations       performs a machine's effects on the engine
+reporter         status changes in batches, until the cluster has accepted them
+health/          probes of running containers
+volumes          engine volumes for named volumes
+gateway          logs, stats and health of containers, on this node or another
+network/         published ports
+vitals           load figures of this node
+engine/          what runs containers
+"""

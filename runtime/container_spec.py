@@ -1,0 +1,47 @@
+"""From a task and its app's spec to what the engine is asked for. Pure."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from consensus.model.app import AppSpec
+from consensus.model.task import Task
+from runtime import labels
+from runtime.engine.base import ContainerPort, ContainerSpec, Mount, PortProtocol
+
+
+def container_spec(task: Task, spec: AppSpec, *, cluster_id: str, node_id: str) -> ContainerSpec:
+    """The container of `task`. The user's labels are kept; ours win where names meet."""
+    resources = spec.resources
+    return ContainerSpec(
+        name=labels.container_name(task.id),
+        image=spec.image,
+        command=None if spec.command is None else tuple(spec.command),
+        args=None if spec.args is None else tuple(spec.args),
+        env=spec.env,
+        labels={
+            **spec.labels,
+            **labels.own_labels(cluster_id, node_id),
+            labels.APP: task.app,
+            labels.TASK: task.id,
+        },
+        cpu_cores=resources.cpu or None,
+        cpu_limit_cores=resources.cpu_limit,
+        memory_bytes=resources.memory_bytes or None,
+        memory_limit_bytes=resources.memory_limit_bytes,
+        mounts=tuple(
+            Mount(
+                kind="volume",
+                source=labels.volume_name(cluster_id, node_id, volume.name),
+                target=volume.mount_path,
+                read_only=volume.read_only,
+            )
+            for volume in spec.volumes
+        ),
+        ports=tuple(
+            ContainerPort(container_port=port.container_port, protocol=cast(PortProtocol, port.protocol))
+            for port in spec.ports
+        ),
+        stop_signal=spec.stop_signal or "SIGTERM",
+        stop_grace_s=spec.stop_grace_period_s,
+    )

@@ -1,0 +1,91 @@
+"""What a task machine is told. Values only."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.model.app import AppSpec
+from consensus.model.task import Health, Task
+from runtime.engine.base import ContainerState
+
+
+class Desired(Struct, frozen=True):
+    """The replica has the task on this node, wanted or to be removed."""
+
+    task: Task
+    spec: AppSpec
+
+
+class Gone(Struct, frozen=True):
+    """The replica has no such task on this node (any more)."""
+
+
+class Permitted(Struct, frozen=True):
+    """What the agent may do now (design.md §2.5): make containers run, take containers away."""
+
+    start: bool
+    remove: bool
+
+
+class Seen(Struct, frozen=True):
+    """The task's container as the engine listed it; None: there is none."""
+
+    container: ContainerState | None
+
+
+class Signalled(Struct, frozen=True):
+    """An event of the engine about the task's container."""
+
+    engine_id: str
+    action: str
+
+
+class Succeeded(Struct, frozen=True):
+    """The outstanding operation ended well.
+
+    `container` is its state after Create, Start and Inspect; `image_id` comes with EnsureImage.
+    """
+
+    number: int
+    container: ContainerState | None = None
+    image_id: str | None = None
+
+
+class Failed(Struct, frozen=True):
+    """The outstanding operation failed, in the engine's words.
+
+    `engine_down`: the engine did not answer, which says nothing of the task. `container_gone`: there is no such
+    container (any more).
+    """
+
+    number: int
+    message: str
+    engine_down: bool = False
+    container_gone: bool = False
+
+
+class Cancelled(Struct, frozen=True):
+    """The outstanding operation was given up as asked."""
+
+    number: int
+
+
+class Progressed(Struct, frozen=True):
+    """How far the outstanding pull has come."""
+
+    number: int
+    message: str
+
+
+class Probed(Struct, frozen=True):
+    """The probes' verdict changed for run `restart_count`."""
+
+    restart_count: int
+    health: Health
+
+
+class Due(Struct, frozen=True):
+    """Time has passed, as a RetryAt asked."""
+
+
+Input = Desired | Gone | Permitted | Seen | Signalled | Succeeded | Failed | Cancelled | Progressed | Probed | Due
