@@ -7,7 +7,6 @@ command lines are what one would type there.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import shutil
@@ -21,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from hivemind.peer.errors import IdentityBroken, IdentityMissing
+from hivemind.peer.identity import Identity
+from runtime.labels import CLUSTER
 from tests.support.addresses import is_free
 from tests.support.engine_api import NOT_UP, EngineApi, EngineRefused
 from tests.support.processes import end_processes_of
@@ -83,7 +85,6 @@ class DevCluster:
         self.settings = settings
         self.daemons = [Daemon(number, settings.network, settings.data_dir) for number in range(1, settings.nodes + 1)]
         self.password = ""
-        self._cluster_id: str | None = None
 
     def start(self) -> None:
         """Found the cluster, join the others, wait until all are ready. Raises DevError."""
@@ -97,7 +98,6 @@ class DevCluster:
         founder, *joiners = self.daemons
         self._start(founder, "--admin-password-file", str(password_file))
         self._wait_ready(1)
-        self._cluster_id = self._find_cluster_id()
         token_file = self._secret("join-token")
         token_file.write_text(self._client("cluster", "token"))
         for joiner in joiners:
@@ -123,12 +123,8 @@ class DevCluster:
                 process.kill()
                 process.wait()
         end_processes_of(self.settings.data_dir)
-        if self.settings.runtime == "docker" and self._cluster_id:
-            labels = {"hivemind.cluster": self._cluster_id}
-            try:
-                EngineApi(self.settings.docker_host).remove_containers(labels)
-            except (*NOT_UP, EngineRefused) as error:
-                say(f"containers with the label hivemind.cluster={self._cluster_id} may be left: {error}")
+        if self.settings.runtime == "docker":
+            self._remove_containers()
         if not self.settings.keep:
             shutil.rmtree(self.settings.data_dir, ignore_errors=True)
 
@@ -213,15 +209,18 @@ class DevCluster:
         environment["HIVEMIND_PASSWORD"] = self.password
         return environment
 
-    def _find_cluster_id(self) -> str | None:
-        """The id that this cluster's containers are labelled with."""
-        if self.settings.runtime != "docker":
-            return None
-        status: dict[str, object] = json.loads(self._client("cluster", "status", "--output", "json"))
-        cluster_id = status.get("cluster_id")
-        if not isinstance(cluster_id, str):
-            raise DevError("hivemind cluster status does not name the cluster's id")
-        return cluster_id
+    def _remove_containers(self) -> None:
+        try:
+            cluster_id = Identity.load(self.daemons[0].data_dir).cluster_id
+        except (IdentityBroken, IdentityMissing):
+            return
+        engine, labels = EngineApi(self.settings.docker_host), {CLUSTER: cluster_id}
+        try:
+            engine.remove_containers(labels)
+            if not self.settings.keep:
+                engine.remove_volumes(labels)
+        except (*NOT_UP, EngineRefused) as error:
+            say(f"containers with the label {labels} may be left: {error}")
 
     def _secret(self, name: str, value: str = "") -> Path:
         """A file of the data-dir that nobody else may read; one that is there stays as it is."""

@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import httpx2
 
+from runtime.labels import NODE
 from tests.support.addresses import free_addresses
 from tests.support.engine_api import EngineApi
 from tests.support.processes import end_processes_of
@@ -31,7 +32,6 @@ from tests.support.waiting import wait_until
 
 API_PORT = 4483
 PEER_PORT = 7946
-NODE_LABEL = "hivemind.node"
 _STOP_TIMEOUT_S = 15.0
 PROGRAM = (sys.executable, "-m", "hivemind")
 
@@ -237,8 +237,10 @@ class Cluster:
             node.stop()
         end_processes_of(self.data_dir)
         if self.docker_host is not None:
+            engine = EngineApi(self.docker_host)
             for node in self.nodes:
-                EngineApi(self.docker_host).remove_containers({NODE_LABEL: node.name})
+                engine.remove_containers({NODE: node.name})
+                engine.remove_volumes({NODE: node.name})
 
     def __enter__(self) -> Self:
         try:

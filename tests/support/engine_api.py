@@ -80,6 +80,12 @@ class EngineApi:
                 raise EngineRefused(f"DELETE /containers/{container_id}", status, answer)
         return len(found)
 
+    def remove_volumes(self, labels: dict[str, str]) -> None:
+        """Remove every volume that carries all of `labels`."""
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        for volume in self.call("GET", f"/volumes?filters={quote(filters)}")["Volumes"] or ():
+            self.call("DELETE", f"/volumes/{quote(volume['Name'], safe='')}")
+
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         place = urlsplit(self.docker_host)
         match place.scheme:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import socket
 import tarfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.addresses import free_addresses, is_free
+from tests.support.engine_api import EngineApi
 from tests.support.images import BUSYBOX_IMAGE, busybox_archive
 from tests.support.waiting import NeverHappened, wait_until, wait_until_async
 
@@ -56,3 +58,19 @@ def test_free_addresses_avoid_what_is_taken() -> None:
         taken.bind((addresses[0], 0))
         taken.listen()
         assert not is_free(addresses[0], taken.getsockname()[1])
+
+
+@pytest.mark.docker
+def test_what_carries_a_label_is_removed_and_nothing_else(docker_host: str) -> None:
+    engine = EngineApi(docker_host)
+    mine, other = ({"test": secrets.token_hex(4)} for _ in range(2))
+    for labels in (mine, other):
+        spec = {"Image": BUSYBOX_IMAGE, "Cmd": ["sleep", "60"], "Labels": labels}
+        container = engine.call("POST", "/containers/create", spec)["Id"]
+        engine.call("POST", f"/containers/{container}/start")
+        engine.call("POST", "/volumes/create", {"Labels": labels})
+    assert engine.remove_containers(mine) == 1
+    engine.remove_volumes(mine)
+    assert (len(engine.containers(mine)), len(engine.containers(other))) == (0, 1)
+    assert engine.remove_containers(other) == 1
+    engine.remove_volumes(other)
