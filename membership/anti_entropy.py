@@ -24,7 +24,7 @@ from membership.effects import (
     SyncExchange,
 )
 from membership.errors import VersionMismatch
-from membership.member import MemberState, MemberTable
+from membership.member import Member, MemberState, MemberTable
 from membership.messages import Alive, Dead, ExchangeBody, Left, MemberRecord, PushPull, Refusal, Suspect
 from membership.randomness import Randomness
 from membership.timers import PushPullTick, ReconnectTick
@@ -149,15 +149,20 @@ class AntiEntropy:
             return str(error)
         if body.sender != peer:
             return f"the stream belongs to {peer}, but the state to {body.sender}"
-        known = self._table.get(peer)
-        claimed = next((record for record in body.members if record.name == peer), None)
-        if claimed is None:
+        if not any(record.name == peer for record in body.members):
             return f"{peer} does not list itself"
-        if known is not None and known.is_live and claimed.endpoint != known.endpoint:
-            self._view.report_conflict(peer, claimed.endpoint)
-            host, port = known.endpoint
-            return f"the name {peer} belongs to the live member at {host}:{port}"
+        for record in body.members:
+            if record.name in (peer, self._own_name) and record.state <= MemberState.SUSPECT:
+                known = self._table.get(record.name)
+                if known is not None and known.is_live and record.endpoint != known.endpoint:
+                    return self._conflict(record, known)
         return None
+
+    def _conflict(self, record: MemberRecord, known: Member) -> str:
+        """Either the other one or we use a name that belongs to somebody at another address."""
+        self._view.report_conflict(record.name, record.endpoint)
+        host, port = record.endpoint if record.name == self._own_name else known.endpoint
+        return f"the name {record.name} belongs to the live member at {host}:{port}"
 
     def _merge(self, peer: str, body: PushPull, now_s: float) -> None:
         for record in body.members:

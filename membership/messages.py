@@ -165,9 +165,11 @@ class PushPull(Struct, frozen=True, array_like=True, tag=1):
 
 
 class StreamPing(Struct, frozen=True, array_like=True, tag=2):
-    """The fallback probe: a Ping that does not depend on UDP."""
+    """The fallback probe: a Ping that does not depend on UDP. The endpoint tells two owners of a name apart."""
 
     target: Name
+    host: Host
+    port: Port
 
 
 class StreamAck(Struct, frozen=True, array_like=True, tag=3):

@@ -158,7 +158,7 @@ class FailureDetector:
                     ProbeExchange(probe.sequence),
                     target.name,
                     PING_EXCHANGE,
-                    StreamPing(target.name),
+                    StreamPing(target.name, target.address, target.port),
                     self._awareness.stretch(rest_s),
                 )
             )

@@ -256,10 +256,12 @@ class Swim:
             case PushPull() as state:
                 self._anti_entropy.asked(happening.number, happening.peer, state, now_s)
                 return
-            case StreamPing(target=target) if target == self.name:
-                body = StreamAck(self.name)
-            case StreamPing():
-                body = Refusal(f"this is {self.name}")
+            case StreamPing(target=target, host=host, port=port):
+                own = self.own
+                if (target, host, port) == (own.name, own.address, own.port):
+                    body = StreamAck(self.name)
+                else:
+                    body = Refusal(f"this is {own.name} at {own.address}:{own.port}")
             case _:
                 body = Refusal("an answer is not a question")
         self._effects.append(AnswerExchange(happening.number, body))

@@ -125,7 +125,7 @@ async def open_town(
 
 async def eventually(met: Callable[[], bool], *, within_s: float) -> None:
     with trio.fail_after(within_s):
-        while not met():
+        while not met():  # noqa: ASYNC110  what is waited for is a state of several members
             await trio.sleep(0.02)
 
 

@@ -65,6 +65,7 @@ def test_joining_reports_success(kit: Any, me: Any) -> None:
     ("body", "reason"),
     [
         (Refusal("full"), "full"),
+        (push("seed", record("seed"), record("me", host="10.0.6.6")), "belongs to the live member at 10.0.6.6"),
         (push("seed", record("seed")), "did not accept"),
         (push("other", record("other")), "belongs to seed"),
         (push("seed"), "does not list itself"),
@@ -153,7 +154,9 @@ def test_the_tick_asks_one_live_other(kit: Any, me: Any) -> None:
     assert exchange.name == "a"
 
 
-def test_the_fallback_probe_is_answered_only_under_our_name(kit: Any, me: Any) -> None:
-    assert ask(kit, me, "you", StreamPing("me")) == StreamAck("me")
-    assert isinstance(ask(kit, me, "you", StreamPing("other")), Refusal)
+def test_the_fallback_probe_is_answered_only_under_our_name_and_address(kit: Any, me: Any) -> None:
+    """Streams go by name: who has taken a dead member's name must not answer for it."""
+    assert ask(kit, me, "you", StreamPing("me", "10.0.0.1", 7946)) == StreamAck("me")
+    assert isinstance(ask(kit, me, "you", StreamPing("other", "10.0.0.1", 7946)), Refusal)
+    assert isinstance(ask(kit, me, "you", StreamPing("me", "10.0.0.2", 7946)), Refusal)
     assert isinstance(ask(kit, me, "you", StreamAck("me")), Refusal)

@@ -58,7 +58,7 @@ def test_every_message_comes_back_as_it_was() -> None:
 
 def test_every_exchange_comes_back_as_it_was() -> None:
     record = MemberRecord("a", "10.0.0.1", 1, 3, MemberState.DEAD, b"", 2)
-    for body in (PushPull(1, 1, "a", (record,), ()), StreamPing("a"), StreamAck("a"), Refusal("no")):
+    for body in (PushPull(1, 1, "a", (record,), ()), StreamPing("a", "::1", 1), StreamAck("a"), Refusal("no")):
         assert decode_exchange(encode_exchange(body)) == body
 
 

@@ -29,5 +29,5 @@ def test_a_setting_that_cannot_work_is_refused_with_its_reason(settings: dict[st
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    with pytest.raises(ConfigError, match="gossip_nodes.*;.*retransmit_mult"):
+    with pytest.raises(ConfigError, match=r"gossip_nodes.*;.*retransmit_mult"):
         SwimConfig(gossip_nodes=0, retransmit_mult=0).validate()

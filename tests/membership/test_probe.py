@@ -91,7 +91,8 @@ def test_a_late_ack_leads_to_k_ping_reqs_and_the_fallback(kit: Any, me: Any) -> 
     assert len({target for target, _ in requests}) == 3
     assert {request.target for _, request in requests} == {ping.target}
     [exchange] = kit.only(Exchange, effects)
-    assert (exchange.name, exchange.body) == (ping.target, StreamPing(ping.target))
+    target = me.swim.table.members[ping.target]
+    assert (exchange.name, exchange.body) == (ping.target, StreamPing(ping.target, target.address, 7946))
     assert exchange.timeout_s == pytest.approx(0.5)
 
 
