@@ -14,10 +14,14 @@ from hivemind.peer.messages import Answer, Cancel, Failure, Message, Ping, Pong,
 from hivemind.peer.outbox import Outbox
 
 
-class PendingCall:
+class OutgoingCall:
     """A call on its way; ``settled`` when its fate is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str, request: Any) -> None:
+        self.service = service
+        self.request = request
+        self.sent = False
+        """Whether it may have reached the other side."""
         self.settled = trio.Event()
         self.body: Any = None
         self.error: PeerError | None = None
@@ -39,12 +43,12 @@ class CallConnection:
             max_bytes=config.rpc_queue_bytes,
             batch_bytes=config.batch_bytes,
         )
-        self._pending: dict[int, PendingCall] = {}
+        self._pending: dict[int, OutgoingCall] = {}
         self._last_id = 0
         self._users = 0
         self._activity_s = 0.0
 
-    async def call(self, service: str, body: Any) -> Any:
+    async def call(self, call: OutgoingCall) -> Any:
         """Send a request and wait for its answer; cancelling tells the other side.
 
         Raises:
@@ -55,31 +59,29 @@ class CallConnection:
             await self.opened.wait()
             if self.failure is not None or self._connection is None:
                 raise self._lost(ambiguous=False)
-            return await self._call(self._connection, service, body)
+            return await self._call(self._connection, call)
         finally:
             self._users -= 1
             self._activity_s = trio.current_time()
 
-    async def _call(self, connection: Connection, service: str, body: Any) -> Any:
+    async def _call(self, connection: Connection, call: OutgoingCall) -> Any:
         self._last_id += 1
         call_id = self._last_id
-        frame = connection.encode(Request(call_id, service, body))
-        pending = PendingCall()
-        self._pending[call_id] = pending
-        queued = False
+        frame = connection.encode(Request(call_id, call.service, call.request))
+        self._pending[call_id] = call
         try:
             await self._outbox.put(frame)
-            queued = True
-            await pending.settled.wait()
+            call.sent = True
+            await call.settled.wait()
         except trio.Cancelled:
-            if queued:
+            if call.sent:
                 self._outbox.offer(connection.encode(Cancel(call_id)))
             raise
         finally:
             self._pending.pop(call_id, None)
-        if pending.error is not None:
-            raise pending.error
-        return pending.body
+        if call.error is not None:
+            raise call.error
+        return call.body
 
     async def run(self) -> None:
         """Be this connection, from dialling to its end. Never raises for what the network does."""
@@ -179,9 +181,10 @@ class CallConnection:
         self.failure = self.failure or failure
         self.opened.set()
         for pending in self._pending.values():
-            pending.error = self._lost(ambiguous=True)
+            pending.error = self._lost(ambiguous=pending.sent)
             pending.settled.set()
         self._pending.clear()
+        self._outbox.close()
 
     def _lost(self, *, ambiguous: bool) -> PeerError:
         """An own exception for each caller: a shared one would collect all their tracebacks."""
@@ -207,13 +210,13 @@ class CallPool:
     def open_count(self) -> int:
         return len(self._connections)
 
-    async def call(self, node_id: str, service: str, body: Any) -> Any:
+    async def call(self, node_id: str, call: OutgoingCall) -> Any:
         """As :meth:`CallConnection.call`; waits while too many calls to this peer are in flight."""
         slots = self._slots.get(node_id)
         if slots is None:
             slots = self._slots[node_id] = trio.Semaphore(self._config.max_calls_per_peer)
         async with slots:
-            return await self._connection(node_id).call(service, body)
+            return await self._connection(node_id).call(call)
 
     def _connection(self, node_id: str) -> CallConnection:
         connection = self._connections.get(node_id)

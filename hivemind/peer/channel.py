@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import trio
 
-from hivemind.peer.calls import CallPool
+from hivemind.peer.calls import CallPool, OutgoingCall
 from hivemind.peer.client import Dialler, Resolver
 from hivemind.peer.config import PeerConfig
 from hivemind.peer.connection import ConnectionLost
@@ -118,11 +118,13 @@ class PeerChannel:
             FrameTooLarge: the body is over the frame limit.
         """
         self._counters.calls += 1
+        call = OutgoingCall(service, body)
         with trio.move_on_after(timeout_s):
             if node_id == self.node_id:
+                call.sent = True
                 return plain_copy(await self._services.call(node_id, service, plain_copy(body)))
-            return await self._pool(node_id).call(node_id, service, body)
-        raise PeerTimeout(node_id, service, timeout_s, ambiguous=True)
+            return await self._pool(node_id).call(node_id, call)
+        raise PeerTimeout(node_id, service, timeout_s, ambiguous=call.sent)
 
     @asynccontextmanager
     async def open_stream(self, node_id: str, service: str, request: Any) -> AsyncIterator[PeerStream]:
@@ -178,6 +180,7 @@ class PeerChannel:
                     task_status.started()
         finally:
             self._calls = self._nursery = None
+            self._links.stop()
             self._ended.set()
 
     async def aclose(self) -> None:

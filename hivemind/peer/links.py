@@ -177,6 +177,10 @@ class Links:
         for link in self._links.values():
             nursery.start_soon(self._run, link, None)
 
+    def stop(self) -> None:
+        """The nursery is over; no link can begin any more."""
+        self._nursery = None
+
     def connect(self, node_id: str) -> None:
         """Want a link to the node. Again: nothing."""
         if node_id in self._links:

@@ -17,6 +17,7 @@ class Outbox:
         self._frames: deque[bytes] = deque()
         self._filled = trio.lowlevel.ParkingLot()
         self._drained = trio.lowlevel.ParkingLot()
+        self._closed = False
         self.queued_bytes = 0
 
     def __len__(self) -> int:
@@ -32,9 +33,14 @@ class Outbox:
         return True
 
     async def put(self, frame: bytes) -> None:
-        """Queue the frame as soon as there is room."""
-        while not self.offer(frame):
+        """Queue the frame as soon as there is room; returns without having done so once it is closed."""
+        while not self._closed and not self.offer(frame):
             await self._drained.park()
+
+    def close(self) -> None:
+        """There is no writer any more: nobody shall wait for room."""
+        self._closed = True
+        self._drained.unpark_all()
 
     async def take(self) -> bytes:
         """Wait for frames and return as many as fit in one batch, joined (at least one)."""

@@ -15,6 +15,7 @@ from hivemind.peer.ca import ClusterCA, make_csr, make_key
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.config import PeerConfig
 from hivemind.peer.identity import Identity
+from hivemind.peer.messages import Welcome, encode_frame
 
 DAY_S = 86_400
 
@@ -135,3 +136,35 @@ async def _eventually(condition: Callable[[], bool], timeout_s: float = 5) -> No
 def eventually() -> Callable[..., Awaitable[None]]:
     """Wait until a condition holds; fails after ``timeout_s``."""
     return _eventually
+
+
+async def _stalled_peer(
+    identity: Any, *, task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answers the hello and never reads again."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener, trio.open_nursery() as nursery:
+        task_status.started(listener.socket.getsockname())
+
+        async def serve(tcp: trio.SocketStream) -> None:
+            stream = trio.SSLStream(tcp, identity.server_context(), server_side=True, https_compatible=True)
+            try:
+                await stream.do_handshake()
+                hello = await stream.receive_some()
+                assert hello
+                welcome = Welcome(1, identity.node_id, identity.cluster_id)
+                await stream.send_all(encode_frame(welcome, 10_000))
+                await trio.sleep_forever()
+            except (trio.BrokenResourceError, AssertionError):
+                return
+            finally:
+                await trio.aclose_forcefully(stream)
+
+        while True:
+            nursery.start_soon(serve, await listener.accept())
+
+
+@pytest.fixture
+def stalled_peer() -> Any:
+    """``await nursery.start(stalled_peer, identity)`` gives its address."""
+    return _stalled_peer

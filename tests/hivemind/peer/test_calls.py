@@ -196,6 +196,28 @@ async def test_a_black_hole_is_a_timely_error(cluster: Any) -> None:
         assert trio.current_time() - start_s < 1
 
 
+async def test_calls_to_a_peer_that_stops_reading_all_end(cluster: Any, stalled_peer: Any) -> None:
+    """Some are on the wire, some wait in the queue, some for room in it: none may hang."""
+    a = cluster.channel("a", config=PeerConfig(rpc_silence_s=0.5, ping_interval_s=0.2))
+    await cluster.start(a)
+    outcomes: list[bool] = []
+
+    async def one() -> None:
+        with pytest.raises(PeerUnreachable, match="silent") as caught:
+            await a.call("stalled", "echo", bytes(1_000_000), timeout_s=20)
+        outcomes.append(caught.value.ambiguous)
+
+    async with trio.open_nursery() as peers:
+        cluster.addresses["stalled"] = await peers.start(stalled_peer, cluster.identity("stalled"))
+        with trio.fail_after(5):
+            async with trio.open_nursery() as callers:
+                for _ in range(30):
+                    callers.start_soon(one)
+        peers.cancel_scope.cancel()
+    assert outcomes.count(True) >= 1
+    assert outcomes.count(False) >= 1
+
+
 async def test_idle_connections_are_closed_and_dialled_again(cluster: Any, eventually: Any) -> None:
     config = PeerConfig(rpc_idle_s=0.3, ping_interval_s=0.1, link_silence_s=1)
     a, b = cluster.channel("a", config=config), cluster.channel("b")

@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from hivemind.peer import PeerConfig
-from hivemind.peer.messages import Welcome, encode_frame
 
 
 async def test_messages_travel_in_order_and_one_way(cluster: Any, recorder: Any) -> None:
@@ -74,7 +73,7 @@ async def test_a_peer_that_never_answers_is_never_up(cluster: Any, recorder: Any
 
 
 async def test_a_peer_that_stops_reading_is_down_within_3_s_and_its_queue_is_bounded(
-    cluster: Any, recorder: Any
+    cluster: Any, recorder: Any, stalled_peer: Any
 ) -> None:
     """As after SIGSTOP or a pulled cable: the kernel still takes some bytes, nothing comes back."""
     config = PeerConfig(link_queue_frames=1000, link_queue_bytes=2_000_000, max_frame_bytes=1_000_000, redial_max_s=0.2)
@@ -138,29 +137,3 @@ async def test_links_of_300_bytes_are_fast(cluster: Any, recorder: Any, record_p
     record_property("messages_per_s", rate)
     print(f"{rate:.0f} messages/s")
     assert rate > 5_000
-
-
-async def stalled_peer(
-    identity: Any, *, task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Answers the hello and never reads again."""
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener, trio.open_nursery() as nursery:
-        task_status.started(listener.socket.getsockname())
-
-        async def serve(tcp: trio.SocketStream) -> None:
-            stream = trio.SSLStream(tcp, identity.server_context(), server_side=True, https_compatible=True)
-            try:
-                await stream.do_handshake()
-                hello = await stream.receive_some()
-                assert hello
-                welcome = Welcome(1, identity.node_id, identity.cluster_id)
-                await stream.send_all(encode_frame(welcome, 10_000))
-                await trio.sleep_forever()
-            except (trio.BrokenResourceError, AssertionError):
-                return
-            finally:
-                await trio.aclose_forcefully(stream)
-
-        while True:
-            nursery.start_soon(serve, await listener.accept())
