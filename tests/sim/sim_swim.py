@@ -79,7 +79,7 @@ class Simulation:
         self.sightings: list[Sighting] = []
         self.joins: list[JoinOutcome] = []
         self.sent: Counter[str] = Counter()
-        self._by_address: dict[Address, str] = {}
+        self._by_address: dict[Address, Host] = {}
         self._reserved: Counter[str] = Counter()
         self._exchanges: dict[int, tuple[str, Exchange]] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -97,7 +97,7 @@ class Simulation:
             rng=self.rng,
         )
         host = self.hosts[name] = Host(swim, address)
-        self._by_address[address] = name
+        self._by_address[address] = host
         self.input(name, Start())
         return host
 
@@ -180,13 +180,12 @@ class Simulation:
     def _send(self, host: Host, effect: Send) -> None:
         self.sent["packets"] += 1
         self.sent["bytes"] += len(effect.packet)
-        target = self._by_address.get(effect.target)
-        if target is None or self.udp_faults.is_cut(host.address, effect.target):
+        there = self._by_address.get(effect.target)
+        if there is None or self.udp_faults.is_cut(host.address, effect.target):
             return
-        packet = decode_packet(effect.packet)
+        received = PacketReceived(host.address, decode_packet(effect.packet))
         for delay_s in self.faults.fate(host.address, effect.target):
-            there = self.hosts[target]
-            self.at(self.now_s + delay_s, lambda: self._deliver(there, PacketReceived(host.address, packet)))
+            self.at(self.now_s + delay_s, lambda: self._deliver(there, received))
 
     def _ask(self, host: Host, effect: Exchange) -> None:
         """A stream: it waits rather than loses, so only cuts, the dead and its timeout end it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +16,21 @@ from membership.inputs import Leave, SetMeta, SetVitals
 
 ROUGH = LinkQuality(loss=0.01, duplication=0.01, delay_min_s=0.001, delay_max_s=0.03)
 AWFUL = LinkQuality(loss=0.2, duplication=0.1, delay_min_s=0.001, delay_max_s=0.2)
+
+
+@pytest.fixture(scope="session")
+def sim_swim() -> ModuleType:
+    """The module `sim_swim`."""
+    name = "hivemind_tests_sim_swim"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("sim_swim.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
 
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
 
