@@ -80,7 +80,11 @@ class PeerChannel:
         self._services.add_call(service, handler)
 
     def serve_stream(self, service: str, handler: StreamHandler) -> None:
-        """Serve streams: ``handler(peer_node_id, request, stream)``; returning ends our side."""
+        """Serve streams: ``handler(peer_node_id, request, stream)``; returning ends our side.
+
+        A handler notices only in ``send`` and ``receive`` that the other side left: one that may be
+        quiet for long should keep a ``receive`` waiting.
+        """
         self._services.add_stream(service, handler)
 
     def serve_join(self, handler: JoinHandler) -> None:

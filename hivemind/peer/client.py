@@ -97,8 +97,8 @@ async def connect_tcp(node_id: str, address: tuple[str, int]) -> trio.SocketStre
     host, port = address
     try:
         stream = await trio.open_tcp_stream(host, port)
-        tune(stream)
     except OSError as error:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise PeerUnreachable(node_id, f"cannot connect to {host}:{port}: {cause.strerror or cause}") from error
+    tune(stream)
     return stream

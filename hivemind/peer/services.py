@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from hivemind.peer.errors import PeerRefusal
+from hivemind.peer.errors import PeerRefusal, PeerUnreachable
 from hivemind.peer.stream import PeerStream
 
 log = structlog.get_logger()
@@ -54,7 +54,10 @@ class Services:
         return await guarded(handler, peer, service, body)
 
     async def stream(self, peer: str, service: str, request: Any, stream: PeerStream) -> None:
-        """Run a stream handler. Raises PeerRefusal as :meth:`call` does."""
+        """Run a stream handler. Raises PeerRefusal as :meth:`call` does.
+
+        That the other side left, and the handler let that pass through, is no bug.
+        """
         handler = self._streams.get(service)
         if handler is None:
             raise unknown_service(service)
@@ -62,6 +65,10 @@ class Services:
             await handler(peer, request, stream)
         except PeerRefusal:
             raise
+        except PeerUnreachable as error:
+            if error.node_id != peer:
+                raise _internal(peer, service, error) from error
+            log.debug("peer_stream_left", peer=peer, service=service, reason=error.reason)
         except Exception as error:
             raise _internal(peer, service, error) from error
 

@@ -66,6 +66,7 @@ def explain(error: BaseException) -> TlsRefused | TlsFailed:
 def tune(stream: trio.SocketStream) -> None:
     """Let the kernel notice a vanished machine on a quiet connection within about 25 s."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Not TCP_USER_TIMEOUT: it would also cut a stream whose reader merely pauses.
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         option = getattr(socket, name, None)
         if option is not None:

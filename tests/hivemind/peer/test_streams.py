@@ -94,14 +94,14 @@ async def test_a_handler_s_refusal_reaches_the_reader(cluster: Any, target: str)
                 pass
 
 
-async def test_a_client_that_leaves_ends_the_handler(cluster: Any, target: str) -> None:
+async def test_a_client_that_leaves_ends_the_handler(cluster: Any, target: str, logs: Any) -> None:
     ended = trio.Event()
 
     async def endless(peer: str, request: Any, stream: PeerStream) -> None:
         try:
             while True:
                 await stream.send(bytes(65_536))
-        except PeerUnreachable:
+        finally:
             ended.set()
 
     a = await two(cluster, endless=endless)
@@ -115,6 +115,7 @@ async def test_a_client_that_leaves_ends_the_handler(cluster: Any, target: str) 
         with pytest.raises(KeyError):
             await leave()
         await ended.wait()
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
 
 
 async def test_a_peer_that_dies_is_no_clean_end(cluster: Any) -> None:
