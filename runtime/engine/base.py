@@ -193,7 +193,7 @@ class ExecStream(Protocol):
         """Set the terminal's size; does nothing without a tty."""
 
     async def exit_code(self) -> int | None:
-        """The command's exit code, None while it runs."""
+        """The command's exit code, None while it runs; after the end of its output waited for up to 2 s."""
 
 
 class Engine(Protocol):

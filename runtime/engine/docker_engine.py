@@ -55,6 +55,8 @@ from runtime.engine.errors import (
 )
 
 _INSPECTS_SIDE_BY_SIDE = 8
+_EXIT_AFTER_EOF_S = 2.0
+_EXIT_INTERVAL_S = 0.02
 _NOT_IN_REGISTRY = ("not found", "manifest unknown", "does not exist", "pull access denied")
 
 Errors = Mapping[int, type[EngineError]]
@@ -255,7 +257,7 @@ class DockerEngine:
             async with exec_.start() as stream:
                 while (message := await stream.read_out()) is not None:
                     output += message.data[: EXEC_OUTPUT_LIMIT_BYTES - len(output)]
-            exit_code = (await exec_.inspect())["ExitCode"]
+            exit_code = await _exit_code_after_eof(exec_)
         return ExecResult(exit_code if exit_code is not None else -1, bytes(output))
 
     @asynccontextmanager
@@ -327,6 +329,20 @@ class _LogIterator(AsyncIterator[LogLine]):
         return log_line(message)
 
 
+async def _exit_code(exec_: Exec) -> int | None:
+    answer = await exec_.inspect()
+    return None if answer["Running"] else answer["ExitCode"]
+
+
+async def _exit_code_after_eof(exec_: Exec) -> int | None:
+    # The engine ends the output first, and notes the exit code a moment later; nothing tells of it.
+    with anyio.move_on_after(_EXIT_AFTER_EOF_S):
+        while (exit_code := await _exit_code(exec_)) is None:
+            await anyio.sleep(_EXIT_INTERVAL_S)
+        return exit_code
+    return None
+
+
 class DockerExecStream:
     """`ExecStream` over an upgraded connection."""
 
@@ -334,6 +350,7 @@ class DockerExecStream:
         self._exec = exec_
         self._stream = stream
         self._tty = tty
+        self._ended = False
 
     async def send(self, data: bytes) -> None:
         with _translated({}):
@@ -347,6 +364,7 @@ class DockerExecStream:
         with _translated({}):
             message = await self._stream.read_out()
         if message is None:
+            self._ended = True
             return "stdout", b""
         return "stderr" if message.stream == 2 else "stdout", message.data
 
@@ -357,5 +375,4 @@ class DockerExecStream:
 
     async def exit_code(self) -> int | None:
         with _translated({}):
-            answer = await self._exec.inspect()
-        return None if answer["Running"] else answer["ExitCode"]
+            return await _exit_code_after_eof(self._exec) if self._ended else await _exit_code(self._exec)

@@ -129,12 +129,16 @@ class Output:
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             self.write(line)
-        if not data and self.rest:
-            self.write(self.rest)
         while len(self.rest) > MAX_RECORD_BYTES:
             self.log.write(self.tag, self.rest[:MAX_RECORD_BYTES])
             self.rest = self.rest[MAX_RECORD_BYTES:]
         return bool(data)
+
+    def close(self) -> None:
+        """Write the last line, which has no line end."""
+        if self.rest:
+            self.log.write(self.tag, self.rest)
+            self.rest = b""
 
     def write(self, line: bytes) -> None:
         for start in range(0, len(line) or 1, MAX_RECORD_BYTES):
@@ -240,6 +244,8 @@ def drain(outputs: Sequence[Output]) -> None:
             if not open_outputs[fd].read():
                 poll.unregister(fd)
                 del open_outputs[fd]
+    for output in outputs:
+        output.close()
 
 
 def detach(ready_fd: int) -> None:

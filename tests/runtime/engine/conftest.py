@@ -91,8 +91,10 @@ async def bench(
         def open_engine() -> Engine:
             return ProcessEngine(tmp_path / "engine", address=loopback)
 
+    bench = Bench(open_engine(), open_engine, labels)
+    yield bench
+    await bench.engine.aclose()
     engine = open_engine()
-    yield Bench(engine, open_engine, labels)
     for state in await engine.list(labels):
         await engine.remove(state.engine_id, force=True, volumes=True)
     for volume in await engine.list_volumes(labels):
