@@ -79,7 +79,7 @@ def test_any_interleaving_of_the_same_claims_converges(kit: Any, claims: list[Ne
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_replay_changes_nothing(kit: Any, claims: list[News]) -> None:
     me = kit.Lone(lan())
-    me.hear(*claims)
+    me.hear(*(Alive(name, A, 1, 0, b"meta 0") for name in "ab"), *claims)
     before = dict(me.swim.table.members)
     effects = me.hear(*claims)
     assert me.swim.table.members == before

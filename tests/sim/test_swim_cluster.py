@@ -148,9 +148,14 @@ def test_a_restart_is_seen_with_a_higher_incarnation_and_without_a_death(sim_swi
     sim.run(0.5)
     second = sim.start("n2", address=first.address)
     sim.join("n2", "n0")
-    sim.run(3)
     assert second.swim.own.incarnation > first.swim.own.incarnation
-    assert {host.swim.table.members["n2"].incarnation for host in sim.up()} == {second.swim.own.incarnation}
+
+    def all_know() -> bool:
+        latest = second.swim.own.incarnation
+        return all(host.swim.table.members["n2"].incarnation == latest for host in sim.up())
+
+    # Gossip alone misses a member now and then (about 1 % at this size); then a push-pull tells it.
+    sim.run_until(all_know, within_s=60)
     assert not sim.seen(MemberState.DEAD), f"seed {seed}"
 
 
