@@ -288,6 +288,12 @@ class RaftNode:
         match_index = core._SyncObj__raftMatchIndex.get(node, 0)
         return match_index > 0 and match_index + self._config.caught_up_entries >= core.raftCommitIndex
 
+    async def wait_caught_up(self, node_id: str) -> None:
+        """Return when `caught_up(node_id)`. Raises NotLeader when this node stops leading."""
+        await self._confirmed.wait(lambda: not self.is_leader or self.caught_up(node_id))
+        if not self.is_leader:
+            raise NotLeader(self.leader_id)
+
     async def wait_applied(self, index: int) -> None:
         """Return when this node's state machine has applied the entry `index`."""
         await self._applied.wait(index)

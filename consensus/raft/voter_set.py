@@ -73,11 +73,6 @@ class VoterHistory:
         """The log begins anew after an installed snapshot."""
         self._steps = [(index, tuple(sorted(voters)))]
 
-    def hint(self, voters: Sequence[str]) -> None:
-        """Somebody told us of the voters. Only believed while the log itself has told nothing."""
-        if len(self._steps) == 1:
-            self._steps = [(self._steps[0][0], tuple(sorted(voters)))]
-
 
 class Identity(msgspec.Struct, frozen=True):
     """Kept in the data directory: whose files these are, and the voters last known to be committed."""

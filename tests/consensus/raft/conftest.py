@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,11 @@ import msgpack
 import pytest
 import trio
 
-from consensus.raft import LinkReceiver, RaftConfig, RaftNode
+from consensus.raft import Leadership, LinkReceiver, RaftConfig, RaftNode
+from consensus.raft.core import Core
+from consensus.raft.durability import Durability
+from consensus.raft.storage import create_storage, has_identity, open_storage
+from consensus.raft.transport import transport_over
 
 
 class Network:
@@ -200,17 +204,22 @@ class Cluster:
             leader = await self.leader()
             await self.join(name, [names[0]])
             with trio.fail_after(10):
-                while not leader.caught_up(name):
-                    await trio.sleep(0.01)
+                await leader.wait_caught_up(name)
             await leader.add_voter(name, timeout_s=5)
-        with trio.fail_after(10):
-            while any(member.node.role != "voter" for member in self.members.values()):
-                await trio.sleep(0.01)
+        for name in names:
+            await self.until(name, lambda seen: seen.role == "voter")
+
+    async def until(self, name: str, is_met: Callable[[Leadership], bool], within_s: float = 10) -> None:
+        """Wait until the node's view of the leadership is as wanted."""
+        node = self.members[name].node
+        with trio.fail_after(within_s):
+            while not is_met(seen := node.leadership):
+                await node.wait_leadership(seen)
 
     async def settle(self) -> None:
         """Wait until all members applied what the leader committed."""
         leader = await self.leader()
-        index = leader.commit_index
+        index = await leader.read_barrier(timeout_s=5)
         with trio.fail_after(10):
             for member in self.members.values():
                 await member.node.wait_applied(index)
@@ -224,3 +233,100 @@ def config() -> RaftConfig:
 @pytest.fixture
 async def cluster(tmp_path: Path, config: RaftConfig, nursery: trio.Nursery) -> Cluster:
     return Cluster(nursery, tmp_path, config)
+
+
+class ManualLinks:
+    """Links that keep what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    def connect(self, node_id: str) -> None:
+        pass
+
+    def disconnect(self, node_id: str) -> None:
+        pass
+
+    def listen(self, receiver: LinkReceiver) -> None:
+        pass
+
+    def send(self, node_id: str, body: Any) -> bool:
+        self.sent.append((node_id, msgpack.unpackb(msgpack.packb(body))))
+        return True
+
+
+class Bench:
+    """One core on real files, under a hand-set clock: ticks, flushes and messages happen when the test says so."""
+
+    def __init__(self, data_dir: Path, node_id: str = "a", voters: tuple[str, ...] = ("a", "b", "c")) -> None:
+        self.now_s = 100.0
+        self.data_dir, self.node_id = data_dir, node_id
+        self.settings = RaftConfig()
+        self.machine = Ledger()
+        self.links = ManualLinks()
+        if not has_identity(data_dir):
+            create_storage(data_dir, node_id, voters)
+        self.storage = open_storage(data_dir, node_id)
+        self.durability = Durability(self.storage.journal)
+        self.core = Core(
+            node_id=node_id,
+            config=self.settings,
+            journal=self.storage.journal,
+            voters=self.storage.voters,
+            machine=self.machine,
+            snapshots=self.storage.snapshots,
+            durability=self.durability,
+            transport=transport_over(self.links),
+            rng=random.Random(node_id),
+            clock=lambda: self.now_s,
+            applied_index=self.storage.applied_index,
+        )
+        self.core.transport.start()
+        for voter in voters:
+            if voter != node_id:
+                self.core.transport.link_up(voter)
+
+    def tick(self, after_s: float = 0.0) -> None:
+        self.now_s += after_s
+        self.core._onTick()
+
+    def flush(self) -> None:
+        """What `Durability.run` does in a worker thread."""
+        flush = self.storage.journal.begin_flush()
+        flush.run()
+        self.storage.journal.flushed(flush)
+        self.durability._release()
+
+    def receive(self, source: str, kind: str, **fields: Any) -> None:
+        """A message, with the sender's term as `from_term` unless told otherwise; handled at once."""
+        body = {"type": kind, "from_term": fields.get("term", self.core.raftCurrentTerm)} | fields
+        self.core.receive(source, msgpack.unpackb(msgpack.packb(body)))
+        self.tick()
+
+    def append(self, source: str, term: int, previous: tuple[int, int], entries: list[Any], commit: int = 0) -> None:
+        index, previous_term = previous
+        about = {"term": term, "commit_index": commit, "exchange": 7}
+        self.receive(source, "append_entries", prevLogIdx=index, prevLogTerm=previous_term, entries=entries, **about)
+
+    def take(self, kind: str) -> list[tuple[str, Any]]:
+        """Messages of `kind` sent since the last call; forgets all others."""
+        sent, self.links.sent = self.links.sent, []
+        return [(target, body) for target, body in sent if body["type"] == kind]
+
+    def lead(self) -> None:
+        """Win an election."""
+        self.tick(after_s=2.0)
+        self.receive("b", "pre_vote_answer", term=self.core.raftCurrentTerm + 1, granted=True, current=0)
+        self.flush()
+        self.receive("b", "response_vote", term=self.core.raftCurrentTerm)
+        assert self.core._isLeader()
+
+    def log(self) -> list[tuple[int, int]]:
+        return [(entry[1], entry[2]) for entry in self.storage.journal[:]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "a")
+    yield made
+    made.storage.close()

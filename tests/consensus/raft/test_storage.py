@@ -1,0 +1,128 @@
+"""A stopped node's files, damaged one by one: it comes back complete or refuses with the file and the way out."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from consensus.raft.errors import StorageDamaged, StorageMisused
+from consensus.raft.journal_file import Entry, open_journal
+from consensus.raft.snapshot import Snapshot, SnapshotHeader, read_snapshot, write_snapshot
+from consensus.raft.storage import create_storage, open_storage
+from consensus.raft.voter_set import VoterChange, VoterHistory, change_voters
+from consensus.raft.votes import Votes, load_votes, save_votes
+
+
+def reopen(data_dir):
+    storage = open_storage(data_dir, "a")
+    storage.close()
+    return storage
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A snapshot at entry 5, and a journal with entries 3 to 8."""
+    data_dir = tmp_path / "a"
+    create_storage(data_dir, "a", ["a"])
+    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(5, 1, ("a",)), b"state"))
+    file, _ = open_journal(data_dir / "journal")
+    file.rewrite([Entry(b"\0%d" % index, index, 1) for index in range(3, 9)])
+    file.close()
+    return data_dir
+
+
+def test_the_tail_after_a_snapshot_is_kept(data_dir):
+    """Stock (A): a dump newer than the journal's first entry drops the whole journal, acknowledged tail and all."""
+    storage = reopen(data_dir)
+    assert storage.applied_index == 5
+    assert [entry.index for entry in storage.journal[:]] == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_journal_behind_an_installed_snapshot_begins_anew(data_dir):
+    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(20, 2, ("a", "b")), b"state"))
+    storage = reopen(data_dir)
+    assert storage.journal.last[1:] == (20, 2)
+    assert storage.voters.latest == ("a", "b")
+    assert reopen(data_dir).journal.first.index == 20
+
+
+@pytest.mark.parametrize("name", ["snapshot", "votes", "identity"])
+@pytest.mark.parametrize("damage", ["flip_head", "flip_end", "truncate", "empty", "missing"])
+def test_damaged_small_files_are_refused(data_dir, name, damage):
+    path = data_dir / name
+    data = bytearray(path.read_bytes())
+    match damage:
+        case "flip_head":
+            data[3] ^= 1
+        case "flip_end":
+            data[-1] ^= 1
+        case "truncate":
+            del data[-2:]
+        case "empty":
+            data.clear()
+    path.write_bytes(data)
+    if damage == "missing":
+        path.unlink()
+    with pytest.raises(StorageDamaged, match="Way out") as refused:
+        reopen(data_dir)
+    assert str(path) in str(refused.value)
+
+
+def test_a_snapshot_older_than_the_journal_is_refused(data_dir):
+    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(1, 1, ("a",)), b"state"))
+    with pytest.raises(StorageDamaged, match="ends at entry 1"):
+        reopen(data_dir)
+
+
+def test_used_files_cannot_be_founded_again(data_dir):
+    with pytest.raises(StorageMisused):
+        create_storage(data_dir, "a", ["a"])
+    (data_dir / "identity").unlink()
+    with pytest.raises(StorageMisused):
+        create_storage(data_dir, "a", ["a"])
+
+
+def test_an_interrupted_first_start_may_begin_again(tmp_path):
+    create_storage(tmp_path / "a", "a", ["a"])
+    (tmp_path / "a" / "identity").unlink()
+    create_storage(tmp_path / "a", "a", ["a"])
+    reopen(tmp_path / "a")
+
+
+def test_two_processes_and_other_names_are_refused(data_dir):
+    storage = open_storage(data_dir, "a")
+    with pytest.raises(StorageMisused, match="in use"):
+        open_storage(data_dir, "a")
+    storage.close()
+    with pytest.raises(StorageMisused, match="node a"):
+        open_storage(data_dir, "b")
+    with pytest.raises(StorageMisused):
+        open_storage(data_dir.parent / "nowhere", "a")
+
+
+def test_votes_and_snapshots_come_back(tmp_path):
+    save_votes(tmp_path / "votes", Votes(7, "b"))
+    assert load_votes(tmp_path / "votes") == Votes(7, "b")
+    snapshot = Snapshot(SnapshotHeader(5, 2, ("a", "b")), b"x" * 100_000)
+    write_snapshot(tmp_path / "snapshot", snapshot)
+    assert read_snapshot(tmp_path / "snapshot") == snapshot
+
+
+def test_voter_history_follows_the_log():
+    history = VoterHistory(1, ["a"])
+    history.append(5, ["a", "b"])
+    history.append(9, ["b", "a", "c"])
+    assert history.at(4) == ("a",)
+    assert history.at(8) == ("a", "b")
+    history.cut(8)
+    assert (history.latest, history.latest_index) == (("a", "b"), 5)
+    history.compact(6)
+    assert history.at(6) == ("a", "b")
+
+
+def test_voter_changes():
+    assert change_voters(("a",), "add", "b") == VoterChange("add", "b", ("a", "b"))
+    assert change_voters(("a",), "add", "a") is None
+    assert change_voters(("a",), "rem", "a") is None, "the last voter stays"
+    change = VoterChange("rem", "a", ("b",))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(change), type=VoterChange) == change
