@@ -55,7 +55,7 @@ from runtime.engine.errors import (
 )
 
 _INSPECTS_SIDE_BY_SIDE = 8
-_EXIT_AFTER_EOF_S = 2.0
+_EXIT_LOOKS = 100
 _EXIT_INTERVAL_S = 0.02
 _NOT_IN_REGISTRY = ("not found", "manifest unknown", "does not exist", "pull access denied")
 
@@ -336,10 +336,10 @@ async def _exit_code(exec_: Exec) -> int | None:
 
 async def _exit_code_after_eof(exec_: Exec) -> int | None:
     # The engine ends the output first, and notes the exit code a moment later; nothing tells of it.
-    with anyio.move_on_after(_EXIT_AFTER_EOF_S):
-        while (exit_code := await _exit_code(exec_)) is None:
-            await anyio.sleep(_EXIT_INTERVAL_S)
-        return exit_code
+    for _ in range(_EXIT_LOOKS):
+        if (exit_code := await _exit_code(exec_)) is not None:
+            return exit_code
+        await anyio.sleep(_EXIT_INTERVAL_S)
     return None
 
 

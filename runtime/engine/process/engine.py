@@ -42,6 +42,7 @@ from runtime.engine.errors import (
     VolumeInUse,
 )
 from runtime.engine.process.command import inside, task_argv, task_env, user_ids
+from runtime.engine.process.cpu_groups import CpuGroups
 from runtime.engine.process.events import EventSubscription
 from runtime.engine.process.exec import ProcessExec, run_command
 from runtime.engine.process.identity import wait_ended
@@ -71,6 +72,7 @@ class ProcessEngine:
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._subscriptions: set[EventSubscription] = set()
         self._meter = UsageMeter()
+        self._cpu_groups = CpuGroups()
 
     @property
     def name(self) -> Literal["docker", "process"]:
@@ -142,6 +144,8 @@ class ProcessEngine:
         if owner is not None:
             os.chown(task.root, owner.uid, owner.gid)
         env = task_env(spec, address=self._address, port_map=port_map, root=task.root, volumes=volumes)
+        cores = spec.cpu_limit_cores
+        cpu_group = self._cpu_groups.limit(task.engine_id, cores) if cores is not None else None
         task.begin(
             TaskRun(
                 argv=task_argv(spec),
@@ -151,6 +155,7 @@ class ProcessEngine:
                 gid=owner.gid if owner else None,
                 memory_limit_bytes=spec.memory_limit_bytes,
                 pids_limit=spec.pids_limit,
+                cgroup_procs=cpu_group,
                 log_max_bytes=spec.log_rotation.max_bytes,
                 log_max_files=spec.log_rotation.max_files,
                 port_map=port_map,
@@ -179,6 +184,7 @@ class ProcessEngine:
                 await self._end(started)
             del self._tasks[task.engine_id]
             await anyio.to_thread.run_sync(task.delete)
+            self._cpu_groups.forget(task.engine_id)
         self._locks.pop(task.engine_id, None)
         self._publish(task, "destroy")
 

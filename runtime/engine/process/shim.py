@@ -157,6 +157,9 @@ def start_task(run: Mapping[str, Any], libc: ctypes.CDLL) -> tuple[int, int, int
             os.dup2(out_write, 1)
             os.dup2(err_write, 2)
             os.chdir(run["cwd"])
+            if run["cgroup_procs"]:
+                with open(run["cgroup_procs"], "w") as procs:
+                    procs.write("0")
             if run["uid"] is not None:
                 os.setgroups([])
                 os.setgid(run["gid"])

@@ -39,6 +39,7 @@ class TaskRun(Struct, frozen=True, kw_only=True):
     gid: int | None
     memory_limit_bytes: int | None
     pids_limit: int | None
+    cgroup_procs: str | None
     log_max_bytes: int
     log_max_files: int
     port_map: dict[int, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -123,8 +124,10 @@ async def test_stop_with_another_signal(bench: Any) -> None:
 
 
 async def test_stop_kills_after_the_grace(bench: Any) -> None:
-    engine_id = await bench.engine.create(bench.spec("trap '' TERM; while :; do sleep 0.05; done"))
+    engine_id = await bench.engine.create(bench.spec("trap '' TERM; echo deaf; while :; do sleep 0.05; done"))
     await bench.engine.start(engine_id)
+    async with bench.engine.logs(engine_id, follow=True) as lines:
+        await anext(lines)
     started_s = trio.current_time()
     await bench.engine.stop(engine_id, grace_s=1)
     assert 0.5 < trio.current_time() - started_s < 10
@@ -204,6 +207,14 @@ async def test_stats(bench: Any) -> None:
     assert stats.cpu_percent > 5
     assert 0 < stats.memory_bytes < 64 * 1024 * 1024
     assert stats.memory_limit_bytes == 64 * 1024 * 1024
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make control groups")
+async def test_cpu_limit(bench: Any) -> None:
+    spec = bench.spec("while :; do :; done & while :; do :; done", cpu_limit_cores=0.2)
+    engine_id = await bench.engine.create(spec)
+    await bench.engine.start(engine_id)
+    assert (await bench.engine.stats(engine_id)).cpu_percent < 60
 
 
 async def test_exec(bench: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.engine.docker.multiplexed import FrameError, FrameParser, LineParser, Message
@@ -22,6 +22,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
+@settings(deadline=None)
 @given(_MESSAGES, st.lists(st.integers(0, 10_000), max_size=30))
 def test_frames_do_not_depend_on_how_they_arrive(messages: list[Message], cuts: list[int]) -> None:
     parser = FrameParser()
@@ -31,6 +32,7 @@ def test_frames_do_not_depend_on_how_they_arrive(messages: list[Message], cuts: 
     assert not parser.pending
 
 
+@settings(deadline=None)
 @given(_MESSAGES.filter(bool), st.data())
 def test_a_cut_stream_is_noticed(messages: list[Message], data: st.DataObject) -> None:
     whole = b"".join(frame(message) for message in messages)
@@ -48,6 +50,7 @@ def test_what_is_no_frame_is_refused(header: bytes) -> None:
         FrameParser().feed(header)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500).map(lambda data: data.replace(b"a", b"\n")), st.lists(st.integers(0, 600), max_size=30))
 def test_lines_do_not_depend_on_how_they_arrive(data: bytes, cuts: list[int]) -> None:
     parser = LineParser()
@@ -57,6 +60,7 @@ def test_lines_do_not_depend_on_how_they_arrive(data: bytes, cuts: list[int]) ->
     assert parser.close() == ([rest] if rest else [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=10))
 def test_a_line_without_end_is_bounded(chunks: list[bytes]) -> None:
     chunks = [chunk.replace(b"\n", b"x").replace(b"\r", b"x") for chunk in chunks]
