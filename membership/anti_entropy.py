@@ -84,7 +84,7 @@ class AntiEntropy:
         """Exchange with one of the dead; the whole cluster together tries about one per dead member."""
         self._effects.append(StartTimer(ReconnectTick(), self._config.reconnect_interval_s))
         dead = [m.name for m in self._table.members.values() if m.state is MemberState.DEAD]
-        if dead and self._rng.random() < len(dead) / self._table.live_count():
+        if dead and self._rng.random() * self._table.live_count() < len(dead):
             self._ask(SyncExchange(dead[self._rng.randrange(len(dead))]))
 
     def asked(self, number: int, peer: str, body: PushPull, now_s: float) -> None:

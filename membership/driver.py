@@ -146,7 +146,7 @@ class Membership:
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """All known members by name, this one, the dead and the left included. A live view."""
+        """All known members by name, this one, the dead and the left included. A live view; empty before `run`."""
         return MappingProxyType(self._swim.table.members)
 
     @property
@@ -272,7 +272,7 @@ class Membership:
             case LeaveSpread():
                 self._leave_spread.set()
             case ReserveIncarnations():
-                self._incarnations.save(effect.upto)
+                self._reserve(effect.upto)
             case MemberChanged() | MemberReaped() | MemberConflict() | VitalsChanged():
                 self._log(effect)
                 self._subscribers.publish(effect)
@@ -284,6 +284,13 @@ class Membership:
             self._outgoing.send_nowait(effect)
         except trio.WouldBlock:
             self._packets_dropped += 1
+
+    def _reserve(self, upto: int) -> None:
+        """A full disk must not end a membership: the next start would then refute its past, which takes longer."""
+        try:
+            self._incarnations.save(upto)
+        except OSError as error:
+            log.error("incarnation_not_saved", incarnation=upto, reason=str(error))
 
     def _join_outcome(self, outcome: JoinOutcome) -> None:
         for joining in self._joins:

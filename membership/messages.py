@@ -97,8 +97,8 @@ class Left(Struct, frozen=True, array_like=True, tag=8):
 
 
 class Vitals(Struct, frozen=True, array_like=True, tag=9):
-    """How `name` is doing, opaque to us. Newer is the greater (epoch, number): the epoch is the incarnation
-    that its process started with, the number counts within the process."""
+    """How `name` is doing, opaque to us. Newer is the greater (epoch, number): the epoch is its incarnation when
+    it said so, which goes up over restarts even if its store is lost; the number counts within its process."""
 
     name: Name
     epoch: Incarnation

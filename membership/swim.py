@@ -124,7 +124,7 @@ class Swim:
         self._leave_told = False
         self._own = Alive(name, *address, incarnation, meta)
         self._view = View(config, self._own, self.table, self.news, self.awareness, self.counters, self._effects)
-        self.vitals = VitalsBoard(name, incarnation, self.table, self.vitals_news, self._effects)
+        self.vitals = VitalsBoard(name, self.table, self.vitals_news, self._effects)
         self._writer = PacketWriter(config, name, self.table, self.news, self.vitals_news, self.counters, self._effects)
         self._detector = FailureDetector(
             config,

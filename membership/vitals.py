@@ -16,11 +16,8 @@ from membership.messages import Vitals
 class VitalsBoard:
     """The newest vitals of each member."""
 
-    def __init__(
-        self, own_name: str, epoch: int, table: MemberTable, queue: BroadcastQueue, effects: list[Effect]
-    ) -> None:
+    def __init__(self, own_name: str, table: MemberTable, queue: BroadcastQueue, effects: list[Effect]) -> None:
         self._own_name = own_name
-        self._epoch = epoch
         self._number = 0
         self._table = table
         self._queue = queue
@@ -31,7 +28,8 @@ class VitalsBoard:
     def set_own(self, data: bytes) -> None:
         """Announce this member's vitals."""
         self._number += 1
-        self._accept(Vitals(self._own_name, self._epoch, self._number, data))
+        epoch = self._table.members[self._own_name].incarnation
+        self._accept(Vitals(self._own_name, epoch, self._number, data))
 
     def hear(self, vitals: Vitals) -> None:
         """Take newer vitals of a known member; about oneself one needs no telling."""

@@ -9,7 +9,7 @@ import pytest
 from membership import lan
 from membership.anti_entropy import scaled_interval_s
 from membership.effects import AnswerExchange, Exchange, JoinExchange, JoinOutcome, MemberConflict
-from membership.inputs import ExchangeAnswered, ExchangeFailed, ExchangeReceived, Join, Peer, TimerFired
+from membership.inputs import ExchangeAnswered, ExchangeFailed, ExchangeReceived, Join, Leave, Peer, TimerFired
 from membership.member import MemberState
 from membership.messages import Dead, Left, MemberRecord, PushPull, Refusal, StreamAck, StreamPing, Suspect, Vitals
 from membership.timers import PushPullTick, ReapTick, ReconnectTick
@@ -145,6 +145,13 @@ def test_the_dead_are_tried_and_the_left_are_not(kit: Any, me: Any) -> None:
         for exchange in kit.only(Exchange, me.swim.handle(TimerFired(ReconnectTick()), 0.0))
     ]
     assert asked == ["a"] * 20
+
+
+def test_who_has_left_alone_with_the_dead_still_ticks(kit: Any, me: Any) -> None:
+    """Nobody is live then, not even this member."""
+    me.hear(kit.alive("a"), Dead("a", 1, "b"))
+    me.swim.handle(Leave(), 0.0)
+    assert kit.only(Exchange, me.swim.handle(TimerFired(ReconnectTick()), 0.0))
 
 
 def test_the_tick_asks_one_live_other(kit: Any, me: Any) -> None:

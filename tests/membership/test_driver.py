@@ -198,6 +198,20 @@ async def test_keys_rotate_under_way_without_a_rejected_packet(kit: Any, autojum
         assert all(set(states(member).values()) == {"alive"} for member in members)
 
 
+class FullDisk(MemoryIncarnationStore):
+    """A store whose disk is full."""
+
+    def save(self, upto: int) -> None:
+        raise OSError(28, "No space left on device")
+
+
+async def test_a_full_disk_ends_no_membership(kit: Any, autojump_clock: Any) -> None:
+    async with kit.open_town() as town:
+        town.stores["n1"] = FullDisk()
+        members = await town.start_joined(2)
+        assert states(members[0]) == {"n0": "alive", "n1": "alive"}
+
+
 async def test_health_counts(kit: Any, autojump_clock: Any) -> None:
     async with kit.open_town(lan()) as town:
         members = await town.start_joined(3)

@@ -74,6 +74,13 @@ def test_only_the_newest_vitals_of_a_member_are_kept_and_sent(kit: Any, me: Any)
     assert me.swim.vitals.data == {"a": b"restarted"}
 
 
+def test_vitals_are_heard_again_after_a_lost_incarnation_store(kit: Any, me: Any) -> None:
+    """The others hold vitals of our former life; having refuted it, we are above them."""
+    me.hear(Dead("me", 500, "a"))
+    [changed] = kit.only(VitalsChanged, me.swim.handle(SetVitals(b"new"), 0.0))
+    assert changed.vitals.version > (500, 999)
+
+
 def test_vitals_of_strangers_and_of_ourselves_are_ignored(me: Any) -> None:
     me.hear(Vitals("stranger", 1, 1, b""), Vitals("me", 99, 1, b"forged"))
     assert me.swim.vitals.data == {}
