@@ -65,6 +65,10 @@ class Machine:
         """
         self._on_touch.append(listener)
 
+    def off_touch(self, listener: Callable[[Set[str]], None]) -> None:
+        """Ends what `on_touch` began."""
+        self._on_touch.remove(listener)
+
     def _touch(self, apps: Set[str]) -> None:
         for listener in self._on_touch:
             listener(apps)

@@ -1,0 +1,19 @@
+"""What the leader does: it turns what is wanted into placed tasks, and everything it decides is a command first.
+
+loop.py        the driver: acts while this node leads
+term.py        one term of it: rounds, on news and on time
+deps.py        what it is handed; raft_view.py, members.py: the Protocols
+plans.py       which reconciler is due on which part of the state
+pinger.py      asking doubted nodes over the peer channel
+observer.py    what this leader has seen of each node
+scheduler/     where each task goes
+
+The reconcilers, pure functions `plan(state, …) -> commands`, each empty when it has nothing to change:
+liveness.py    nodes that are lost, restarting, back, gone
+alerts.py      more than a third lost at once: a pause
+lost.py        tasks of nodes that are not there
+replicas.py    as many replicas as are wanted
+rolling.py     outdated replicas are replaced one after the other
+placement.py   tasks without a node
+voters.py      1, 3 or 5 voters
+"""

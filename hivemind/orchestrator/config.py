@@ -1,0 +1,49 @@
+"""The orchestrator's settings."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from hivemind.orchestrator.scheduler.capacity import Overcommit
+
+
+class OrchestratorConfig(Struct, frozen=True, kw_only=True):
+    """Periods of the leader's work.
+
+    Attributes:
+        lost_after_s: a node that membership holds suspect or dead is lost when the peer channel, too, has not
+            answered for so long (design.md §3).
+        restart_grace_s: for so long nothing is moved from a node that announced a restart.
+        unheard_grace_s: a node of which a new leader's membership knows nothing is doubted after so long: after a
+            restart of the whole cluster gossip needs a few probe periods to find everybody.
+        voter_grace_s: a lost voter is replaced after so long. Long enough for a reboot of a virtual machine.
+        settle_s: after the loss of more than a third of the nodes, rescheduling goes on when nothing has changed
+            for so long. About two suspicion timeouts, so that all that went down together is known.
+        ping_interval_s, ping_timeout_s: how a doubted node is asked; two pings must fit into `lost_after_s`.
+        batch_window_s: how long news is gathered before planning. Below what a user can see, above the time in
+            which the reports of containers that were started together arrive.
+        retry_pause_s: after a proposal that came to nothing.
+    """
+
+    lost_after_s: float = 2.0
+    restart_grace_s: float = 60.0
+    unheard_grace_s: float = 10.0
+    voter_grace_s: float = 30.0
+    settle_s: float = 10.0
+    ping_interval_s: float = 0.5
+    ping_timeout_s: float = 1.0
+    batch_window_s: float = 0.005
+    retry_pause_s: float = 0.2
+    propose_timeout_s: float = 10.0
+    overcommit: Overcommit = Overcommit()
+
+    def validate(self) -> None:
+        """Raises ValueError with the name of what is wrong."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value:g}")
+        if self.ping_timeout_s + self.ping_interval_s > self.lost_after_s:
+            raise ValueError("ping_timeout_s + ping_interval_s must fit into lost_after_s: one lost ping is no proof")
+        if self.overcommit.cpu_ratio <= 0 or self.overcommit.memory_ratio <= 0:
+            raise ValueError("overcommit ratios must be positive")

@@ -1,0 +1,96 @@
+"""Which reconciler is due on which part of the state, so that a round costs what has changed and not the cluster.
+
+Pure bookkeeping for one term: the driver asks it stage by stage, and applies in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+
+from immutables import Map
+from msgspec import Struct
+
+from consensus.commands import AnyCommand
+from consensus.model.node import Node
+from consensus.state import State
+from hivemind.orchestrator import alerts, liveness, lost, placement, replicas, rolling
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.observer import Observer
+from hivemind.orchestrator.scheduler.capacity import ReservedCache
+
+
+class Job(Struct, frozen=True):
+    """A plan to make. `size` is about how many nodes and tasks it looks at; `make` touches frozen values only."""
+
+    name: str
+    size: int
+    make: Callable[[], Sequence[AnyCommand]]
+
+
+class Plans:
+    """What is due. Starts with everything, since a new leader does not know what the last one left undone."""
+
+    def __init__(self, observer: Observer, config: OrchestratorConfig, state: State) -> None:
+        self._observer = observer
+        self._config = config
+        self._cache = ReservedCache()
+        self._nodes: Map[str, Node] = Map()
+        self._due: set[str] = set()
+        self._placed_on: tuple[object, ...] | None = None
+        self.everything(state)
+
+    def touched(self, apps: Set[str]) -> None:
+        """Something of these apps was written."""
+        self._due |= apps
+
+    def everything(self, state: State) -> None:
+        """Nothing is known to be in order, as after a proposal whose outcome is unknown."""
+        self._due = set(state.apps)
+        self._placed_on = None
+
+    def stages(self) -> list[Callable[[State, float, float], Job | None]]:
+        """In order; each is to be asked with the State that the commands of those before it made."""
+        return [self._liveness, self._alerts, self._lost, self._replicas, self._rolling, self._placement]
+
+    def _liveness(self, state: State, now_s: float, wall_s: float) -> Job:
+        evidence = self._observer.evidence(now_s)
+        return Job("liveness", 0, lambda: liveness.plan(state, evidence, self._config))
+
+    def _alerts(self, state: State, now_s: float, wall_s: float) -> Job:
+        evidence = self._observer.evidence(now_s)
+        return Job("alerts", 0, lambda: alerts.plan(state, evidence, self._config, wall_s))
+
+    def _lost(self, state: State, now_s: float, wall_s: float) -> Job:
+        return Job("lost", 0, lambda: lost.plan(state))
+
+    def _replicas(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        self._note_drains(state)
+        apps = frozenset(self._due)
+        return Job("replicas", _size(state, apps), lambda: replicas.plan(state, apps)) if apps else None
+
+    def _rolling(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        # What the commands of this round write comes due again by `touched`.
+        apps, self._due = frozenset(self._due), set()
+        return Job("rolling", _size(state, apps), lambda: rolling.plan(state, apps)) if apps else None
+
+    def _note_drains(self, state: State) -> None:
+        if state.nodes is self._nodes:
+            return
+        for node_id, node in state.nodes.items():
+            before = self._nodes.get(node_id)
+            if before is not node and node.draining is not (before is not None and before.draining):
+                self._due |= {task.app for task in state.tasks_on_node(node_id)}
+        self._nodes = state.nodes
+
+    def _placement(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        basis = placement.basis(state)
+        same = self._placed_on is not None and all(a is b for a, b in zip(basis, self._placed_on, strict=True))
+        self._placed_on = basis
+        if same or not state.unplaced_task_ids:
+            return None
+        size = len(state.unplaced_task_ids) + len(state.nodes) + self._cache.uncounted(state)
+        return Job("placement", size, lambda: placement.plan(state, self._config.overcommit, self._cache))
+
+
+def _size(state: State, apps: Set[str]) -> int:
+    return sum(len(state.task_ids_by_app.get(app, ())) for app in apps)

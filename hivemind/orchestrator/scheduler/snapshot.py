@@ -1,0 +1,87 @@
+"""What placing looks at, taken from a State: it has no more than is needed, so tests make one by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from msgspec import Struct
+
+from consensus.model.node import Node
+from consensus.model.task import Task
+from consensus.state import State
+from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved, ReservedCache
+from hivemind.orchestrator.scheduler.demand import Demand
+
+
+class PendingTask(Struct, frozen=True):
+    """A task that wants a node."""
+
+    task_id: str
+    app: str
+    demand: Demand
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """The cluster before a batch is placed.
+
+    Attributes:
+        reserved: by node id; a node that is not there has nothing placed on it.
+        spread: by app, then node id: its replicas there, without those that are on their way out.
+        pinned: by local volume: the nodes that have its data.
+    """
+
+    nodes: tuple[Node, ...]
+    reserved: Mapping[str, Reserved] = {}
+    spread: Mapping[str, Mapping[str, int]] = {}
+    pinned: Mapping[str, frozenset[str]] = {}
+    overcommit: Overcommit = Overcommit()
+
+
+def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
+    """Those without a node, in the order in which they are placed: first come, first served."""
+    local = frozenset(name for name, volume in state.volumes.items() if volume.type == "local")
+    tasks = [task for task in map(state.tasks.__getitem__, state.unplaced_task_ids) if task.wanted]
+    tasks.sort(key=lambda task: (task.created_at_s, task.app, task.slot, task.id))
+    demands: dict[tuple[str, int], Demand] = {}
+    pending = []
+    for task in tasks:
+        key = (task.app, task.revision)
+        demand = demands.get(key)
+        if demand is None:
+            demand = demands[key] = Demand.of(state.specs[key], local)
+        pending.append((task, PendingTask(task.id, task.app, demand)))
+    return pending
+
+
+def take_snapshot(
+    state: State, pending: Iterable[PendingTask], overcommit: Overcommit, cache: ReservedCache
+) -> Snapshot:
+    """What concerns `pending`. Costs the nodes, the apps concerned, and what is new since the last with `cache`."""
+    apps = {task.app for task in pending}
+    volumes = frozenset(chain.from_iterable(task.demand.volumes for task in pending))
+    cache.keep_only(state)
+    return Snapshot(
+        nodes=tuple(sorted(state.nodes.values(), key=lambda node: node.id)),
+        reserved={node_id: cache.of(state, node_id) for node_id in state.nodes},
+        spread={app: _spread(state, app) for app in apps},
+        pinned={name: nodes for name in volumes if (nodes := _nodes_of_volume(state, name))},
+        overcommit=overcommit,
+    )
+
+
+def _spread(state: State, app: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for task_id in state.task_ids_by_app.get(app, ()):
+        task = state.tasks[task_id]
+        # A replica that will be gone must not push its successor to another node: rollouts would undo the spread.
+        if task.node_id is not None and task.wanted and not state.outdated(task):
+            counts[task.node_id] = counts.get(task.node_id, 0) + 1
+    return counts
+
+
+def _nodes_of_volume(state: State, volume: str) -> frozenset[str]:
+    placed = [task for task in state.volume_users(volume) if task.node_id in state.nodes]
+    held = [task for task in placed if task.node_id is not None and state.nodes[task.node_id].holds_tasks]
+    wanted = [task for task in held if task.wanted]
+    return frozenset(task.node_id for task in wanted or held if task.node_id is not None)
