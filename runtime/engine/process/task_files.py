@@ -19,6 +19,8 @@ Document = TypeVar("Document")
 
 _SUPERVISOR_DIED = "its supervising process was killed"
 _KILLED_EXIT_CODE = 137
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
 
 
 class TaskSpec(Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ class TaskFiles:
         task = TaskSpec(engine_id=uuid.uuid4().hex, created_at_s=now_s, spec=spec)
         new = tasks / f".{task.engine_id}"
         (new / "root").mkdir(parents=True)
-        (new / "log").mkdir()
+        (new / "log").mkdir(mode=_PRIVATE_FOLDER)
         _write(new / "spec.json", task)
         folder = tasks / task.engine_id
         new.rename(folder)
@@ -168,5 +170,7 @@ def _read(path: Path, kind: type[Document]) -> Document | None:
 
 def _write(path: Path, document: Struct) -> None:
     new = path.with_suffix(".new")
+    # A task's environment holds secrets.
+    new.touch(mode=_PRIVATE_FILE)
     new.write_bytes(msgspec.json.encode(document))
     os.replace(new, path)

@@ -259,6 +259,30 @@ async def test_exec_stream_with_a_terminal(bench: Any) -> None:
     assert b"40 100" in output
 
 
+async def test_streams_can_be_cancelled(bench: Any) -> None:
+    """In the middle of waiting, as at a daemon's shutdown; warnings about what is left behind are errors here."""
+    engine_id = await bench.engine.create(bench.spec())
+    await bench.engine.start(engine_id)
+
+    async def follow() -> None:
+        await read_logs(bench.engine, engine_id, follow=True)
+
+    async def subscribe() -> None:
+        async with bench.engine.events(bench.labels) as events:
+            await next_action(events, "never")
+
+    async def attend() -> None:
+        async with bench.engine.exec_stream(engine_id, ["cat"]) as stream:
+            await stream.receive()
+
+    with trio.move_on_after(0.5) as scope:
+        async with trio.open_nursery() as nursery:
+            for wait in (follow, subscribe, attend):
+                nursery.start_soon(wait)
+    assert scope.cancelled_caught
+    assert (await bench.engine.inspect(engine_id)).status == "running"
+
+
 async def test_list_by_labels(bench: Any) -> None:
     red = await bench.engine.create(bench.spec(labels={**bench.labels, "colour": "red"}))
     blue = await bench.engine.create(bench.spec(labels={**bench.labels, "colour": "blue"}))

@@ -178,6 +178,14 @@ async def test_the_daemons_environment_does_not_leak(bench: Any, monkeypatch: py
                 break
 
 
+async def test_secrets_in_files_are_private(bench: Any, tmp_path: Path) -> None:
+    engine_id = await bench.engine.create(bench.spec(env={"PASSWORD": "secret"}))
+    await bench.engine.start(engine_id)
+    folder = TaskFiles.load(tmp_path / "engine" / "tasks" / engine_id).folder
+    modes = {name: oct((folder / name).stat().st_mode & 0o777) for name in ("spec.json", "run.json", "log")}
+    assert modes == {"spec.json": "0o600", "run.json": "0o600", "log": "0o700"}
+
+
 async def test_process_count_limit(bench: Any) -> None:
     spec = bench.spec("for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; wait", pids_limit=5)
     async with bench.engine.events(bench.labels) as events:
