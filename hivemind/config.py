@@ -53,7 +53,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     join: tuple[tuple[str, int], ...] = ()
     token: str | None = None
     runtime: str = "auto"
-    docker_host: str = "unix:///var/run/docker.sock"
+    docker_host: str | None = None
     labels: Mapping[str, str] = {}
     rate_limit: RateLimits | None = RateLimits()
     admin_password: str | None = None

@@ -1,0 +1,26 @@
+"""What a node is made of, as its daemon says at each start."""
+
+from __future__ import annotations
+
+import psutil
+
+from consensus.model.node import NodeFacts
+from hivemind.config import DaemonConfig
+from runtime.engine.base import EngineInfo
+
+
+def gather(config: DaemonConfig, engine: EngineInfo, version: str) -> NodeFacts:
+    """Capacities are the engine's where it knows them: it may run elsewhere, or be limited."""
+    return NodeFacts(
+        address=config.advertise,
+        api_port=config.api_port,
+        peer_port=config.peer_port,
+        version=version,
+        engine=engine.name,
+        engine_version=engine.version,
+        architecture=engine.architecture,
+        cpu_cores=float(engine.cpu_cores or psutil.cpu_count() or 1),
+        memory_bytes=engine.memory_bytes or psutil.virtual_memory().total,
+        disk_bytes=psutil.disk_usage(str(config.data_dir)).total,
+        labels=dict(config.labels),
+    )
