@@ -337,6 +337,9 @@ class RaftNode:
 
     async def _change(self, kind: Literal["add", "rem"], node_id: str, timeout_s: float) -> None:
         core = self._leading()
+        with trio.move_on_after(timeout_s):
+            await self._confirmed.wait(lambda: core.is_settled() or not core._isLeader())
+        core = self._leading()
         answer = Proposal(core)
         core.propose_change(kind, node_id, answer)
         self._kick()

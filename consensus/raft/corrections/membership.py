@@ -46,6 +46,11 @@ class Membership(Library):
         else:
             self._applyCommand(encode_change(change), callback)
 
+    def is_settled(self) -> bool:
+        """At the leader: an entry of its own term is applied, so that a change cannot pass an older, uncommitted one
+        (the bug in single-server changes that Ongaro told raft-dev of in 2015)."""
+        return self.raftLastApplied >= (self._SyncObj__noopIDx or 0)
+
     def follow_voters(self) -> None:
         """Make the library's sets those of the newest voter set in the log."""
         wanted = {Node(voter) for voter in self.voter_history.latest} - {self._SyncObj__selfNode}
@@ -84,7 +89,7 @@ class Membership(Library):
 
     def _SyncObj__changeCluster(self, change: VoterChange) -> bool:
         """Whether the leader may append this change now."""
-        if self.raftLastApplied < (self._SyncObj__noopIDx or 0):
+        if not self.is_settled():
             return False
         if self.voter_history.latest_index > self.raftCommitIndex:
             return False

@@ -24,7 +24,8 @@ class Progress:
         """When anything was sent last."""
         self.spoken = 0
         """The newest exchange sent, in flight or not."""
-        self.sent_commit = 0
+        self.told_commit = 0
+        """The commit index it was told, as far as the message verified its log: further it must not commit (B)."""
         self.answered = 0
         """The newest exchange answered: proof that the follower accepted us after it was sent."""
         self.heard_s = now_s
@@ -104,7 +105,7 @@ class Replication(Library):
         period_s = self.settings.heartbeat_s if is_voter else self.settings.learner_heartbeat_s
         if now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after):
             return True
-        return bool(self._SyncObj__raftMatchIndex[node]) and progress.sent_commit != self.raftCommitIndex
+        return progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node])
 
     def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int) -> None:
         batch = self._SyncObj__getEntries(next_index, self.settings.batch_entries, self.settings.batch_bytes)
@@ -119,7 +120,12 @@ class Replication(Library):
 
     def _append_message(self, previous: int, entries: list[Any]) -> Message:
         term = self.journal.at(previous).term
-        return {"type": "append_entries", "prevLogIdx": previous, "prevLogTerm": term, "entries": entries}
+        return {
+            "type": "append_entries",
+            "prevLogIdx": previous,
+            "prevLogTerm": term,
+            "entries": [list(entry) for entry in entries],
+        }
 
     def _send_chunk(self, node: Node, progress: Progress, now_s: float) -> bool:
         if progress.snapshot is None:
@@ -137,7 +143,8 @@ class Replication(Library):
     def _send(self, node: Node, progress: Progress, now_s: float, message: Message) -> bool:
         self._exchange += 1
         progress.spoke_s, progress.spoken = now_s, self._exchange
-        progress.sent_commit = self.raftCommitIndex
+        verified = message.get("prevLogIdx", 0) + len(message.get("entries", ()))
+        progress.told_commit = min(self.raftCommitIndex, verified)
         about = {"term": self.raftCurrentTerm, "commit_index": self.raftCommitIndex, "exchange": self._exchange}
         return self.transport.send(node, message | about)
 

@@ -24,7 +24,6 @@ class Network:
     def __init__(self) -> None:
         self.ends: dict[str, Links] = {}
         self.cuts: set[tuple[str, str]] = set()
-        self.sent: list[tuple[str, str, Any]] = []
         self.drop: Callable[[str, str, Any], bool] = lambda source, target, body: False
 
     def links(self, node_id: str) -> Links:
@@ -94,8 +93,6 @@ class Links:
         if node_id not in self.working:
             return False
         packed = msgpack.packb(body)
-        self.network.sent.append((self.node_id, node_id, body))
-        del self.network.sent[:-2000]
         if not self.network.drop(self.node_id, node_id, body):
             token = trio.lowlevel.current_trio_token()
             token.run_sync_soon(self.network.deliver, self.node_id, node_id, packed)
