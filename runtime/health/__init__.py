@@ -1,0 +1,1 @@
+"""Probes of running containers: `tracker` is the pure judgement, `prober` runs the commands."""

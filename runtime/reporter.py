@@ -1,0 +1,91 @@
+"""Status changes on their way into the log: in batches, the newest of each task only, until they are accepted."""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from consensus.commands import ReportTasks, TaskReport
+from consensus.errors import ConsensusError
+from consensus.machine import Machine
+from consensus.model.task import TaskStatus
+from consensus.outcomes import Refusal
+from consensus.proposer import Proposer
+
+log = structlog.get_logger()
+
+MAX_BATCH = 256
+_RETRY_S = 1.0
+
+
+class StatusReporter:
+    """`put` and `put_removed` never block; `run` carries them to the cluster.
+
+    What was not accepted is kept and tried again: at once when the cluster has news of this node (a lost node's
+    reports are refused until its daemon has started again), else after a second.
+    """
+
+    def __init__(self, node_id: str, machine: Machine, proposer: Proposer, *, batch_s: float) -> None:
+        self._node_id = node_id
+        self._machine = machine
+        self._proposer = proposer
+        self._batch_s = batch_s
+        self._statuses: dict[str, TaskStatus] = {}
+        self._removed: dict[str, None] = {}
+        self._news = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks have something that the cluster has not accepted yet."""
+        return len(self._statuses) + len(self._removed)
+
+    def put(self, task_id: str, status: TaskStatus) -> None:
+        self._statuses[task_id] = status
+        self._news.set()
+
+    def put_removed(self, task_id: str) -> None:
+        self._statuses.pop(task_id, None)
+        self._removed[task_id] = None
+        self._news.set()
+
+    def drop(self, task_id: str) -> None:
+        """The replica no longer has the task here: there is nothing left to tell of it."""
+        self._statuses.pop(task_id, None)
+        self._removed.pop(task_id, None)
+
+    async def run(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            await trio.sleep(self._batch_s)
+            while self.waiting:
+                await self._send_batch()
+
+    async def _send_batch(self) -> None:
+        statuses = dict(list(self._statuses.items())[:MAX_BATCH])
+        removed = list(self._removed)[:MAX_BATCH]
+        index = self._machine.watch.index
+        node = self._machine.state.nodes.get(self._node_id)
+        command = ReportTasks(
+            node_id=self._node_id,
+            reports=[TaskReport(task_id, status) for task_id, status in statuses.items()],
+            removed=removed,
+        )
+        try:
+            committed = await self._proposer.propose(command)
+        except ConsensusError as error:
+            log.info("report_delayed", tasks=len(statuses) + len(removed), reason=str(error))
+            with trio.move_on_after(_RETRY_S):
+                await self._machine.watch.changed(index)
+            return
+        if isinstance(committed.outcome, Refusal):
+            log.info("report_refused", tasks=len(statuses) + len(removed), reason=committed.outcome.message)
+            while self._machine.state.nodes.get(self._node_id) is node:
+                index = await self._machine.watch.changed(index)
+            return
+        for task_id, status in statuses.items():
+            # A newer status may have come while this one was under way.
+            if self._statuses.get(task_id) == status:
+                del self._statuses[task_id]
+        for task_id in removed:
+            self._removed.pop(task_id, None)
