@@ -36,7 +36,7 @@ async def serve(
     *,
     bind: Sequence[tuple[str, int]],
     shutdown: trio.Event,
-    config: ServeConfig = ServeConfig(),
+    config: ServeConfig | None = None,
     tls: ssl.SSLContext | None = None,
     task_status: trio.TaskStatus[list[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
 ) -> None:

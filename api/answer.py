@@ -1,0 +1,61 @@
+"""What handlers return, and the envelope around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from quart.wrappers.response import ResponseBody
+
+from api.errors import ApiError, envelope_of
+
+JSON = "application/json"
+_encoder = msgspec.json.Encoder()
+
+
+class Answer(Struct, frozen=True):
+    """`data` goes into the envelope."""
+
+    data: Any
+    status: int = 200
+
+
+class Raw(Struct, frozen=True):
+    """Bytes without the envelope."""
+
+    body: bytes
+    content_type: str
+
+
+class Stream(Struct, frozen=True):
+    """A body that is produced while it is sent. What entering `body` raises is still answered as an error."""
+
+    body: ResponseBody
+    content_type: str
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What most changes answer: what they were about, and that it was done."""
+
+    name: str | None = None
+    id: str | None = None
+    message: str
+
+
+class _Envelope(Struct, frozen=True):
+    data: Any
+    success: bool = True
+
+
+def encode_success(data: Any) -> bytes:
+    return _encoder.encode(_Envelope(data))
+
+
+def encode_error(error: ApiError) -> bytes:
+    return _encoder.encode(envelope_of(error))
+
+
+def encode(value: Any) -> bytes:
+    """`value` as JSON, without an envelope."""
+    return _encoder.encode(value)

@@ -1,0 +1,1 @@
+"""Who is asking: JWT, HTTP Basic or an API key; and what their role lets them do."""

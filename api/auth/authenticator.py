@@ -1,0 +1,123 @@
+"""From the Authorization header to an Identity."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from api.auth import api_keys, tokens
+from api.auth.identity import Identity
+from api.deps import Deps
+from api.errors import AuthenticationFailed
+from api.route import ROLE_ACCESS
+from consensus.model.user import User
+from consensus.state import State
+
+REMEMBER_S = 60.0
+MAX_REMEMBERED = 1024
+
+
+class _Verified(Struct, frozen=True):
+    user_id: str
+    credentials_version: int
+    until_s: float
+
+
+class Authenticator:
+    """Checks credentials against the replica.
+
+    A password that was right is remembered for `REMEMBER_S` under a keyed hash, so that Basic clients do not cost
+    an argon2 each time; a changed password, role or user makes it forgotten at once.
+    """
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._memory_key = secrets.token_bytes(32)
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._decoy_hash: str | None = None
+
+    async def identify(self, authorization: str | None) -> Identity:
+        """Raises AuthenticationFailed."""
+        if not authorization:
+            raise AuthenticationFailed("credentials are needed: a token, an API key, or a user name and password")
+        scheme, _, credentials = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return self.identify_token(credentials.strip())
+        if scheme.lower() == "basic":
+            return _identity(await self.check_password(*_basic(credentials.strip())))
+        raise AuthenticationFailed("expected Authorization: Bearer or Basic")
+
+    def identify_token(self, token: str) -> Identity:
+        """A JWT or an API key. Raises AuthenticationFailed."""
+        state, now_s = self._deps.replica.state, self._deps.now_s()
+        if token.startswith(api_keys.PREFIX):
+            return _key_identity(token, state, now_s)
+        claims = tokens.read(token, key=self._deps.token_key(), state=state, now_s=now_s)
+        return _identity(state.users[claims.user_id], claims)
+
+    async def check_password(self, username: str, password: str) -> User:
+        """The user whose password this is. Raises AuthenticationFailed, in the same time for a user that is none."""
+        user = next((u for u in self._deps.replica.state.users.values() if u.username == username), None)
+        memory = hashlib.blake2b(f"{username}\0{password}".encode(), key=self._memory_key, digest_size=32).digest()
+        if user is not None and self._remembers(memory, user):
+            return user
+        password_hash = user.password_hash if user is not None else await self._decoy()
+        right = await self._deps.passwords.verify(password_hash, password)
+        if user is None or not right:
+            raise AuthenticationFailed("the user name or the password is wrong")
+        self._remember(memory, user)
+        return user
+
+    def _remembers(self, memory: bytes, user: User) -> bool:
+        known = self._verified.get(memory)
+        return (
+            known is not None
+            and known.until_s > self._deps.now_s()
+            and (known.user_id, known.credentials_version) == (user.id, user.credentials_version)
+        )
+
+    def _remember(self, memory: bytes, user: User) -> None:
+        self._verified[memory] = _Verified(user.id, user.credentials_version, self._deps.now_s() + REMEMBER_S)
+        self._verified.move_to_end(memory)
+        if len(self._verified) > MAX_REMEMBERED:
+            self._verified.popitem(last=False)
+
+    async def _decoy(self) -> str:
+        if self._decoy_hash is None:
+            self._decoy_hash = await self._deps.passwords.hash(secrets.token_hex(16))
+        return self._decoy_hash
+
+
+def _basic(credentials: str) -> tuple[str, str]:
+    try:
+        username, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise AuthenticationFailed("the Basic credentials cannot be read") from None
+    if not colon:
+        raise AuthenticationFailed("the Basic credentials cannot be read")
+    return username, password
+
+
+def _identity(user: User, claims: tokens.TokenClaims | None = None) -> Identity:
+    return Identity(
+        user_id=user.id,
+        username=user.username,
+        role=user.role,
+        token_id=claims.token_id if claims else None,
+        token_expires_at_s=claims.expires_at_s if claims else None,
+    )
+
+
+def _key_identity(token: str, state: State, now_s: float) -> Identity:
+    key = api_keys.read(token, state=state, now_s=now_s)
+    owner = state.users.get(key.created_by)
+    if owner is None:
+        raise AuthenticationFailed("the API key's user is gone")
+    # A key can never do more than who made it can do now.
+    role = min(key.role, owner.role, key=lambda r: ROLE_ACCESS[r])
+    return Identity(user_id=owner.id, username=owner.username, role=role)

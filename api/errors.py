@@ -1,0 +1,188 @@
+"""Exception → status and code: the only place.
+
+ApiError
+├── InvalidRequest          400 invalid_request
+├── AuthenticationFailed    401 authentication_failed
+├── PermissionDenied        403 permission_denied
+├── NotFound                404 resource_not_found
+├── MethodNotAllowed        405 method_not_allowed
+├── RequestTimeout          408 request_timeout
+├── Conflict                409 resource_conflict
+├── PayloadTooLarge         413 payload_too_large
+├── UnsupportedMediaType    415 unsupported_media_type
+├── HeadTooLarge            431 request_head_too_large
+├── RateLimited             429 rate_limit_exceeded
+├── InternalError           500 internal_error
+├── Unavailable             503 unavailable
+└── Timeout                 504 timeout
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Mapping
+
+import structlog
+from msgspec import Struct
+from werkzeug.exceptions import HTTPException
+
+from api.deps import ContainerGone, NodeUnreachable
+from consensus import errors as consensus_errors
+from consensus.outcomes import Refusal, RefusalCode
+
+log = structlog.get_logger()
+
+
+class ApiError(Exception):
+    """Base of what is answered with an error; `headers` go with the answer."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+class InvalidRequest(ApiError):
+    status, code = 400, "invalid_request"
+
+
+class AuthenticationFailed(ApiError):
+    status, code = 401, "authentication_failed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": 'Bearer realm="hivemind", Basic realm="hivemind"'})
+
+
+class PermissionDenied(ApiError):
+    status, code = 403, "permission_denied"
+
+
+class NotFound(ApiError):
+    status, code = 404, "resource_not_found"
+
+
+class MethodNotAllowed(ApiError):
+    status, code = 405, "method_not_allowed"
+
+
+class RequestTimeout(ApiError):
+    status, code = 408, "request_timeout"
+
+
+class Conflict(ApiError):
+    status, code = 409, "resource_conflict"
+
+
+class PayloadTooLarge(ApiError):
+    status, code = 413, "payload_too_large"
+
+
+class UnsupportedMediaType(ApiError):
+    status, code = 415, "unsupported_media_type"
+
+
+class HeadTooLarge(ApiError):
+    status, code = 431, "request_head_too_large"
+
+
+class RateLimited(ApiError):
+    status, code = 429, "rate_limit_exceeded"
+
+    def __init__(self, retry_after_s: float) -> None:
+        seconds = max(1, math.ceil(retry_after_s))
+        super().__init__(f"Rate limit exceeded. Try again in {seconds} seconds.", headers={"Retry-After": str(seconds)})
+
+
+class InternalError(ApiError):
+    status, code = 500, "internal_error"
+
+
+class Unavailable(ApiError):
+    status, code = 503, "unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, headers={"Retry-After": str(max(1, math.ceil(retry_after_s)))})
+
+
+class Timeout(ApiError):
+    status, code = 504, "timeout"
+
+
+_BY_REFUSAL = {
+    RefusalCode.INVALID: InvalidRequest,
+    RefusalCode.NOT_FOUND: NotFound,
+    RefusalCode.CONFLICT: Conflict,
+}
+
+
+def refused(refusal: Refusal) -> ApiError:
+    """What the cluster's refusal of a command is to the client."""
+    return _BY_REFUSAL[refusal.code](refusal.message)
+
+
+def _unavailable(error: Exception) -> ApiError:
+    retry_after_s = error.retry_after_s if isinstance(error, consensus_errors.Unavailable) else 1.0
+    return Unavailable(str(error), retry_after_s=retry_after_s)
+
+
+_TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ...] = (
+    (consensus_errors.Unavailable, _unavailable),
+    (consensus_errors.OutcomeUnknown, lambda error: Timeout(str(error))),
+    (NodeUnreachable, _unavailable),
+    (ContainerGone, lambda error: NotFound(str(error) or "the container's node does not have it")),
+)
+
+_HTTP_MESSAGES: dict[int, tuple[type[ApiError], str]] = {
+    400: (InvalidRequest, "the request cannot be read"),
+    404: (NotFound, "there is nothing at this path"),
+    405: (MethodNotAllowed, "this path does not answer this method"),
+    408: (RequestTimeout, "the request took too long to arrive"),
+    413: (PayloadTooLarge, "the request's body is too large"),
+    415: (UnsupportedMediaType, "expected a body of type application/json"),
+    431: (HeadTooLarge, "the request's head is too large"),
+    501: (InvalidRequest, "the request uses something that is not supported here"),
+}
+
+
+def of_status(status: int) -> ApiError:
+    """The error for a status that the HTTP machinery below the API decided on."""
+    kind, message = _HTTP_MESSAGES.get(status, (InvalidRequest, "the request was refused"))
+    return kind(message)
+
+
+def translate(error: BaseException) -> ApiError:
+    """What `error` is to the client. What nobody foresaw is logged under an id, and only the id is told."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return translate(error.exceptions[0])
+    if isinstance(error, HTTPException):
+        answer = of_status(error.code or 500)
+        valid_methods = getattr(error, "valid_methods", None)
+        if valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(valid_methods))
+        return answer
+    for kind, translation in _TRANSLATIONS:
+        if isinstance(error, kind):
+            return translation(error)
+    error_id = secrets.token_hex(6)
+    log.error("internal_error", error_id=error_id, exc_info=error)
+    return InternalError(f"internal error {error_id}; the node's log says more")
+
+
+class ErrorBody(Struct, frozen=True):
+    code: str
+    message: str
+
+
+class ErrorEnvelope(Struct, frozen=True):
+    error: ErrorBody
+    success: bool = False
+
+
+def envelope_of(error: ApiError) -> ErrorEnvelope:
+    return ErrorEnvelope(ErrorBody(error.code, error.message))

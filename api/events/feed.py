@@ -1,0 +1,119 @@
+"""Events for one client: from where it left off, filtered, then live. It holds only a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from api.errors import InvalidRequest
+from consensus.events import Gap
+from consensus.follow import event_id, resume_position
+from consensus.machine import Machine
+from consensus.model.event import Event, EventType
+
+GAP = "gap"
+_SSE_NAMES = {kind: kind.value.replace("_", ".", 1) for kind in EventType}
+
+
+class Told(Struct, frozen=True, omit_defaults=True):
+    """An event as clients get it. `type` has underscores."""
+
+    type: str
+    data: object
+    id: str
+
+    @property
+    def sse_name(self) -> str:
+        return _SSE_NAMES[EventType(self.type)] if self.type != GAP else GAP
+
+
+class Filter(Struct, frozen=True):
+    """Empty: everything. A resource is ``app/web``, ``app:web``, a kind (``apps``) or just an id (``web``)."""
+
+    types: frozenset[str] = frozenset()
+    resources: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, types: Iterable[str], resources: Iterable[str]) -> Filter:
+        """Both spellings of types are understood. Raises InvalidRequest for a type that there is not."""
+        known = {kind.value for kind in EventType}
+        chosen = {name.replace(".", "_") for name in types}
+        for name in chosen - known:
+            raise InvalidRequest(
+                f"parameter 'types': unknown event type {name!r}; there are: {', '.join(sorted(known))}"
+            )
+        return cls(frozenset(chosen), frozenset(name.replace(":", "/", 1) for name in resources))
+
+    def passes(self, event: Event) -> bool:
+        if self.types and event.type.value not in self.types:
+            return False
+        if not self.resources:
+            return True
+        for resource in event.resources:
+            kind, _, name = resource.partition("/")
+            if not self.resources.isdisjoint((resource, name, kind, kind + "s", f"{kind}s/{name}")):
+                return True
+        return False
+
+
+class Feed:
+    """A client's place in the history.
+
+    Args:
+        since: the id of the last event that the client has; None: from now on.
+
+    Raises:
+        InvalidRequest: `since` is not an event id.
+    """
+
+    def __init__(self, machine: Machine, *, since: str | None, wanted: Filter) -> None:
+        self._machine = machine
+        self._wanted = wanted
+        try:
+            self._position = resume_position(machine, since)
+        except ValueError as error:
+            raise InvalidRequest(f"parameter 'since': {error}") from None
+        self.live = False
+
+    @property
+    def last_id(self) -> str:
+        """The id of the newest event that this client has, or that was not for it."""
+        return event_id(self._machine, self._position)
+
+    def ready(self) -> list[Told]:
+        """The next events that are there already, in order; empty when the client has all.
+
+        `live` is True from the first time that it had all.
+        """
+        told: list[Told] = []
+        while not told:
+            news = self._machine.events.after(self._position)
+            if isinstance(news, Gap):
+                return [self._gap(news)]
+            if not news:
+                self.live = True
+                break
+            self._position = news[-1].position
+            told = [self._tell(event) for event in news if self._wanted.passes(event)]
+        return told
+
+    async def more(self) -> None:
+        """Returns when something was applied since. Call it when `ready` was empty. May be cancelled."""
+        # `ready` and this run without a checkpoint between, so nothing is applied unseen.
+        await self._machine.watch.changed(self._machine.watch.index)
+
+    def _tell(self, event: Event) -> Told:
+        return Told(event.type.value, event.data, event_id(self._machine, event.position))
+
+    def _gap(self, gap: Gap) -> Told:
+        self._position = gap.until
+        return Told(
+            GAP,
+            {
+                "after": event_id(self._machine, gap.after),
+                "until": event_id(self._machine, gap.until),
+                "message": "the events between are forgotten; read the resources anew",
+            },
+            event_id(self._machine, gap.until),
+        )

@@ -1,0 +1,94 @@
+"""Apps: deploy, look at, scale, restart, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from api.answer import Answer, Message
+from api.call import Call, refuse_problems
+from api.errors import InternalError, NotFound
+from api.route import Access, Listing, Route
+from api.views.app import AppItem, app_detail, app_item
+from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
+from consensus.model.app import MAX_REPLICAS, AppSpec
+from consensus.outcomes import Deployed, Scaled
+
+
+class DeployAnswer(Struct, frozen=True):
+    app_id: str
+    container_ids: list[str]
+    service_id: str
+    message: str
+
+
+class ScaleBody(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)]
+
+
+class ScaleAnswer(Struct, frozen=True):
+    name: str
+    previous_replicas: int
+    new_replicas: int
+    message: str
+
+
+class NameBody(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+async def deploy(call: Call) -> Answer:
+    spec = await call.body(AppSpec)
+    refuse_problems(spec.problems())
+    outcome = await call.propose(DeployApp(spec=spec))
+    if not isinstance(outcome, Deployed):
+        raise InternalError(f"a deploy was answered with {type(outcome).__name__}")
+    answer = DeployAnswer(outcome.name, outcome.task_ids, outcome.service, "Application deployed successfully")
+    return Answer(answer, status=201)
+
+
+async def list_apps(call: Call) -> Answer:
+    state = call.state
+    return call.listed(app_item(state, state.apps[name]) for name in sorted(state.apps))
+
+
+async def get_app(call: Call) -> Answer:
+    name = call.path["app_name"]
+    app = call.state.apps.get(name)
+    if app is None:
+        raise NotFound(f"there is no app {name!r}")
+    return Answer(app_detail(call.state, app))
+
+
+async def scale(call: Call) -> Answer:
+    body = await call.body(ScaleBody)
+    outcome = await call.propose(ScaleApp(name=body.name, replicas=body.replicas))
+    if not isinstance(outcome, Scaled):
+        raise InternalError(f"a scale was answered with {type(outcome).__name__}")
+    return Answer(
+        ScaleAnswer(outcome.name, outcome.previous_replicas, outcome.new_replicas, "Application scaled successfully")
+    )
+
+
+async def restart(call: Call) -> Answer:
+    body = await call.body(NameBody)
+    await call.propose(RestartApp(name=body.name))
+    return Answer(Message(name=body.name, message="Application restarted successfully"))
+
+
+async def delete_app(call: Call) -> Answer:
+    name = call.path["app_name"]
+    await call.propose(DeleteApp(name=name))
+    return Answer(Message(name=name, message="Application deleted successfully"))
+
+
+ROUTES = (
+    Route(method="POST", path="/deploy", access=Access.OPERATE, handler=deploy, body=AppSpec),
+    Route(method="GET", path="/apps", access=Access.VIEW, handler=list_apps, listing=Listing("apps", AppItem)),
+    Route(method="GET", path="/apps/{app_name}", access=Access.VIEW, handler=get_app),
+    Route(method="DELETE", path="/apps/{app_name}", access=Access.OPERATE, handler=delete_app),
+    Route(method="POST", path="/scale", access=Access.OPERATE, handler=scale, body=ScaleBody),
+    Route(method="POST", path="/restart", access=Access.OPERATE, handler=restart, body=NameBody),
+)

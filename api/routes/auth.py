@@ -1,0 +1,169 @@
+"""Logging in and out, and API keys."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from api.answer import Answer, Message
+from api.auth import api_keys, tokens
+from api.call import Call
+from api.errors import InvalidRequest, NotFound, PermissionDenied
+from api.route import ROLE_ACCESS, Access, Listing, Route
+from api.times import parse_time
+from api.views.container import time_or_none
+from consensus.commands import CreateApiKey, DeleteApiKey, RevokeToken
+from consensus.model.quantity import Duration, duration_s
+from consensus.model.user import ApiKey, Role
+from consensus.timestamp import iso_utc
+
+
+class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
+    username: str
+    password: str
+
+
+class LoginAnswer(Struct, frozen=True, kw_only=True):
+    token: str
+    user_id: str
+    username: str
+    role: str
+    expires_at: str
+
+
+class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`role`: at most one's own, which is the default. At most one of `expires_at` and `expires_in`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    role: Role | None = None
+    expires_at: str | None = None
+    expires_in: Duration | None = None
+
+
+class KeyItem(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    role: str
+    created_by: str
+    created_at: str
+    expires_at: str | None
+
+
+class KeyAnswer(KeyItem, frozen=True, kw_only=True):
+    """`key` is told this once."""
+
+    key: str
+    message: str
+
+
+async def login(call: Call) -> Answer:
+    body = await call.body(LoginBody)
+    user = await call.services.authenticator.check_password(body.username, body.password)
+    token, expires_at_s = tokens.issue(
+        user,
+        key=call.deps.token_key(),
+        token_id=secrets.token_hex(16),
+        now_s=call.now_s,
+        lifetime_s=call.deps.settings.token_lifetime_s,
+    )
+    return Answer(
+        LoginAnswer(
+            token=token,
+            user_id=user.id,
+            username=user.username,
+            role=user.role.value,
+            expires_at=iso_utc(expires_at_s),
+        )
+    )
+
+
+async def logout(call: Call) -> Answer:
+    identity = call.identity
+    if identity.token_id is None or identity.token_expires_at_s is None:
+        raise InvalidRequest("there is no token to log out: the request was authenticated by a password or an API key")
+    await call.propose(RevokeToken(token_id=identity.token_id, expires_at_s=identity.token_expires_at_s))
+    return Answer(Message(message="Logged out successfully"))
+
+
+def _key_item(key: ApiKey) -> KeyItem:
+    return KeyItem(
+        id=key.id,
+        name=key.name,
+        role=key.role.value,
+        created_by=key.created_by,
+        created_at=iso_utc(key.created_at_s),
+        expires_at=time_or_none(key.expires_at_s),
+    )
+
+
+def _visible(call: Call, key: ApiKey) -> bool:
+    return key.created_by == call.identity.user_id or call.identity.role is Role.ADMIN
+
+
+async def list_keys(call: Call) -> Answer:
+    keys = sorted(call.state.api_keys.values(), key=lambda key: (key.name, key.id))
+    return call.listed(_key_item(key) for key in keys if _visible(call, key))
+
+
+async def create_key(call: Call) -> Answer:
+    body, identity = await call.body(KeyBody), call.identity
+    role = body.role or identity.role
+    if ROLE_ACCESS[role] > ROLE_ACCESS[identity.role]:
+        raise PermissionDenied(
+            f"a key of role {role} needs a user of that role; {identity.username} is {identity.role}"
+        )
+    key_id, shown, secret_hash = api_keys.mint()
+    key = ApiKey(
+        id=key_id,
+        name=body.name,
+        secret_hash=secret_hash,
+        role=role,
+        created_by=identity.user_id,
+        created_at_s=call.now_s,
+        expires_at_s=_expiry_s(body, call.now_s),
+    )
+    await call.propose(CreateApiKey(key=key))
+    item = _key_item(key)
+    same = {name: getattr(item, name) for name in KeyItem.__struct_fields__}
+    return Answer(KeyAnswer(**same, key=shown, message="API key created; it is shown only once"), status=201)
+
+
+def _expiry_s(body: KeyBody, now_s: float) -> float | None:
+    if body.expires_at is not None and body.expires_in is not None:
+        raise InvalidRequest("expires_in: expected expires_at or expires_in, not both")
+    try:
+        if body.expires_in is not None:
+            return now_s + duration_s(body.expires_in)
+        expires_at_s = None if body.expires_at is None else parse_time(body.expires_at)
+    except ValueError as error:
+        name = "expires_in" if body.expires_in is not None else "expires_at"
+        raise InvalidRequest(f"{name}: {error}") from None
+    if expires_at_s is not None and expires_at_s <= now_s:
+        raise InvalidRequest("expires_at: expected a time to come")
+    return expires_at_s
+
+
+async def delete_key(call: Call) -> Answer:
+    key_id = call.path["key_id"]
+    key = call.state.api_keys.get(key_id)
+    if key is None or not _visible(call, key):
+        raise NotFound(f"there is no API key {key_id!r}")
+    await call.propose(DeleteApiKey(key_id=key_id))
+    return Answer(Message(id=key_id, message="API key deleted successfully"))
+
+
+ROUTES = (
+    Route(method="POST", path="/auth/login", access=Access.PUBLIC, handler=login, body=LoginBody),
+    Route(method="POST", path="/auth/logout", access=Access.VIEW, handler=logout),
+    Route(
+        method="GET",
+        path="/auth/api-keys",
+        access=Access.VIEW,
+        handler=list_keys,
+        listing=Listing("api_keys", KeyItem),
+    ),
+    Route(method="POST", path="/auth/api-keys", access=Access.VIEW, handler=create_key, body=KeyBody),
+    Route(method="DELETE", path="/auth/api-keys/{key_id}", access=Access.VIEW, handler=delete_key),
+)

@@ -1,0 +1,94 @@
+"""The cluster itself: status, join token, alerts, metrics."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from api.answer import Answer, Raw
+from api.call import Call
+from api.errors import NotFound
+from api.route import Access, Listing, Route
+from consensus.model.alert import Alert
+from consensus.model.node import NodeStatus
+from consensus.timestamp import iso_utc
+
+
+class ClusterAnswer(Struct, frozen=True, kw_only=True):
+    id: str
+    node_id: str
+    leader: str | None
+    term: int
+    voters: list[str]
+    index: int
+    last_contact_ms: float | None
+    nodes: int
+    ready_nodes: int
+    version: str
+    created_at: str
+
+
+class TokenAnswer(Struct, frozen=True):
+    token: str
+
+
+class AlertItem(Struct, frozen=True, kw_only=True):
+    id: str
+    severity: str
+    resource: str
+    message: str
+    status: str
+    created_at: str
+
+
+async def get_cluster(call: Call) -> Answer:
+    state, view = call.state, call.deps.cluster
+    if state.cluster is None:
+        raise NotFound("this node is not part of a cluster yet")
+    contact_s = view.last_leader_contact_s
+    return Answer(
+        ClusterAnswer(
+            id=state.cluster.id,
+            node_id=view.node_id,
+            leader=view.leader_id,
+            term=view.term,
+            voters=sorted(view.voters),
+            index=call.deps.replica.index,
+            last_contact_ms=None if contact_s is None else round(contact_s * 1000, 1),
+            nodes=len(state.nodes),
+            ready_nodes=sum(node.status is NodeStatus.READY for node in state.nodes.values()),
+            version=call.deps.settings.version,
+            created_at=iso_utc(state.cluster.created_at_s),
+        )
+    )
+
+
+async def get_token(call: Call) -> Answer:
+    return Answer(TokenAnswer(await call.deps.join_token()))
+
+
+def _alert_item(alert: Alert) -> AlertItem:
+    return AlertItem(
+        id=alert.id,
+        severity=alert.severity.value,
+        resource=alert.resource,
+        message=alert.message,
+        status="active",
+        created_at=iso_utc(alert.created_at_s),
+    )
+
+
+async def list_alerts(call: Call) -> Answer:
+    alerts = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
+    return call.listed(_alert_item(alert) for alert in alerts)
+
+
+async def get_metrics(call: Call) -> Raw:
+    return Raw(call.deps.render_metrics(), "text/plain; version=0.0.4; charset=utf-8")
+
+
+ROUTES = (
+    Route(method="GET", path="/cluster", access=Access.VIEW, handler=get_cluster),
+    Route(method="GET", path="/cluster/token", access=Access.ADMIN, handler=get_token),
+    Route(method="GET", path="/alerts", access=Access.VIEW, handler=list_alerts, listing=Listing("alerts", AlertItem)),
+    Route(method="GET", path="/metrics", access=Access.VIEW, handler=get_metrics),
+)

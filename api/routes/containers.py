@@ -1,0 +1,147 @@
+"""Containers: look at them, their logs and what they use, on whichever node they are."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+from msgspec import Struct
+
+from api.answer import Answer, Stream
+from api.call import Call
+from api.deps import ContainerGone, LogLine, NodeUnreachable
+from api.errors import InvalidRequest, NotFound
+from api.log_stream import LogBody, as_sse, as_text
+from api.route import Access, Kind, Listing, Parameter, Route
+from api.views.container import ContainerItem, container_detail, container_item, in_order
+from consensus.model.task import Task, TaskState
+from consensus.timestamp import iso_utc
+
+MAX_LOG_BYTES = 8 * 1024 * 1024
+LAST_CHECK_WAIT_S = 1.0
+
+
+class LogsAnswer(Struct, frozen=True):
+    """`truncated`: there was more, older than what is here."""
+
+    logs: str
+    truncated: bool
+
+
+class StatsAnswer(Struct, frozen=True, kw_only=True):
+    """`cpu_usage` is percent of one core; the rest are bytes."""
+
+    cpu_usage: float
+    memory_usage: int
+    memory_limit: int | None
+    network_rx: int
+    network_tx: int
+    block_read: int
+    block_write: int
+    timestamp: str
+
+
+def find(call: Call) -> Task:
+    """The task that the path names. Raises NotFound."""
+    container_id = call.path["container_id"]
+    task = call.state.tasks.get(container_id)
+    if task is None:
+        raise NotFound(f"there is no container {container_id!r}")
+    return task
+
+
+def find_placed(call: Call) -> Task:
+    """As `find`, on a node. Raises NotFound."""
+    task = find(call)
+    if task.node_id is None:
+        raise NotFound(f"container {task.id!r} is not placed on a node yet: {task.placement_message or 'pending'}")
+    return task
+
+
+async def list_containers(call: Call) -> Answer:
+    state = call.state
+    return call.listed(container_item(state, task) for task in in_order(state))
+
+
+async def get_container(call: Call) -> Answer:
+    task, state = find(call), call.state
+    return Answer(container_detail(state, task, last_check_s=await _last_check_s(call, task)))
+
+
+async def _last_check_s(call: Call, task: Task) -> float | None:
+    """None also where the node does not say in time: the rest of the answer is worth more than this field."""
+    if task.node_id is None or task.status.state is not TaskState.RUNNING:
+        return None
+    with trio.move_on_after(LAST_CHECK_WAIT_S):
+        try:
+            return (await call.deps.containers.health(task)).last_check_s
+        except (NodeUnreachable, ContainerGone):
+            return None
+    return None
+
+
+async def get_logs(call: Call) -> Answer | Stream:
+    query = call.query
+    task = find_placed(call)
+    tail, since_s, until_s = query.integer("tail"), query.time_s("since"), query.time_s("until")
+    follow = query.boolean("follow")
+    if since_s is not None and until_s is not None and until_s < since_s:
+        raise InvalidRequest("parameter 'until': expected a time after 'since'")
+    lines = call.deps.containers.logs(task, tail=tail, since_s=since_s, until_s=until_s, follow=follow)
+    if not follow:
+        async with lines as iterator:
+            kept: deque[LogLine] = deque()
+            size, truncated = 0, False
+            async for line in iterator:
+                kept.append(line)
+                size += len(line.text) + 1
+                while size > MAX_LOG_BYTES:
+                    size -= len(kept.popleft().text) + 1
+                    truncated = True
+            return Answer(LogsAnswer("".join(f"{line.text}\n" for line in kept), truncated))
+    if "text/event-stream" in call.headers.get("accept", ""):
+        return Stream(LogBody(lines, as_sse, call.services.closing), "text/event-stream; charset=utf-8")
+    return Stream(LogBody(lines, as_text, call.services.closing), "text/plain; charset=utf-8")
+
+
+async def get_stats(call: Call) -> Answer:
+    stats = await call.deps.containers.stats(find_placed(call))
+    return Answer(
+        StatsAnswer(
+            cpu_usage=stats.cpu_percent,
+            memory_usage=stats.memory_bytes,
+            memory_limit=stats.memory_limit_bytes,
+            network_rx=stats.network_rx_bytes,
+            network_tx=stats.network_tx_bytes,
+            block_read=stats.block_read_bytes,
+            block_write=stats.block_write_bytes,
+            timestamp=iso_utc(stats.timestamp_s),
+        )
+    )
+
+
+LOG_PARAMETERS = (
+    Parameter("tail", Kind.INTEGER, "number of lines to return from the end"),
+    Parameter("since", Kind.TIME, "lines since this time: RFC 3339 or unix seconds"),
+    Parameter("until", Kind.TIME, "lines until this time: RFC 3339 or unix seconds"),
+    Parameter("follow", Kind.BOOLEAN, "stream lines as they come: text, or Server-Sent Events where accepted"),
+)
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/containers",
+        access=Access.VIEW,
+        handler=list_containers,
+        listing=Listing("containers", ContainerItem, {"node": "node_id", "health": "health.status"}),
+    ),
+    Route(method="GET", path="/containers/{container_id}", access=Access.VIEW, handler=get_container),
+    Route(
+        method="GET",
+        path="/containers/{container_id}/logs",
+        access=Access.VIEW,
+        handler=get_logs,
+        parameters=LOG_PARAMETERS,
+    ),
+    Route(method="GET", path="/containers/{container_id}/stats", access=Access.VIEW, handler=get_stats),
+)

@@ -1,0 +1,100 @@
+"""Nodes: look at them, drain them, label them, take them out."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from api.answer import Answer, Message
+from api.call import Call, refuse_problems
+from api.errors import NotFound
+from api.route import Access, Kind, Listing, Parameter, Route
+from api.views.node import NodeItem, node_detail, node_item
+from consensus.commands import LabelNode, RemoveNode, SetMaintenance
+from consensus.model.node import Node, Taint
+
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+class MaintenanceBody(Struct, frozen=True, forbid_unknown_fields=True):
+    enable: bool
+    drain: bool = False
+
+
+class LabelsBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Replaces the labels set here before; `taints`, where given, those."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: list[Taint] | None = None
+
+
+def find(call: Call) -> Node:
+    """The node that the path names. Raises NotFound."""
+    node_id = call.path["node_id"]
+    node = call.state.nodes.get(node_id)
+    if node is None:
+        raise NotFound(f"there is no node {node_id!r}")
+    return node
+
+
+async def list_nodes(call: Call) -> Answer:
+    state, cluster = call.state, call.deps.cluster
+    return call.listed(node_item(state, cluster, state.nodes[node_id]) for node_id in sorted(state.nodes))
+
+
+async def get_node(call: Call) -> Answer:
+    return Answer(node_detail(call.state, call.deps.cluster, find(call)))
+
+
+async def set_maintenance(call: Call) -> Answer:
+    node_id = call.path["node_id"]
+    body = await call.body(MaintenanceBody)
+    await call.propose(SetMaintenance(node_id=node_id, enable=body.enable, drain=body.drain))
+    done = "Node put into maintenance mode" if body.enable else "Node taken out of maintenance mode"
+    return Answer(Message(id=node_id, message=done))
+
+
+async def set_labels(call: Call) -> Answer:
+    node = find(call)
+    body = await call.body(LabelsBody)
+    taints = node.taints if body.taints is None else body.taints
+    refuse_problems(
+        (f"taints[{i}].effect", f"expected one of {', '.join(TAINT_EFFECTS)}, got {taint.effect!r}")
+        for i, taint in enumerate(taints)
+        if taint.effect not in TAINT_EFFECTS
+    )
+    await call.propose(LabelNode(node_id=node.id, labels=body.labels, taints=taints))
+    return Answer(Message(id=node.id, message="Node labelled successfully"))
+
+
+async def remove_node(call: Call) -> Answer:
+    node_id = call.path["node_id"]
+    await call.propose(RemoveNode(node_id=node_id, force=call.query.boolean("force")))
+    return Answer(Message(id=node_id, message="Node removed successfully"))
+
+
+async def leave(call: Call) -> Answer:
+    node = find(call)
+    await call.deps.nodes.request_leave(node.id)
+    return Answer(Message(id=node.id, message="Node drains and leaves"))
+
+
+ROUTES = (
+    Route(method="GET", path="/nodes", access=Access.VIEW, handler=list_nodes, listing=Listing("nodes", NodeItem)),
+    Route(method="GET", path="/nodes/{node_id}", access=Access.VIEW, handler=get_node),
+    Route(
+        method="DELETE",
+        path="/nodes/{node_id}",
+        access=Access.ADMIN,
+        handler=remove_node,
+        parameters=(Parameter("force", Kind.BOOLEAN, "also while it has containers"),),
+    ),
+    Route(
+        method="POST",
+        path="/nodes/{node_id}/maintenance",
+        access=Access.ADMIN,
+        handler=set_maintenance,
+        body=MaintenanceBody,
+    ),
+    Route(method="PUT", path="/nodes/{node_id}/labels", access=Access.ADMIN, handler=set_labels, body=LabelsBody),
+    Route(method="POST", path="/nodes/{node_id}/leave", access=Access.ADMIN, handler=leave),
+)

@@ -1,0 +1,1 @@
+"""The nouns as the API shows them: frozen Structs made from the replicated state, a file per noun."""

@@ -1,0 +1,111 @@
+"""Apps: what was asked for, and how far it has come."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from api.views.container import (
+    MountView,
+    PortView,
+    ResourcesView,
+    mount_views,
+    port_views,
+    resources_view,
+    status_word,
+)
+from consensus.model.app import App
+from consensus.model.quantity import Duration
+from consensus.model.task import Task, TaskState
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class HealthCheckView(Struct, frozen=True):
+    command: str
+    interval: Duration
+    timeout: Duration
+    retries: int
+    start_period: Duration
+
+
+class AppContainer(Struct, frozen=True):
+    id: str
+    node_id: str | None
+    status: str
+
+
+class AppItem(Struct, frozen=True, kw_only=True):
+    """`status`: running when every wanted replica runs, scaled_down with none wanted, else deploying."""
+
+    name: str
+    image: str
+    replicas: int
+    running_replicas: int
+    status: str
+    service: str
+    created_at: str
+    updated_at: str
+
+
+class AppDetail(AppItem, frozen=True, kw_only=True):
+    containers: list[AppContainer]
+    resources: ResourcesView
+    env: dict[str, str]
+    labels: dict[str, str]
+    command: list[str] | None
+    args: list[str] | None
+    volumes: list[MountView]
+    ports: list[PortView]
+    health_check: HealthCheckView | None
+    node_affinity: str | None
+    service_affinity: str | None
+    priority_class: str | None
+    stop_signal: str | None
+    stop_grace_period: Duration
+    revision: int
+    generation: int
+
+
+def _running(task: Task) -> bool:
+    return task.wanted and task.status.state is TaskState.RUNNING
+
+
+def app_item(state: State, app: App) -> AppItem:
+    running = sum(_running(state.tasks[task_id]) for task_id in state.task_ids_by_app.get(app.name, ()))
+    wanted = app.spec.replicas
+    return AppItem(
+        name=app.name,
+        image=app.spec.image,
+        replicas=wanted,
+        running_replicas=running,
+        status="running" if wanted and running >= wanted else ("deploying" if wanted else "scaled_down"),
+        service=app.service_name,
+        created_at=iso_utc(app.created_at_s),
+        updated_at=iso_utc(app.updated_at_s),
+    )
+
+
+def app_detail(state: State, app: App) -> AppDetail:
+    item, spec = app_item(state, app), app.spec
+    check = spec.health_check
+    return AppDetail(
+        **{name: getattr(item, name) for name in AppItem.__struct_fields__},
+        containers=[AppContainer(task.id, task.node_id, status_word(task)) for task in state.tasks_of_app(app.name)],
+        resources=resources_view(spec.resources),
+        env=spec.env,
+        labels=spec.labels,
+        command=spec.command,
+        args=spec.args,
+        volumes=mount_views(spec),
+        ports=port_views(spec.ports),
+        health_check=None
+        if check is None
+        else HealthCheckView(check.command, check.interval, check.timeout, check.retries, check.start_period),
+        node_affinity=spec.node_affinity,
+        service_affinity=spec.service_affinity,
+        priority_class=spec.priority_class,
+        stop_signal=spec.stop_signal,
+        stop_grace_period=spec.stop_grace_period,
+        revision=app.revision,
+        generation=app.generation,
+    )

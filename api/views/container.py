@@ -1,0 +1,135 @@
+"""Containers: the API's name for tasks."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.model.app import AppSpec, Port, Resources
+from consensus.model.quantity import Memory
+from consensus.model.task import Task, TaskState
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class PortView(Struct, frozen=True, kw_only=True):
+    """`node_port`: where the container's port is reached at its `ip_address`, once it runs."""
+
+    container_port: int
+    host_port: int | None
+    protocol: str
+    node_port: int | None = None
+
+
+class MountView(Struct, frozen=True):
+    name: str
+    mount_path: str
+    read_only: bool
+
+
+class ResourcesView(Struct, frozen=True):
+    cpu: float
+    memory: Memory
+    cpu_limit: float | None
+    memory_limit: Memory | None
+
+
+class HealthView(Struct, frozen=True):
+    status: str
+    last_check: str | None = None
+
+
+class ContainerItem(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    app: str
+    image: str
+    status: str
+    message: str
+    node_id: str | None
+    engine_id: str | None
+    created_at: str
+    started_at: str | None
+    ip_address: str | None
+    ports: list[PortView]
+    health: HealthView
+    restart_count: int
+    exit_code: int | None
+
+
+class ContainerDetail(ContainerItem, frozen=True, kw_only=True):
+    environment: dict[str, str]
+    labels: dict[str, str]
+    volumes: list[MountView]
+    resources: ResourcesView
+
+
+def status_word(task: Task) -> str:
+    """A task that is to be removed is stopping as long as it runs."""
+    state = task.status.state
+    if not task.wanted and not state.terminal:
+        return TaskState.STOPPING.word
+    return state.word
+
+
+def port_views(ports: list[Port], task: Task | None = None) -> list[PortView]:
+    port_map = task.status.port_map if task is not None else {}
+    return [
+        PortView(
+            container_port=port.container_port,
+            host_port=port.host_port,
+            protocol=port.protocol,
+            node_port=port_map.get(port.container_port),
+        )
+        for port in ports
+    ]
+
+
+def resources_view(resources: Resources) -> ResourcesView:
+    return ResourcesView(resources.cpu, resources.memory, resources.cpu_limit, resources.memory_limit)
+
+
+def mount_views(spec: AppSpec) -> list[MountView]:
+    return [MountView(mount.name, mount.mount_path, mount.read_only) for mount in spec.volumes]
+
+
+def time_or_none(time_s: float | None) -> str | None:
+    return None if time_s is None else iso_utc(time_s)
+
+
+def container_item(state: State, task: Task) -> ContainerItem:
+    spec, status = state.spec_of(task), task.status
+    return ContainerItem(
+        id=task.id,
+        name=task.name,
+        app=task.app,
+        image=spec.image,
+        status=status_word(task),
+        message=status.message or task.placement_message,
+        node_id=task.node_id,
+        engine_id=status.engine_id,
+        created_at=iso_utc(task.created_at_s),
+        started_at=time_or_none(status.started_at_s),
+        ip_address=status.ip_address,
+        ports=port_views(spec.ports, task),
+        health=HealthView(status.health.value),
+        restart_count=status.restart_count,
+        exit_code=status.exit_code,
+    )
+
+
+def container_detail(state: State, task: Task, *, last_check_s: float | None) -> ContainerDetail:
+    spec, item = state.spec_of(task), container_item(state, task)
+    same = {name: getattr(item, name) for name in ContainerItem.__struct_fields__ if name != "health"}
+    return ContainerDetail(
+        **same,
+        health=HealthView(item.health.status, time_or_none(last_check_s)),
+        environment=spec.env,
+        labels=spec.labels,
+        volumes=mount_views(spec),
+        resources=resources_view(spec.resources),
+    )
+
+
+def in_order(state: State) -> list[Task]:
+    """All tasks in the order in which lists show them: by app, slot and age."""
+    return sorted(state.tasks.values(), key=lambda task: (task.app, task.slot, task.created_at_s, task.id))

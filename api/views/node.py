@@ -1,0 +1,151 @@
+"""Nodes: what was agreed about them, and their vitals by gossip."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from api.deps import ClusterView, MemberView
+from api.views.container import status_word
+from consensus.model.node import Node, NodeStatus
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class NodeResources(Struct, frozen=True, kw_only=True):
+    """CPU in cores, sizes in bytes. What is available is what the node's last vitals say is free."""
+
+    cpu_total: float
+    cpu_available: float
+    memory_total: int
+    memory_available: int
+    disk_total: int
+    disk_available: int
+
+
+class NodeItem(Struct, frozen=True, kw_only=True):
+    id: str
+    address: str
+    api_port: int
+    peer_port: int
+    status: str
+    message: str
+    role: str
+    leader: bool
+    version: str
+    engine: str
+    architecture: str
+    maintenance: bool
+    draining: bool
+    joined_at: str
+    labels: dict[str, str]
+    resources: NodeResources
+    containers: int
+
+
+class NodeContainer(Struct, frozen=True):
+    id: str
+    name: str
+    status: str
+
+
+class TaintView(Struct, frozen=True):
+    key: str
+    value: str
+    effect: str
+
+
+class NodeNetwork(Struct, frozen=True):
+    """`overlay_status`: whether the other nodes reach this one (connected, or disconnected)."""
+
+    subnet: str | None
+    overlay_status: str
+
+
+class NodeDetail(Struct, frozen=True, kw_only=True):
+    id: str
+    address: str
+    api_port: int
+    peer_port: int
+    status: str
+    message: str
+    role: str
+    leader: bool
+    version: str
+    engine: str
+    architecture: str
+    maintenance: bool
+    draining: bool
+    joined_at: str
+    labels: dict[str, str]
+    resources: NodeResources
+    containers: list[NodeContainer]
+    taints: list[TaintView]
+    network: NodeNetwork
+    rtt_ms: float | None
+
+
+def status_of(node: Node) -> str:
+    """A ready node in maintenance takes no new work: that is what its status says."""
+    if node.status is NodeStatus.READY and (node.maintenance or node.draining):
+        return "maintenance"
+    return node.status.value
+
+
+def _resources(node: Node, member: MemberView | None) -> NodeResources:
+    facts = node.facts
+    vitals = member.vitals if member is not None else None
+    if vitals is None:
+        # Nothing is known of its load: a node that does not answer has nothing to offer.
+        return NodeResources(
+            cpu_total=facts.cpu_cores,
+            cpu_available=0.0,
+            memory_total=facts.memory_bytes,
+            memory_available=0,
+            disk_total=facts.disk_bytes,
+            disk_available=0,
+        )
+    return NodeResources(
+        cpu_total=facts.cpu_cores,
+        cpu_available=round(max(0.0, facts.cpu_cores * (1 - vitals.cpu_percent / 100)), 3),
+        memory_total=facts.memory_bytes or vitals.memory_total_bytes,
+        memory_available=vitals.memory_available_bytes,
+        disk_total=facts.disk_bytes or vitals.disk_total_bytes,
+        disk_available=vitals.disk_available_bytes,
+    )
+
+
+def node_item(state: State, cluster: ClusterView, node: Node) -> NodeItem:
+    facts = node.facts
+    return NodeItem(
+        id=node.id,
+        address=facts.address,
+        api_port=facts.api_port,
+        peer_port=facts.peer_port,
+        status=status_of(node),
+        message=node.status_message,
+        role="manager" if node.id in cluster.voters else "worker",
+        leader=node.id == cluster.leader_id,
+        version=facts.version,
+        engine=facts.engine,
+        architecture=facts.architecture,
+        maintenance=node.maintenance,
+        draining=node.draining,
+        joined_at=iso_utc(node.joined_at_s),
+        labels=node.all_labels,
+        resources=_resources(node, cluster.members().get(node.id)),
+        containers=len(state.task_ids_by_node.get(node.id, ())),
+    )
+
+
+def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
+    item = node_item(state, cluster, node)
+    member = cluster.members().get(node.id)
+    tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
+    reached = member is not None and member.state == "alive"
+    return NodeDetail(
+        **{name: getattr(item, name) for name in NodeItem.__struct_fields__ if name != "containers"},
+        containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
+        taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
+        network=NodeNetwork(None, "connected" if reached else "disconnected"),
+        rtt_ms=None if member is None or member.rtt_s is None else round(member.rtt_s * 1000, 3),
+    )

@@ -1,0 +1,125 @@
+"""Services: a name, and the replicas that answer under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from consensus.model.app import HealthCheck
+from consensus.model.quantity import Duration
+from consensus.model.service import Service
+from consensus.model.task import Task, TaskState
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class Endpoint(Struct, frozen=True):
+    """Where a replica is reached; one for each of its ports (`port` is null where it has none)."""
+
+    container_id: str
+    ip_address: str | None
+    port: int | None
+
+
+class EndpointDetail(Struct, frozen=True):
+    container_id: str
+    ip_address: str | None
+    port: int | None
+    node_id: str | None
+    health: str
+
+
+class ServiceHealthCheck(Struct, frozen=True, kw_only=True):
+    """What probes the replicas. A `command` is run in the container; `path` is for http."""
+
+    protocol: str
+    path: str | None
+    command: str | None
+    interval: Duration
+    timeout: Duration
+    healthy_threshold: int
+    unhealthy_threshold: int
+
+
+class ServiceItem(Struct, frozen=True, kw_only=True):
+    name: str
+    domain: str
+    apps: list[str]
+    endpoints: list[Endpoint]
+    load_balancing_strategy: str
+    created_at: str
+
+
+class ServiceDetail(Struct, frozen=True, kw_only=True):
+    name: str
+    domain: str
+    apps: list[str]
+    endpoints: list[EndpointDetail]
+    load_balancing_strategy: str
+    created_at: str
+    health_check: ServiceHealthCheck | None
+
+
+def _places(state: State, task: Task) -> Iterator[tuple[str | None, int | None]]:
+    ports = state.spec_of(task).ports
+    for port in ports:
+        yield task.status.ip_address, task.status.port_map.get(port.container_port, port.container_port)
+    if not ports:
+        yield task.status.ip_address, None
+
+
+def _apps(state: State, service: Service) -> list[str]:
+    return sorted(app.name for app in state.apps.values() if app.service_name == service.name)
+
+
+def service_item(state: State, service: Service) -> ServiceItem:
+    """Its endpoints are the replicas that requests are sent to now."""
+    apps = _apps(state, service)
+    return ServiceItem(
+        name=service.name,
+        domain=service.name,
+        apps=apps,
+        endpoints=[
+            Endpoint(task.id, address, port)
+            for app in apps
+            for task in state.tasks_of_app(app)
+            if task.serving
+            for address, port in _places(state, task)
+        ],
+        load_balancing_strategy=service.load_balancing_strategy,
+        created_at=iso_utc(service.created_at_s),
+    )
+
+
+def service_detail(state: State, service: Service) -> ServiceDetail:
+    """Its endpoints are all replicas that run, each with its health."""
+    apps = _apps(state, service)
+    checks = [check for app in apps if (check := state.apps[app].spec.health_check) is not None]
+    return ServiceDetail(
+        name=service.name,
+        domain=service.name,
+        apps=apps,
+        endpoints=[
+            EndpointDetail(task.id, address, port, task.node_id, task.status.health.value)
+            for app in apps
+            for task in state.tasks_of_app(app)
+            if task.wanted and task.status.state is TaskState.RUNNING
+            for address, port in _places(state, task)
+        ],
+        load_balancing_strategy=service.load_balancing_strategy,
+        created_at=iso_utc(service.created_at_s),
+        health_check=_health_check(checks[0]) if checks else None,
+    )
+
+
+def _health_check(check: HealthCheck) -> ServiceHealthCheck:
+    return ServiceHealthCheck(
+        protocol="command",
+        path=None,
+        command=check.command,
+        interval=check.interval,
+        timeout=check.timeout,
+        healthy_threshold=1,
+        unhealthy_threshold=check.retries,
+    )

@@ -1,0 +1,39 @@
+"""Volumes, and who uses them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.model.quantity import Memory
+from consensus.model.volume import Volume
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class VolumeItem(Struct, frozen=True, kw_only=True):
+    name: str
+    size: Memory | None
+    type: str
+    labels: dict[str, str]
+    created_at: str
+    used_by: list[str]
+
+
+def users_by_volume(state: State) -> dict[str, list[str]]:
+    """Task ids by the volume that they mount, in one pass."""
+    users: dict[str, list[str]] = {}
+    for task in state.tasks.values():
+        for name in {mount.name for mount in state.spec_of(task).volumes}:
+            users.setdefault(name, []).append(task.id)
+    return users
+
+
+def volume_item(volume: Volume, used_by: list[str]) -> VolumeItem:
+    return VolumeItem(
+        name=volume.name,
+        size=volume.size,
+        type=volume.type,
+        labels=volume.labels,
+        created_at=iso_utc(volume.created_at_s),
+        used_by=sorted(used_by),
+    )

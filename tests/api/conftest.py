@@ -1,0 +1,315 @@
+"""An API over a replica of its own: no cluster, no engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from api.app import Api, create_app
+from api.deps import (
+    ContainerGone,
+    ContainerStats,
+    Deps,
+    HealthReport,
+    LogLine,
+    MemberView,
+    NodeSample,
+    NodeUnreachable,
+    NodeVitals,
+    ProbeResult,
+    Settings,
+)
+from consensus import commands
+from consensus.errors import Unavailable
+from consensus.machine import Machine
+from consensus.model.app import AppSpec
+from consensus.model.cluster import Cluster
+from consensus.model.node import NodeFacts
+from consensus.model.task import Health, Task, TaskState, TaskStatus
+from consensus.model.user import Role, User
+from consensus.proposer import LocalProposer
+
+NOW_S = 1_750_000_000.0
+VITALS = NodeVitals(
+    cpu_percent=25.0,
+    load=0.5,
+    memory_used_bytes=4 << 30,
+    memory_available_bytes=12 << 30,
+    memory_total_bytes=16 << 30,
+    disk_used_bytes=50 << 30,
+    disk_available_bytes=50 << 30,
+    disk_total_bytes=100 << 30,
+    container_count=3,
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class FakeCluster:
+    node_id = "node-1"
+    term = 3
+    voters = ("node-1",)
+
+    def __init__(self) -> None:
+        self.leader_id: str | None = "node-1"
+        self.last_leader_contact_s: float | None = 0.012
+        self.barriers = 0
+
+    def members(self) -> Mapping[str, MemberView]:
+        return {"node-1": MemberView(state="alive", vitals=VITALS, rtt_s=0.001, last_seen_s=NOW_S)}
+
+    async def read_barrier(self) -> None:
+        self.barriers += 1
+        if self.leader_id is None:
+            raise Unavailable("no leader", retry_after_s=2.5)
+
+
+class FakeContainers:
+    """Logs come from `lines`; with follow, what is sent into `live` follows."""
+
+    def __init__(self) -> None:
+        self.lines = [LogLine("stdout", NOW_S + i, f"line {i}") for i in range(5)]
+        self.fault: Exception | None = None
+        self.asked: dict[str, Any] = {}
+        self.open = 0
+        self.live_send, self.live_receive = trio.open_memory_channel[LogLine](10)
+
+    @asynccontextmanager
+    async def logs(self, task: Task, **asked: Any) -> AsyncIterator[AsyncIterator[LogLine]]:
+        self.asked = asked
+        if self.fault is not None:
+            raise self.fault
+        self.open += 1
+        lines = self._lines(asked["follow"])
+        try:
+            yield lines
+        finally:
+            self.open -= 1
+            await lines.aclose()
+
+    async def _lines(self, follow: bool) -> Any:
+        for line in self.lines:
+            yield line
+        while follow:
+            try:
+                yield await self.live_receive.receive()
+            except trio.EndOfChannel:
+                return
+
+    async def stats(self, task: Task) -> ContainerStats:
+        if self.fault is not None:
+            raise self.fault
+        return ContainerStats(
+            cpu_percent=12.5,
+            memory_bytes=128_000_000,
+            memory_limit_bytes=268_435_456,
+            network_rx_bytes=1,
+            network_tx_bytes=2,
+            block_read_bytes=3,
+            block_write_bytes=4,
+            timestamp_s=NOW_S,
+        )
+
+    async def health(self, task: Task) -> HealthReport:
+        if self.fault is not None:
+            raise self.fault
+        return HealthReport(last_check_s=NOW_S, history=(ProbeResult(NOW_S, "healthy"),))
+
+
+class FakeNodes:
+    def __init__(self) -> None:
+        self.left: list[str] = []
+        self.fault: Exception | None = None
+
+    async def history(self, node_id: str) -> list[NodeSample]:
+        return [NodeSample(timestamp_s=NOW_S, cpu_percent=1.0, memory_percent=2.0, disk_percent=3.0)]
+
+    async def request_leave(self, node_id: str) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.left.append(node_id)
+
+
+class PlainHasher:
+    """Fast; counts its work."""
+
+    def __init__(self) -> None:
+        self.verified = 0
+
+    async def hash(self, password: str) -> str:
+        return f"plain:{password}"
+
+    async def verify(self, password_hash: str, password: str) -> bool:
+        self.verified += 1
+        return password_hash == f"plain:{password}"
+
+
+def user(name: str, role: Role) -> User:
+    return User(id=name, username=name, password_hash=f"plain:{name}-password", role=role, created_at_s=NOW_S)
+
+
+class World:
+    """A replica with a founded cluster, one node, users of every role, and an API over it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = Clock()
+        self.machine = Machine()
+        self.proposer = LocalProposer(self.machine, now_s=self.clock)
+        self.cluster = FakeCluster()
+        self.containers = FakeContainers()
+        self.nodes = FakeNodes()
+        self.hasher = PlainHasher()
+        unlimited = {"requests_per_ip_per_minute": None, "requests_per_user_per_hour": None}
+        self.deps = Deps(
+            replica=self.machine,
+            proposer=self.proposer,
+            cluster=self.cluster,
+            containers=self.containers,
+            nodes=self.nodes,
+            passwords=self.hasher,
+            token_key=lambda: bytes(range(32)),
+            join_token=self._join_token,
+            render_metrics=lambda: b"# HELP hivemind_node_count\nhivemind_node_count 1\n",
+            settings=Settings(version="1.2.3", **(unlimited | settings)),
+            now_s=self.clock,
+        )
+        self.app: Api = create_app(self.deps)
+
+    async def _join_token(self) -> str:
+        return "hm1.abc.def"
+
+    async def found(self) -> None:
+        cluster = Cluster(
+            id="c1",
+            epoch="e1",
+            created_at_s=NOW_S,
+            ca_certificate_pem=b"",
+            ca_key_sealed=b"",
+            token_key_sealed=b"",
+            join_secret_hash="",
+            join_secret_sealed=b"",
+        )
+        await self.propose(commands.FoundCluster(cluster=cluster, admin=user("admin", Role.ADMIN)))
+        await self.propose(commands.CreateUser(user=user("olga", Role.OPERATOR)))
+        await self.propose(commands.CreateUser(user=user("vera", Role.VIEWER)))
+        await self.add_node("node-1")
+
+    async def add_node(self, node_id: str) -> None:
+        number = node_id.rpartition("-")[2]
+        facts = NodeFacts(
+            address=f"10.0.0.{number}",
+            api_port=4483,
+            peer_port=7946,
+            cpu_cores=4,
+            memory_bytes=16 << 30,
+            disk_bytes=100 << 30,
+            labels={"zone": "zone1"},
+        )
+        await self.propose(commands.AddNode(node_id=node_id, facts=facts))
+        await self.propose(commands.StartNode(node_id=node_id, boot_id="b1", facts=facts))
+
+    async def propose(self, command: commands.AnyCommand) -> Any:
+        return (await self.proposer.propose(command)).outcome
+
+    async def deploy(self, name: str = "web", *, replicas: int = 2, running: bool = True, **spec: Any) -> list[str]:
+        """Deploys an app on node-1; gives its task ids."""
+        whole = msgspec.convert({"name": name, "image": "nginx:latest", "replicas": replicas, **spec}, AppSpec)
+        outcome = await self.propose(commands.DeployApp(spec=whole))
+        if running:
+            await self.run(outcome.task_ids)
+        return list(outcome.task_ids)
+
+    async def run(self, task_ids: list[str]) -> None:
+        await self.propose(commands.PlaceTasks(placements=[commands.Placement(i, "node-1") for i in task_ids]))
+        for number, task_id in enumerate(task_ids, 2):
+            status = TaskStatus(
+                state=TaskState.RUNNING,
+                health=Health.HEALTHY,
+                engine_id=f"engine-{task_id}",
+                ip_address=f"10.244.1.{number}",
+                started_at_s=NOW_S,
+            )
+            await self.report(task_id, status)
+
+    async def report(self, task_id: str, status: TaskStatus) -> None:
+        report = commands.TaskReport(task_id, status)
+        await self.propose(commands.ReportTasks(node_id="node-1", reports=[report]))
+
+    async def login(self, name: str = "admin") -> dict[str, str]:
+        """Headers that authenticate `name` by a JWT."""
+        client = self.app.test_client()
+        answer = await client.post("/api/auth/login", json={"username": name, "password": f"{name}-password"})
+        token = (await answer.get_json())["data"]["token"]
+        return {"Authorization": f"Bearer {token}"}
+
+
+class Client:
+    """Requests as one user; gives status and decoded body."""
+
+    def __init__(self, world: World, headers: dict[str, str]) -> None:
+        self._client = world.app.test_client()
+        self.headers = headers
+
+    async def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
+        """Status, decoded body, headers."""
+        options: dict[str, Any] = {"headers": {**self.headers, **headers}}
+        if body is not None:
+            options["json"] = body
+        answer = await self._client.open("/api" + path, method=method, **options)
+        return answer.status_code, await answer.get_json(), answer.headers
+
+    async def get(self, path: str) -> Any:
+        """The data of a successful answer."""
+        status, body, _ = await self.request("GET", path)
+        assert status == 200, body
+        assert body["success"] is True
+        return body["data"]
+
+    async def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status, and data or error."""
+        status, answer, _ = await self.request(method, path, body)
+        assert answer["success"] is (status < 400)
+        return status, answer["data"] if status < 400 else answer["error"]
+
+
+@pytest.fixture
+async def world() -> World:
+    made = World()
+    await made.found()
+    return made
+
+
+@pytest.fixture
+async def admin(world: World) -> Client:
+    return Client(world, await world.login())
+
+
+@pytest.fixture
+def make_client() -> type[Client]:
+    return Client
+
+
+@pytest.fixture
+def make_world() -> type[World]:
+    return World
+
+
+@pytest.fixture
+def gone() -> type[Exception]:
+    return ContainerGone
+
+
+@pytest.fixture
+def unreachable() -> type[Exception]:
+    return NodeUnreachable
