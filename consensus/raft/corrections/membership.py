@@ -49,7 +49,7 @@ class Membership(Library):
     def is_settled(self) -> bool:
         """At the leader: an entry of its own term is applied, so that a change cannot pass an older, uncommitted one
         (the bug in single-server changes that Ongaro told raft-dev of in 2015)."""
-        return self.raftLastApplied >= (self._SyncObj__noopIDx or 0)
+        return bool(self.raftLastApplied >= (self._SyncObj__noopIDx or 0))
 
     def follow_voters(self) -> None:
         """Make the library's sets those of the newest voter set in the log."""

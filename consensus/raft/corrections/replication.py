@@ -81,6 +81,19 @@ class Replication(Library):
         self.progress = {}
         super()._SyncObj__onBecomeLeader()
 
+    def _SyncObj__onNodeConnected(self, node: Node) -> None:
+        super()._SyncObj__onNodeConnected(node)
+        self._nothing_in_flight(node)
+
+    def _SyncObj__onReadonlyNodeConnected(self, node: Node) -> None:
+        super()._SyncObj__onReadonlyNodeConnected(node)
+        self._nothing_in_flight(node)
+
+    def _nothing_in_flight(self, node: Node) -> None:
+        """A new link: what was in flight on the old one may be lost, and waiting it out would cost seconds."""
+        if (progress := self.progress.get(node)) is not None:
+            progress.in_flight = None
+
     def _progress_of(self, node: Node) -> Progress:
         progress = self.progress.get(node)
         if progress is None:
@@ -105,7 +118,7 @@ class Replication(Library):
         period_s = self.settings.heartbeat_s if is_voter else self.settings.learner_heartbeat_s
         if now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after):
             return True
-        return progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node])
+        return bool(progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node]))
 
     def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int) -> None:
         batch = self._SyncObj__getEntries(next_index, self.settings.batch_entries, self.settings.batch_bytes)

@@ -25,6 +25,8 @@ OVERRIDDEN = {
     "_SyncObj__generateRaftTimeout": "(self)",
     "_SyncObj__onBecomeLeader": "(self)",
     "_SyncObj__onMessageReceived": "(self, node, message)",
+    "_SyncObj__onNodeConnected": "(self, node)",
+    "_SyncObj__onReadonlyNodeConnected": "(self, node)",
     "_SyncObj__parseChangeClusterRequest": "(self, command)",
     "_SyncObj__sendAppendEntries": "(self)",
     "_SyncObj__sendNextNodeIdx": "(self, node, reset=False, nextNodeIdx=None, success=False)",

@@ -66,3 +66,29 @@ def test_an_old_answer_does_not_move_back(bench):
     propose(bench, 1)
     appends = to(bench.take("append_entries"), "b")
     assert [body["prevLogIdx"] for body in appends if body["entries"]] == [2]
+
+
+def test_a_new_link_ends_the_wait_for_an_answer(bench):
+    """What was in flight on the old link may be lost; waiting for it to time out would cost seconds."""
+    bench.lead()
+    bench.take("append_entries")
+    bench.core.transport.link_down("b")
+    bench.core.transport.link_up("b")
+    bench.tick()
+    assert [body["entries"] for body in to(bench.take("append_entries"), "b")] == [[[b"\1", 2, 1]]]
+
+
+def test_a_commit_that_came_while_an_exchange_was_in_flight_is_told_after_it(bench):
+    """A heartbeat beside the exchange may only commit what it verifies, so it does not count as having told."""
+    bench.lead()
+    bench.flush()
+    exchange = to(bench.take("append_entries"), "c")[0]["exchange"]
+    bench.receive("c", "next_node_idx", next_node_idx=3, reset=False, success=True, exchange=exchange)
+    assert bench.core.raftCommitIndex == 2
+    bench.tick(bench.settings.heartbeat_s + 0.01)
+    bench.take("append_entries")
+    bench.receive("b", "next_node_idx", next_node_idx=3, reset=False, success=True, exchange=2)
+    bench.receive("b", "next_node_idx", next_node_idx=3, reset=False, success=True, exchange=1)
+    told = [body for body in to(bench.take("append_entries"), "b") if body.get("prevLogIdx") == 2]
+    assert told
+    assert told[0]["commit_index"] == 2
