@@ -1,0 +1,80 @@
+"""One published TCP port: accepts, picks a replica, passes the bytes on."""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from runtime.network.balancer import Balancer
+from runtime.network.dial import Dialer, DialFailed
+from runtime.network.pump import SocketBytes, pump
+from runtime.network.routes import PublishedPort
+
+log = structlog.get_logger()
+
+_BACKLOG = 512
+_ACCEPT_PAUSE_S = 0.1
+
+
+async def listen_tcp(address: str, port: int) -> trio.SocketListener:
+    """Raises OSError where the port is taken."""
+    (listener,) = await trio.open_tcp_listeners(port, host=address, backlog=_BACKLOG)
+    return listener
+
+
+class TcpPort:
+    """Serves `listener`; connections go on in `nursery` when the port is closed (connection draining)."""
+
+    def __init__(
+        self, port: PublishedPort, balancer: Balancer, dialer: Dialer, *, max_connections: int, idle_s: float
+    ) -> None:
+        self._port = port
+        self._balancer = balancer
+        self._dialer = dialer
+        self._idle_s = idle_s
+        self._slots = trio.CapacityLimiter(max_connections)
+        self._connections = 0
+
+    @property
+    def connections(self) -> int:
+        return self._connections
+
+    async def serve(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        """Until cancelled; closes the listener."""
+        async with listener:
+            while True:
+                token = object()
+                # Over the limit nobody is accepted: clients wait in the kernel's queue.
+                await self._slots.acquire_on_behalf_of(token)
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    self._slots.release_on_behalf_of(token)
+                    log.warning("mesh_accept_failed", port=str(self._port), reason=str(error))
+                    await trio.sleep(_ACCEPT_PAUSE_S)
+                    continue
+                except BaseException:
+                    self._slots.release_on_behalf_of(token)
+                    raise
+                nursery.start_soon(self._connection, stream, token)
+
+    async def _connection(self, stream: trio.SocketStream, token: object) -> None:
+        self._connections += 1
+        try:
+            async with stream:
+                await self._pass_on(stream)
+        finally:
+            self._connections -= 1
+            self._slots.release_on_behalf_of(token)
+
+    async def _pass_on(self, stream: trio.SocketStream) -> None:
+        for backend in self._balancer.order(trio.current_time()):
+            try:
+                async with self._dialer.dial(backend) as upstream:
+                    self._balancer.worked(backend)
+                    client = SocketBytes(stream)
+                    await pump(client, upstream, broken=self._dialer.broken, idle_s=self._idle_s)
+                    return
+            except DialFailed as error:
+                self._balancer.failed(backend, trio.current_time())
+                log.info("mesh_dial_failed", port=str(self._port), reason=str(error))
