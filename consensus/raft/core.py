@@ -18,6 +18,7 @@ from .corrections.replication import Replication
 from .corrections.transfer import Transfer
 from .library import FAIL_REASON, LEADER, Message, Node
 from .messages import is_well_formed
+from .voter_set import VoterSet
 
 _log = structlog.get_logger()
 _INBOX_MAX = 10_000
@@ -26,10 +27,11 @@ _INBOX_MAX = 10_000
 class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, Membership, Compaction):
     """One node's consensus: messages and commands in, messages and applied entries out. Does not block or wait."""
 
-    def __init__(self, *, applied_index: int, **parts: Any) -> None:
+    def __init__(self, *, applied_index: int, committed_voters: tuple[int, VoterSet], **parts: Any) -> None:
         self._inbox: deque[tuple[str, Message]] = deque()
         self._hello_s = 0.0
         super().__init__(**parts)
+        self.committed_voters_index, self.committed_voters = committed_voters
         self._SyncObj__raftLastApplied = applied_index
         self._SyncObj__raftCommitIndex = applied_index
 

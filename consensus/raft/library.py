@@ -108,6 +108,7 @@ class Library(SyncObj):  # type: ignore[misc]
         self.progress: dict[Node, Progress] = {}
         self.storage_full = False
         self.committed_voters: VoterSet = voters.latest
+        self.committed_voters_index = 0
         self.wants_pump = False
         others = [Node(voter) for voter in voters.latest if voter != node_id]
         super().__init__(Node(node_id), others, self._library_settings(), nodeClass=Node, transportClass=transport)

@@ -163,6 +163,7 @@ class RaftNode:
             rng=self._rng,
             clock=time.monotonic,
             applied_index=storage.applied_index,
+            committed_voters=storage.committed_voters,
         )
         durability.flushed = self._kick
         durability.full = core.set_storage_full
@@ -212,8 +213,13 @@ class RaftNode:
             kept = leadership.voters
             while leadership.voters == kept:
                 leadership = await self.wait_leadership(leadership)
-            if self._storage is not None and leadership.voters:
-                await trio.to_thread.run_sync(self._storage.save_voters, self.node_id, leadership.voters)
+            if self._storage is not None and self._core is not None:
+                kept_now = self._core.committed_voters_index, self._core.committed_voters
+                try:
+                    await trio.to_thread.run_sync(self._storage.save_voters, *kept_now)
+                except OSError as error:
+                    # The log has it too; all that is lost is that a restart may show older voters for a moment.
+                    _log.warning("raft_voters_not_kept", node_id=self.node_id, error=str(error))
 
     # What the links tell (LinkReceiver).
 

@@ -22,7 +22,7 @@ from .journal_file import Entry, JournalFile, create_journal, open_journal
 from .library import NO_OP
 from .snapshot import Snapshot, read_snapshot
 from .snapshot_store import SnapshotStore
-from .voter_set import Identity, VoterHistory, load_identity, save_identity
+from .voter_set import Identity, VoterHistory, VoterSet, load_identity, save_identity
 from .votes import Votes, load_votes, save_votes
 
 _log = structlog.get_logger()
@@ -32,8 +32,15 @@ class Storage:
     """An opened data directory."""
 
     def __init__(
-        self, data_dir: Path, lock: int, journal: Journal, voters: VoterHistory, snapshot: Snapshot | None
+        self,
+        data_dir: Path,
+        lock: int,
+        journal: Journal,
+        voters: VoterHistory,
+        snapshot: Snapshot | None,
+        identity: Identity,
     ) -> None:
+        self._identity = identity
         self._data_dir = data_dir
         self._lock = lock
         self.journal = journal
@@ -47,9 +54,17 @@ class Storage:
         """Everything up to here is in the snapshot (or is the log's first, empty entry)."""
         return self.snapshots.index or self.journal.first.index
 
-    def save_voters(self, node_id: str, voters: Sequence[str]) -> None:
+    @property
+    def committed_voters(self) -> tuple[int, VoterSet]:
+        """The newest voter set known to be committed, and the index since when: kept, or in the snapshot."""
+        if self._identity.index > self.applied_index or self.snapshots.header is None:
+            return self._identity.index, self._identity.voters
+        return self.applied_index, self.snapshots.header.voters
+
+    def save_voters(self, index: int, voters: VoterSet) -> None:
         """Keep the committed voter set for the next start."""
-        save_identity(self._data_dir / "identity", Identity(node_id, tuple(voters)))
+        self._identity = Identity(self._identity.node_id, voters, index)
+        save_identity(self._data_dir / "identity", self._identity)
 
     def close(self) -> None:
         self.journal.close()
@@ -120,7 +135,8 @@ def _open_locked(data_dir: Path, node_id: str, lock: int) -> Storage:
         file.close()
         raise
     voters = _voters(identity, snapshot, entries)
-    return Storage(data_dir, lock, Journal(file, entries, votes, data_dir / "votes"), voters, snapshot)
+    journal = Journal(file, entries, votes, data_dir / "votes")
+    return Storage(data_dir, lock, journal, voters, snapshot, identity)
 
 
 def _identity(data_dir: Path, node_id: str) -> Identity:

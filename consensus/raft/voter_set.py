@@ -75,10 +75,14 @@ class VoterHistory:
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Kept in the data directory: whose files these are, and the voters last known to be committed."""
+    """Kept in the data directory: whose files these are, and the voters last known to be committed.
+
+    `index` is that of their entry: while the log is replayed after a start, older sets must not seem to return.
+    """
 
     node_id: str
     voters: VoterSet
+    index: int = 0
 
 
 def save_identity(path: Path, identity: Identity) -> None:

@@ -54,7 +54,8 @@ class Applying(Library):
 
     def _apply(self, entry: Entry) -> Any:
         kind, body = entry.command[:1], entry.command[1:]
-        if kind == MEMBERSHIP:
+        if kind == MEMBERSHIP and entry.index > self.committed_voters_index:
+            self.committed_voters_index = entry.index
             self.committed_voters = self.voter_history.at(entry.index)
         if kind != REGULAR:
             return None

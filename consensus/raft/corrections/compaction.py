@@ -163,6 +163,6 @@ class Compaction(Library):
             log.reset(base_entry(header))
             self.voter_history.restart(header.index, header.voters)
             self.follow_voters()
-        self.committed_voters = header.voters
+        self.committed_voters_index, self.committed_voters = header.index, header.voters
         self.forget_waiting(header.index)
         _log.info("raft_snapshot_installed", node_id=self.node_id, index=header.index)

@@ -277,6 +277,7 @@ class Bench:
             rng=random.Random(node_id),
             clock=lambda: self.now_s,
             applied_index=self.storage.applied_index,
+            committed_voters=self.storage.committed_voters,
         )
         self.core.transport.start()
         for voter in voters:

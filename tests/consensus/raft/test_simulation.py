@@ -73,6 +73,7 @@ class SimulatedNode:
             rng=random.Random(self.world.rng.random()),
             clock=lambda: self.world.now_s,
             applied_index=self.storage.applied_index,
+            committed_voters=self.storage.committed_voters,
         )
         self.core.transport.start()
         for name in NAMES:
