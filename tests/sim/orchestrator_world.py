@@ -1,0 +1,312 @@
+"""A cluster that is not there: real state machine and orchestrator; nodes, agents and gossip are played.
+
+Runs under MockClock: trio's deadlines are the heap of events. No threads: sizes stay under THREAD_FROM_SIZE.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+import trio
+
+from consensus.commands import AddNode, AnyCommand, ReportTasks, StartNode, TaskReport
+from consensus.machine import Machine
+from consensus.model.node import NodeStatus
+from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.outcomes import AnyOutcome
+from consensus.proposer import LocalProposer
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.deps import Deps
+from hivemind.orchestrator.loop import Orchestrator
+from hivemind.orchestrator.members import MemberState, MemberView
+from hivemind.peer.errors import PeerUnreachable
+from tests.consensus.making import facts
+
+WALL_START_S = 1_700_000_000.0
+
+
+class Gossip:
+    """A MemberSource that is told what to say."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, MemberView] = {}
+        self._changed = trio.Event()
+
+    def views(self) -> Mapping[str, MemberView]:
+        return dict(self._views)
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def say(self, view: MemberView) -> None:
+        self._views[view.node_id] = view
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+class Leadership:
+    """A RaftView whose leadership can be taken and given back."""
+
+    def __init__(self) -> None:
+        self.term = 1
+        self.voters: tuple[str, ...] = ("n0",)
+        self.changes: list[str] = []
+        self._deposed = trio.Event()
+
+    async def leads(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return self.term
+
+    async def deposed(self, term: int) -> None:
+        while self.term == term:
+            await self._deposed.wait()
+
+    def new_term(self) -> None:
+        self.term += 1
+        self._deposed.set()
+        self._deposed = trio.Event()
+
+    async def read_barrier(self, *, timeout_s: float) -> int:
+        await trio.sleep(0.01)
+        return 0
+
+    async def wait_applied(self, index: int) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def caught_up(self, node_id: str) -> bool:
+        return True
+
+    async def add_voter(self, node_id: str, *, timeout_s: float) -> None:
+        await trio.sleep(0.05)
+        self.voters = (*self.voters, node_id)
+        self.changes.append(f"+{node_id}")
+
+    async def remove_voter(self, node_id: str, *, timeout_s: float) -> None:
+        await trio.sleep(0.05)
+        self.voters = tuple(voter for voter in self.voters if voter != node_id)
+        self.changes.append(f"-{node_id}")
+
+
+class Machinery:
+    """One node: its daemon, and the containers that outlive the daemon but not the power."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.id = f"n{number}"
+        self.facts = facts(number)
+        self.boots = 0
+        self.containers: dict[str, TaskStatus] = {}
+        self.up = False
+        self._resumed = trio.Event()
+        self._resumed.set()
+        self._daemon: trio.CancelScope | None = None
+        self._busy: set[str] = set()
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.id}-{self.boots}"
+
+    @property
+    def paused(self) -> bool:
+        return not self._resumed.is_set()
+
+    @property
+    def answers(self) -> bool:
+        return self.up and not self.paused
+
+    def _gossip(self, state: MemberState, *, restarting: bool = False) -> None:
+        self.world.gossip.say(MemberView(self.id, state, self.boot_id, restarting))
+
+    async def start(self) -> None:
+        self.boots += 1
+        self.up = True
+        self._resumed.set()
+        await self.world.propose(StartNode(self.id, boot_id=self.boot_id, facts=self.facts))
+        self.world.nursery.start_soon(self._run)
+        await self._heard()
+
+    async def _heard(self) -> None:
+        await trio.sleep(self.world.rng.uniform(0, 0.5))
+        if self.answers:
+            self._gossip(MemberState.ALIVE)
+
+    def stop(self, *, power: bool) -> None:
+        """The daemon dies; with `power` the containers die too."""
+        self.up = False
+        if self._daemon is not None:
+            self._daemon.cancel()
+        if power:
+            self.containers.clear()
+        self.world.nursery.start_soon(self._missed, self.boots)
+
+    def restart(self) -> None:
+        """SIGTERM: announced, then stopped."""
+        self._gossip(MemberState.ALIVE, restarting=True)
+        self.up = False
+        if self._daemon is not None:
+            self._daemon.cancel()
+
+    def pause(self) -> None:
+        self._resumed = trio.Event()
+        self.world.nursery.start_soon(self._missed, self.boots)
+
+    async def resume(self) -> None:
+        self._resumed.set()
+        self.world.changed()
+        await self._heard()
+
+    async def _missed(self, boots: int) -> None:
+        for state, after_s in ((MemberState.SUSPECT, 1.0), (MemberState.DEAD, 3.0)):
+            await trio.sleep(self.world.rng.uniform(0.5, 1.5) * after_s)
+            if self.boots == boots and not self.answers:
+                self._gossip(state)
+
+    async def _run(self) -> None:
+        self._busy.clear()
+        with trio.CancelScope() as self._daemon:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    seen = self.world.version
+                    if not self.paused:
+                        await self._work(nursery)
+                    await self.world.newer_than(seen)
+
+    async def _work(self, nursery: trio.Nursery) -> None:
+        state = self.world.machine.state
+        share = {task.id: task for task in state.tasks_on_node(self.id)}
+        for task in share.values():
+            if task.wanted and task.id not in self.containers and task.id not in self._busy:
+                nursery.start_soon(self._start, task.id)
+        for task_id in list(self.containers):
+            if (task_id not in share or not share[task_id].wanted) and task_id not in self._busy:
+                nursery.start_soon(self._stop, task_id)
+        reports = [
+            TaskReport(task_id, status)
+            for task_id, status in self.containers.items()
+            if task_id in share and share[task_id].status != status
+        ]
+        removed = [
+            task.id
+            for task in share.values()
+            if not task.wanted and task.id not in self.containers and task.id not in self._busy
+        ]
+        if (reports or removed) and state.nodes[self.id].status not in (NodeStatus.LOST, NodeStatus.LEFT):
+            await self.world.propose(ReportTasks(self.id, reports, removed))
+
+    async def _start(self, task_id: str) -> None:
+        self._busy.add(task_id)
+        await trio.sleep(self.world.rng.uniform(0.1, 2.0))
+        await self._resumed.wait()
+        self._busy.discard(task_id)
+        task = self.world.machine.state.tasks.get(task_id)
+        if task is not None and task.wanted and task.node_id == self.id:
+            self.containers[task_id] = TaskStatus(
+                state=TaskState.RUNNING, health=Health.HEALTHY, engine_id=f"e-{task_id}"
+            )
+        self.world.changed()
+
+    async def _stop(self, task_id: str) -> None:
+        self._busy.add(task_id)
+        await trio.sleep(self.world.rng.uniform(0.1, 1.0))
+        await self._resumed.wait()
+        self._busy.discard(task_id)
+        self.containers.pop(task_id, None)
+        self.world.changed()
+
+
+class World:
+    """The cluster; `open` starts it, `nursery` runs it."""
+
+    def __init__(self, rng: random.Random, nursery: trio.Nursery, *, nodes: int) -> None:
+        self.rng = rng
+        self.nursery = nursery
+        self.machine = Machine()
+        self.gossip = Gossip()
+        self.raft = Leadership()
+        self.commands: list[AnyCommand] = []
+        self.pings: list[str] = []
+        self.version = 0
+        self._news = trio.Event()
+        self._proposer = LocalProposer(self.machine, now_s=self.wall_s)
+        self.nodes = {f"n{i}": Machinery(self, i) for i in range(nodes)}
+        self.machine.on_answer(lambda *_: self.changed())
+
+    def wall_s(self) -> float:
+        return WALL_START_S + trio.current_time()
+
+    async def propose(self, command: AnyCommand) -> AnyOutcome:
+        return (await self._proposer.propose(command)).outcome
+
+    def changed(self) -> None:
+        self.version += 1
+        self._news.set()
+        self._news = trio.Event()
+
+    async def newer_than(self, version: int) -> None:
+        while self.version <= version:
+            await self._news.wait()
+
+    async def _ping(self, node_id: str) -> None:
+        self.pings.append(node_id)
+        await trio.sleep(self.rng.uniform(0.001, 0.02))
+        if not self.nodes[node_id].answers:
+            raise PeerUnreachable(node_id, "nobody there")
+
+    async def open(self, config: OrchestratorConfig | None = None) -> None:
+        for node in self.nodes.values():
+            await self.propose(AddNode(node.id, node.facts))
+            await node.start()
+        deps = Deps(
+            self_id="n0",
+            machine=self.machine,
+            proposer=self._proposer,
+            raft=self.raft,
+            members=self.gossip,
+            ping=self._ping,
+            wall_s=self.wall_s,
+        )
+        await self.nursery.start(Orchestrator(deps, config).run)
+
+    def problems(self) -> list[str]:
+        """Where what is differs from what is wanted; empty when all is as it should be."""
+        state, found = self.machine.state, []
+        real = {(node.id, task_id) for node in self.nodes.values() for task_id in node.containers}
+        wanted = {(task.node_id, task.id) for task in state.tasks.values() if task.wanted}
+        found += [f"{task_id} runs on {node_id}, unwanted" for node_id, task_id in sorted(real - wanted)]
+        found += [f"{task_id} does not run on {node_id}" for node_id, task_id in sorted(wanted - real, key=str)]
+        for app in state.apps.values():
+            tasks = state.tasks_of_app(app.name)
+            slots = [task.slot for task in tasks if task.wanted]
+            if len(slots) != app.spec.replicas or len(set(slots)) != len(slots):
+                found.append(f"{app.name} has slots {slots}, wants {app.spec.replicas}")
+            found += [f"{task.id} is outdated" for task in tasks if task.wanted and state.outdated(task)]
+            found += [f"{task.id} does not serve" for task in tasks if task.wanted and not task.serving]
+        found += [f"alert: {alert.message}" for alert in state.alerts.values()]
+        found += [f"{node.id} is {node.status}" for node in state.nodes.values() if node.status is not NodeStatus.READY]
+        return found
+
+    def overfull(self) -> list[str]:
+        """Nodes of which more is requested than they may promise."""
+        state, found = self.machine.state, []
+        for node in state.nodes.values():
+            specs = [state.spec_of(task) for task in state.tasks_on_node(node.id)]
+            cpu = sum(spec.resources.cpu for spec in specs)
+            memory = sum(spec.resources.memory_bytes for spec in specs)
+            if cpu > node.facts.cpu_cores * 1.5 + 1e-6 or memory > node.facts.memory_bytes * 1.2:
+                found.append(f"{node.id}: {cpu} cores, {memory} bytes")
+        return found
+
+    async def containers_reach(self, count: int) -> None:
+        """Returns as soon as that many containers run."""
+        while sum(len(node.containers) for node in self.nodes.values()) < count:
+            await self.newer_than(self.version)
+
+    async def settle(self, timeout_s: float = 400.0) -> None:
+        """Waits until there are no problems, and looks again after a while."""
+        deadline_s = trio.current_time() + timeout_s
+        while problems := self.problems():
+            assert trio.current_time() < deadline_s, (problems, self.machine.state.alerts)
+            await trio.sleep(0.5)
+        await trio.sleep(5)
+        assert not self.problems(), self.problems()

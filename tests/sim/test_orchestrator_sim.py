@@ -1,0 +1,214 @@
+"""The orchestrator against many played nodes under virtual time (issue 5, bar 5): deploys, scales, losses, returns,
+drains in random order; afterwards what is equals what is wanted. A failure prints its seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Set
+
+import pytest
+import trio
+import trio.testing
+
+from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp, SetMaintenance
+from consensus.model.node import NodeStatus
+from tests.consensus.making import spec
+from tests.sim.orchestrator_world import Machinery, World
+
+NODES = 7
+
+
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+async def _disturb(world: World, node: Machinery) -> None:
+    """One misfortune, and its end some time later."""
+    rng = world.rng
+    match rng.choice(["power", "daemon", "restart", "pause", "drain"]):
+        case "power" | "daemon" as kind:
+            node.stop(power=kind == "power")
+            await trio.sleep(rng.uniform(0.5, 40))
+            await node.start()
+        case "restart":
+            node.restart()
+            await trio.sleep(rng.uniform(0.5, 80))
+            await node.start()
+        case "pause":
+            node.pause()
+            await trio.sleep(rng.uniform(0.5, 40))
+            await node.resume()
+        case "drain":
+            await world.propose(SetMaintenance(node.id, enable=True, drain=True))
+            await trio.sleep(rng.uniform(1, 40))
+            await world.propose(SetMaintenance(node.id, enable=False))
+
+
+async def _change(world: World, number: int) -> None:
+    rng, apps = world.rng, sorted(world.machine.state.apps)
+    kind = rng.choice(["deploy", "deploy", "scale", "restart", "delete", "term"]) if apps else "deploy"
+    match kind:
+        case "deploy":
+            wish = spec(
+                f"app{number}", rng.randint(1, 6), cpu=rng.choice([0, 0.1, 0.3]), memory=f"{rng.choice([0, 64])}M"
+            )
+            await world.propose(DeployApp(wish))
+        case "scale":
+            await world.propose(ScaleApp(rng.choice(apps), rng.randint(0, 8)))
+        case "restart":
+            await world.propose(RestartApp(rng.choice(apps)))
+        case "delete":
+            await world.propose(DeleteApp(rng.choice(apps)))
+        case "term":
+            world.raft.new_term()
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_after_any_trouble_what_is_equals_what_is_wanted(
+    seed: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    async with trio.open_nursery() as nursery:
+        world = World(rng, nursery, nodes=NODES)
+        overfull: list[str] = []
+        world.machine.on_answer(lambda *_: overfull.extend(world.overfull()))
+        await world.open()
+        async with trio.open_nursery() as troubles:
+            busy: set[str] = set()
+
+            async def trouble(node: Machinery) -> None:
+                await _disturb(world, node)
+                busy.discard(node.id)
+
+            for number in range(60):
+                await trio.sleep(rng.expovariate(0.3))
+                if rng.random() < 0.6:
+                    await _change(world, number)
+                    continue
+                # n0 leads, and stays.
+                node = world.nodes[rng.choice(sorted(world.nodes)[1:])]
+                if node.id not in busy and len(busy) < 4:
+                    busy.add(node.id)
+                    troubles.start_soon(trouble, node)
+        await world.settle()
+        assert not overfull
+        assert len(world.raft.voters) == 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_deploy_becomes_one_placement_and_is_spread(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(1), nursery, nodes=3)
+        await world.open()
+        placements: list[int] = []
+        world.machine.on_touch(lambda _: placements.append(len(world.machine.state.unplaced_task_ids)))
+        await world.propose(DeployApp(spec("web", 30)))
+        await world.settle()
+        assert placements[:2] == [30, 0]
+        assert [len(node.containers) for node in world.nodes.values()] == [10, 10, 10]
+        assert not world.pings
+        nursery.cancel_scope.cancel()
+
+
+def _watch_serving(world: World, app: str) -> list[int]:
+    counts: list[int] = []
+
+    def note(apps: Set[str]) -> None:
+        if app in apps:
+            counts.append(sum(task.serving for task in world.machine.state.tasks_of_app(app)))
+
+    world.machine.on_touch(note)
+    return counts
+
+
+async def test_a_restart_replaces_everything_and_never_serves_less(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(2), nursery, nodes=3)
+        await world.open()
+        await world.propose(DeployApp(spec("web", 6)))
+        await world.settle()
+        before = set(world.machine.state.tasks)
+        serving = _watch_serving(world, "web")
+        await world.propose(RestartApp("web"))
+        await world.settle()
+        assert not before & set(world.machine.state.tasks)
+        assert min(serving) == 6
+        assert max(serving) == 7
+        assert [len(node.containers) for node in world.nodes.values()] == [2, 2, 2]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_drain_empties_the_node_and_never_serves_less(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(3), nursery, nodes=4)
+        await world.open()
+        for name in ("a", "b", "c"):
+            await world.propose(DeployApp(spec(name, 5)))
+        await world.settle()
+        serving = [_watch_serving(world, name) for name in ("a", "b", "c")]
+        await world.propose(SetMaintenance("n2", enable=True, drain=True))
+        await world.settle()
+        assert not world.nodes["n2"].containers
+        assert [min(counts) for counts in serving] == [5, 5, 5]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_lost_node_is_replaced_within_seconds(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(4), nursery, nodes=4)
+        await world.open()
+        await world.propose(DeployApp(spec("web", 8)))
+        await world.settle()
+        world.nodes["n3"].stop(power=True)
+        with trio.fail_after(8):
+            await world.containers_reach(8)
+        assert world.machine.state.nodes["n3"].status is NodeStatus.LOST
+        assert set(world.pings) == {"n3"}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_daemons_restart_moves_nothing_until_the_grace_is_over(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(5), nursery, nodes=4)
+        await world.open()
+        await world.propose(DeployApp(spec("web", 8)))
+        await world.settle()
+        before = dict(world.nodes["n3"].containers)
+        world.nodes["n3"].restart()
+        await trio.sleep(55)
+        assert world.machine.state.nodes["n3"].status is NodeStatus.RESTARTING
+        await world.nodes["n3"].start()
+        await world.settle()
+        assert world.nodes["n3"].containers == before
+        world.nodes["n3"].restart()
+        await trio.sleep(65)
+        assert world.machine.state.nodes["n3"].status is NodeStatus.LOST
+        assert not list(world.machine.state.tasks_on_node("n3"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_mass_loss_pauses_until_a_majority_is_stable(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(6), nursery, nodes=10)
+        await world.open()
+        await world.propose(DeployApp(spec("web", 30)))
+        await world.settle()
+        victims = [world.nodes[f"n{i}"] for i in range(5, 9)]
+        for node in victims:
+            node.stop(power=False)
+        await trio.sleep(8)
+        state = world.machine.state
+        assert "mass-node-loss" in state.alerts
+        assert sum(len(list(state.tasks_on_node(node.id))) for node in victims) == 12
+        await victims[0].start()
+        await trio.sleep(30)
+        state = world.machine.state
+        assert not state.alerts
+        assert not any(list(state.tasks_on_node(node.id)) for node in victims[1:])
+        assert len(list(state.tasks_on_node(victims[0].id))) >= 3
+        nursery.cancel_scope.cancel()
