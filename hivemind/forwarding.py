@@ -51,6 +51,10 @@ class Forwarding:
         except PeerError as error:
             raise NotAccepted(str(error), ambiguous=getattr(error, "ambiguous", True)) from error
 
+    async def submit_here(self, pieces: list[bytes], timeout_s: float) -> None:
+        """As `submit`, but only while this node leads: for the orchestrator's plans, which die with its leadership."""
+        await self._propose(pieces, timeout_s)
+
     async def serve(self, peer: str, body: Any) -> dict[str, Any]:
         """Answers the other nodes' submits; registered as `SERVICE`.
 

@@ -6,42 +6,44 @@ import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 import trio
 
 from api.auth.passwords import Argon2Hasher
-from consensus.commands import AddNode, SetNodeStatus, StartNode
-from consensus.errors import ConsensusError
 from consensus.machine import Machine
-from consensus.model.node import NodeFacts, NodeStatus
-from consensus.outcomes import Refusal
+from consensus.model.node import NodeFacts
 from consensus.proposer import ClusterProposer
-from consensus.raft import RaftConfig, RaftNode, TransferFailed
-from hivemind import forwarding, gossip_meta, standing
+from consensus.raft import RaftConfig, RaftNode
+from hivemind import forwarding, gossip_meta, leadership, leaving, standing
 from hivemind.addresses import AddressBook
 from hivemind.config import DaemonConfig
 from hivemind.forwarding import Forwarding
 from hivemind.gossip_meta import GossipMeta, Intent
+from hivemind.leadership import GossipMembers, LeaderRaft, Ping
+from hivemind.leaving import Leaving
 from hivemind.observability.loop_lag import LoopLag
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.deps import Deps as OrchestratorDeps
+from hivemind.orchestrator.loop import Orchestrator
 from hivemind.peer.channel import PeerChannel
+from hivemind.peer.errors import PeerError
 from hivemind.peer.identity import Identity
+from hivemind.presence import Presence
 from hivemind.standing import Standing
 from hivemind.startup import first_steps
 from hivemind.startup.admitting import Admissions
 from hivemind.startup.first_steps import Found, Learn
 from hivemind.startup.obtain import StartupError
-from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, Peer, UdpTransport
+from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
+from runtime.agent import Agent
+from runtime.agent_config import AgentConfig
 from runtime.engine.base import Engine
+from runtime.network.mesh import Mesh, MeshConfig
 
 log = structlog.get_logger()
-
-_RETRY_S = 1.0
-_LEAVE_GOSSIP_S = 1.0
-_FIRST_GOSSIP_PEERS = 5
-_TRANSFER_TIMEOUT_S = 1.0
-_ANNOUNCE_TIMEOUT_S = 1.5
 
 
 class _Exchange:
@@ -75,14 +77,16 @@ class Node:
         self.facts = facts
         self.node_id = identity.node_id
         self.boot_id = secrets.token_hex(6)
-        self._engine = engine
-        self._rng = random.SystemRandom()
-        self._steps = first_steps.load(config.data_dir)
-        told = self._steps.peers if isinstance(self._steps, Learn) else []
+        self.engine = engine
+        self.passwords = passwords
+        self.lag = lag
+        self.rng = random.SystemRandom()
+        self.steps = first_steps.load(config.data_dir)
+        told = self.steps.peers if isinstance(self.steps, Learn) else []
         self.machine = Machine()
         self.addresses = AddressBook(self.machine, told)
         self.channel = PeerChannel(
-            identity, bind=(config.bind, config.peer_port), resolve=self.addresses.resolve, rng=self._rng
+            identity, bind=(config.bind, config.peer_port), resolve=self.addresses.resolve, rng=self.rng
         )
         self.raft = RaftNode(
             node_id=self.node_id,
@@ -90,25 +94,21 @@ class Node:
             links=self.channel,
             machine=self.machine,
             config=RaftConfig.local() if config.preset == "local" else RaftConfig(),
-            rng=self._rng,
+            rng=self.rng,
         )
         self.forwarding = Forwarding(self.raft, self.channel)
-        self.proposer = ClusterProposer(self.machine, self.forwarding.submit, session=f"{self.node_id}-{self.boot_id}")
+        session = f"{self.node_id}-{self.boot_id}"
+        self.proposer = ClusterProposer(self.machine, self.forwarding.submit, session=session)
+        self._leader_proposer = ClusterProposer(
+            self.machine, self.forwarding.submit_here, session=f"{session}-leader", leader_wait_s=0.5
+        )
 
     async def run(self, stop: trio.Event) -> None:
+        """Until `stop`, or until this node has left the cluster."""
         async with self._gossip() as membership:
             self.addresses.use_members(membership.members)
-            self._serve_peers(membership)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.channel.run)
-                await nursery.start(membership.run)
-                await self._start_raft(nursery)
-                nursery.start_soon(self._watch_fault)
-                nursery.start_soon(self._meet_peers, membership)
-                nursery.start_soon(self._announce_start)
-                await stop.wait()
-                await self._announce_restart(membership)
-                nursery.cancel_scope.cancel()
+            leaving_ = Leaving(self.node_id, self.machine, self.proposer, self.raft, membership)
+            await self._run(membership, leaving_, stop)
 
     @asynccontextmanager
     async def _gossip(self) -> AsyncIterator[Membership]:
@@ -119,20 +119,76 @@ class Node:
                 PRESETS[self.config.preset](),
                 name=self.node_id,
                 address=(self.config.advertise, self.config.peer_port),
-                meta=gossip_meta.pack(self._meta(Intent.NONE)),
+                meta=gossip_meta.pack(self.meta(Intent.NONE)),
                 keyring=Keyring.deserialise(self.identity.keyring),
                 packets=packets,
                 exchange=_Exchange(self.channel),
                 incarnations=FileIncarnationStore(folder / "incarnation"),
-                rng=self._rng,
+                rng=self.rng,
             )
 
-    def _meta(self, intent: Intent) -> GossipMeta:
+    def meta(self, intent: Intent) -> GossipMeta:
         return GossipMeta(
             boot_id=self.boot_id, intent=intent, api_port=self.config.api_port, version=self.facts.version
         )
 
-    def _serve_peers(self, membership: Membership) -> None:
+    async def _run(self, membership: Membership, leaving_: Leaving, stop: trio.Event) -> None:
+        standing_ = Standing(self.raft, membership, self.machine, self.channel)
+        ping = Ping(self.channel)
+        members = GossipMembers(membership)
+        presence = Presence(
+            self.node_id, self.boot_id, self.facts, proposer=self.proposer, raft=self.raft, rng=self.rng
+        )
+        agent = self._agent(standing_)
+        mesh = Mesh(
+            node_id=self.node_id,
+            machine=self.machine,
+            peers=self.channel,
+            peer_failures=(PeerError,),
+            config=MeshConfig(bind_address=self.config.bind),
+        )
+        self._serve_peers(membership, standing_, ping, leaving_)
+        mesh.serve(self.channel)
+        orchestrator = Orchestrator(
+            OrchestratorDeps(
+                self_id=self.node_id,
+                machine=self.machine,
+                proposer=self._leader_proposer,
+                raft=LeaderRaft(self.raft),
+                members=members,
+                ping=ping,
+            ),
+            OrchestratorConfig(lost_after_s=self.config.lost_after_s, restart_grace_s=self.config.restart_grace_s),
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.channel.run)
+            await nursery.start(membership.run)
+            await self._start_raft(nursery)
+            nursery.start_soon(self._watch_fault)
+            await nursery.start(members.run)
+            nursery.start_soon(presence.meet_peers, membership, self.addresses)
+            founding = self.steps.command if isinstance(self.steps, Found) else None
+            nursery.start_soon(presence.announce_start, founding, partial(first_steps.done, self.config.data_dir))
+            await nursery.start(agent.run)
+            await nursery.start(mesh.run)
+            await nursery.start(orchestrator.run)
+            await stop.wait()
+            membership.set_meta(gossip_meta.pack(self.meta(Intent.RESTARTING)))
+            await presence.announce_restart()
+            nursery.cancel_scope.cancel()
+
+    def _agent(self, standing_: Standing) -> Agent:
+        return Agent(
+            node_id=self.node_id,
+            cluster_id=self.identity.cluster_id,
+            machine=self.machine,
+            proposer=self.proposer,
+            engine=self.engine,
+            caught_up=standing_.caught_up,
+            config=AgentConfig(offline_start_after_s=self.config.offline_start_after_s),
+        )
+
+    def _serve_peers(self, membership: Membership, standing_: Standing, ping: Ping, leaving_: Leaving) -> None:
         async def swim(kind: str, peer: str, payload: Any) -> bytes:
             return await membership.serve_exchange(peer, kind, payload)
 
@@ -141,15 +197,16 @@ class Node:
         admissions = Admissions(
             self.machine, self.proposer, identity=lambda: self.identity, voters=lambda: self.raft.voters
         )
-        self.standing = Standing(self.raft, membership, self.machine, self.channel)
         self.channel.serve_join(admissions.admit)
         self.channel.serve(forwarding.SERVICE, self.forwarding.serve)
-        self.channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
+        self.channel.serve(standing.BARRIER_SERVICE, standing_.serve_barrier)
+        self.channel.serve(leadership.PING_SERVICE, ping.serve)
+        self.channel.serve(leaving.SERVICE, leaving_.serve)
         self.channel.listen(self.raft)
 
     async def _start_raft(self, nursery: trio.Nursery) -> None:
         if not self.raft.has_state:
-            match self._steps:
+            match self.steps:
                 case Found():
                     self.raft.found()
                 case Learn(voters=voters):
@@ -165,59 +222,3 @@ class Node:
         while self.machine.fault is None:
             await self.machine.watch.changed(self.machine.watch.index)
         raise StartupError(self.machine.fault)
-
-    async def _meet_peers(self, membership: Membership) -> None:
-        """Joins the gossip through the peers that are known; goes on until one answers."""
-        while True:
-            others = self.addresses.others(self.node_id)
-            chosen = self._rng.sample(sorted(others), min(len(others), _FIRST_GOSSIP_PEERS))
-            if not chosen:
-                return
-            report = await membership.join([Peer(name, others[name]) for name in chosen])
-            if report.joined:
-                log.info("gossip_joined", through=report.joined)
-                return
-            log.warning("gossip_not_joined", failed=dict(report.failed))
-            await trio.sleep(_RETRY_S)
-
-    async def _announce_start(self) -> None:
-        """Finishes the first steps, and tells the cluster that this daemon runs."""
-        if isinstance(self._steps, Found):
-            await self._propose_until_agreed(self._steps.command)
-            await self._propose_until_agreed(AddNode(node_id=self.node_id, facts=self.facts))
-        outcome = await self._propose_until_agreed(
-            StartNode(node_id=self.node_id, boot_id=self.boot_id, facts=self.facts)
-        )
-        if isinstance(outcome, Refusal):
-            raise StartupError(f"the cluster does not take this node back: {outcome.message}")
-        if self._steps is not None:
-            await trio.to_thread.run_sync(first_steps.done, self.config.data_dir)
-        log.info("node_ready", node=self.node_id, leader=self.raft.leader_id)
-
-    async def _propose_until_agreed(self, command: Any) -> Any:
-        while True:
-            try:
-                return (await self.proposer.propose(command)).outcome
-            except ConsensusError as error:
-                log.warning("waiting_for_leader", reason=str(error))
-                await trio.sleep(_RETRY_S)
-
-    async def _announce_restart(self, membership: Membership) -> None:
-        """Nothing of ours is moved until the restart grace is over (design.md §3)."""
-        membership.set_meta(gossip_meta.pack(self._meta(Intent.RESTARTING)))
-        if self.raft.is_leader and len(self.raft.voters) > 1:
-            try:
-                await self.raft.transfer_leadership(timeout_s=_TRANSFER_TIMEOUT_S)
-            except TransferFailed as error:
-                log.warning("leadership_not_transferred", reason=str(error))
-        command = SetNodeStatus(
-            node_id=self.node_id,
-            expected=NodeStatus.READY,
-            status=NodeStatus.RESTARTING,
-            boot_id=self.boot_id,
-            message="its daemon is restarting",
-        )
-        try:
-            await self.proposer.propose(command, timeout_s=_ANNOUNCE_TIMEOUT_S)
-        except ConsensusError as error:
-            log.warning("restart_not_announced", reason=str(error))

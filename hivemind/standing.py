@@ -18,6 +18,7 @@ from runtime import vitals
 
 BARRIER_SERVICE = "raft.barrier"
 BARRIER_TIMEOUT_S = 3.0
+_CATCH_UP_PAUSE_S = 0.1
 
 
 class Standing:
@@ -78,6 +79,16 @@ class Standing:
                 await self._raft.wait_applied(index)
         except (RaftError, PeerError, trio.TooSlowError) as error:
             raise Unavailable(f"no leader confirmed a consistent read: {error}") from error
+
+    async def caught_up(self) -> None:
+        """Returns when this replica was level with a leader's log once."""
+        while True:
+            try:
+                await self.read_barrier()
+            except Unavailable:
+                await trio.sleep(_CATCH_UP_PAUSE_S)
+            else:
+                return
 
     async def serve_barrier(self, peer: str, body: object) -> int:
         """The leader's side; registered as `BARRIER_SERVICE`. A RaftError travels as an internal refusal."""

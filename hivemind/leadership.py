@@ -1,0 +1,100 @@
+"""What the orchestrator stands on: this node's Raft, gossip and peer channel (hivemind/orchestrator/deps.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from consensus.raft import RaftNode
+from hivemind import gossip_meta
+from hivemind.gossip_meta import Intent
+from hivemind.orchestrator.members import MemberState, MemberView
+from hivemind.peer.channel import PeerChannel
+from membership import Membership, VitalsChanged
+
+PING_SERVICE = "ping"
+PING_TIMEOUT_S = 1.0
+
+
+class LeaderRaft:
+    """Implements RaftView over a RaftNode."""
+
+    def __init__(self, raft: RaftNode) -> None:
+        self._raft = raft
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        return self._raft.voters
+
+    async def leads(self) -> int:
+        seen = self._raft.leadership
+        while not seen.is_leader:
+            seen = await self._raft.wait_leadership(seen)
+        return seen.term
+
+    async def deposed(self, term: int) -> None:
+        seen = self._raft.leadership
+        while seen.is_leader and seen.term == term:
+            seen = await self._raft.wait_leadership(seen)
+
+    async def read_barrier(self, *, timeout_s: float) -> int:
+        return await self._raft.read_barrier(timeout_s=timeout_s)
+
+    async def wait_applied(self, index: int) -> None:
+        await self._raft.wait_applied(index)
+
+    def caught_up(self, node_id: str) -> bool:
+        return self._raft.caught_up(node_id)
+
+    async def add_voter(self, node_id: str, *, timeout_s: float) -> None:
+        await self._raft.add_voter(node_id, timeout_s=timeout_s)
+
+    async def remove_voter(self, node_id: str, *, timeout_s: float) -> None:
+        await self._raft.remove_voter(node_id, timeout_s=timeout_s)
+
+
+class GossipMembers:
+    """Implements MemberSource over Membership. `run` it, or nobody learns of changes."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+        self._news = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with self._membership.changes() as changes:
+            task_status.started()
+            async for change in changes:
+                # Vitals come all the time and judge nobody.
+                if not isinstance(change, VitalsChanged):
+                    self._news.set()
+                    self._news = trio.Event()
+
+    def views(self) -> Mapping[str, MemberView]:
+        views = {}
+        for name, member in self._membership.members.items():
+            meta = gossip_meta.unpack(member.meta)
+            views[name] = MemberView(
+                node_id=name,
+                state=MemberState(member.state.word),
+                boot_id="" if meta is None else meta.boot_id,
+                restarting=meta is not None and meta.intent is Intent.RESTARTING,
+            )
+        return views
+
+    async def changed(self) -> None:
+        await self._news.wait()
+
+
+class Ping:
+    """Asks a node over the peer channel whether it is there. Raises PeerError."""
+
+    def __init__(self, channel: PeerChannel) -> None:
+        self._channel = channel
+
+    async def __call__(self, node_id: str) -> None:
+        await self._channel.call(node_id, PING_SERVICE, None, timeout_s=PING_TIMEOUT_S)
+
+    async def serve(self, peer: str, body: object) -> None:
+        """The other side; registered as `PING_SERVICE`."""
+        await trio.lowlevel.checkpoint()

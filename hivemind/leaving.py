@@ -1,0 +1,99 @@
+"""``hivemind leave``: this node drains, gives up its vote, is taken out of the cluster and forgets it.
+
+Named volumes stay on the machine: they are the user's data, and a cluster's disk is not the place to lose it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import structlog
+import trio
+
+from consensus.commands import RemoveNode, SetMaintenance
+from consensus.errors import ConsensusError
+from consensus.machine import Machine
+from consensus.outcomes import Refusal
+from consensus.proposer import Proposer
+from consensus.raft import RaftNode
+from hivemind.peer.errors import PeerRefusal
+from membership import Membership
+
+log = structlog.get_logger()
+
+SERVICE = "node.leave"
+DRAIN_TIMEOUT_S = 300.0
+VOTE_TIMEOUT_S = 30.0
+GOODBYE_TIMEOUT_S = 3.0
+_RETRY_S = 1.0
+
+
+class Leaving:
+    """Registered as `SERVICE`; `run` does what was asked for and then returns."""
+
+    def __init__(
+        self, node_id: str, machine: Machine, proposer: Proposer, raft: RaftNode, membership: Membership
+    ) -> None:
+        self._node_id = node_id
+        self._machine = machine
+        self._proposer = proposer
+        self._raft = raft
+        self._membership = membership
+        self._asked = trio.Event()
+
+    async def serve(self, peer: str, body: object) -> dict[str, str]:
+        """Agrees to leave; it is done afterwards. Raises PeerRefusal where nobody would be left to take over."""
+        await trio.lowlevel.checkpoint()
+        if len(self._machine.state.nodes) == 1 and self._machine.state.tasks:
+            raise PeerRefusal("conflict", "this is the last node: delete the apps first, they would have nowhere to go")
+        self._asked.set()
+        return {"message": f"node {self._node_id} drains and leaves"}
+
+    async def run(self) -> None:
+        """Waits until it is asked; returns when the node is out of the cluster."""
+        await self._asked.wait()
+        log.info("leaving", node=self._node_id)
+        await self._until_agreed(SetMaintenance(node_id=self._node_id, enable=True, drain=True))
+        with trio.move_on_after(DRAIN_TIMEOUT_S) as scope:
+            await self._until_empty()
+        if scope.cancelled_caught:
+            log.warning(
+                "leaving_undrained", tasks=[task.id for task in self._machine.state.tasks_on_node(self._node_id)]
+            )
+        await self._until_agreed(RemoveNode(node_id=self._node_id, force=True))
+        with trio.move_on_after(VOTE_TIMEOUT_S):
+            await self._until_voteless()
+        await self._membership.leave(timeout_s=GOODBYE_TIMEOUT_S)
+        log.info("left", node=self._node_id)
+
+    async def _until_agreed(self, command: SetMaintenance | RemoveNode) -> None:
+        while True:
+            try:
+                committed = await self._proposer.propose(command)
+            except ConsensusError as error:
+                log.warning("leaving_delayed", reason=str(error))
+                await trio.sleep(_RETRY_S)
+                continue
+            if isinstance(committed.outcome, Refusal):
+                log.warning("leaving_refused", command=type(command).__name__, reason=committed.outcome.message)
+            return
+
+    async def _until_empty(self) -> None:
+        while True:
+            index = self._machine.watch.index
+            if next(self._machine.state.tasks_on_node(self._node_id), None) is None:
+                return
+            await self._machine.watch.changed(index)
+
+    async def _until_voteless(self) -> None:
+        """The leader takes the vote away as soon as the node is out; a last voter keeps it."""
+        seen = self._raft.leadership
+        while self._node_id in seen.voters and len(seen.voters) > 1:
+            seen = await self._raft.wait_leadership(seen)
+
+
+def forget_cluster(data_dir: Path) -> None:
+    """Removes what ties `data_dir` to the cluster, so that its next daemon starts as a new node."""
+    for name in ("identity", "raft", "membership"):
+        shutil.rmtree(data_dir / name, ignore_errors=True)
