@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Literal
 
 import trio
@@ -201,11 +201,12 @@ class FakeEngine:
         self._get(engine_id)
         self.logs_open += 1
         try:
-            yield self._lines(tail, follow)
+            async with aclosing(self._lines(tail, follow)) as lines:
+                yield lines
         finally:
             self.logs_open -= 1
 
-    async def _lines(self, tail: int | None, follow: bool) -> AsyncIterator[LogLine]:
+    async def _lines(self, tail: int | None, follow: bool) -> AsyncGenerator[LogLine, None]:
         position = 0 if tail is None else max(0, len(self.log_lines) - tail)
         while True:
             while position < len(self.log_lines):
