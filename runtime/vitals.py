@@ -23,20 +23,21 @@ MAX_PACKED_BYTES = 256
 
 
 class NodeVitals(Struct, frozen=True, kw_only=True, array_like=True):
-    """One sample. Percentages are of the whole node; `disk_*` is the filesystem of the data directory.
+    """One sample. Percentages are of the whole node; `load` is the mean of the last minute; `disk_*` is the
+    filesystem of the data directory.
 
     Packed as an array: new fields go to the end, with a default, so that mixed versions understand each other.
     """
 
     timestamp_s: float = 0.0
     cpu_percent: float = 0.0
-    load_1m: float = 0.0
+    load: float = 0.0
     cpu_count: int = 0
     memory_total_bytes: int = 0
     memory_available_bytes: int = 0
     disk_total_bytes: int = 0
     disk_available_bytes: int = 0
-    containers: int = 0
+    container_count: int = 0
 
     @property
     def memory_percent(self) -> float:
@@ -46,19 +47,28 @@ class NodeVitals(Struct, frozen=True, kw_only=True, array_like=True):
     def disk_percent(self) -> float:
         return _used_percent(self.disk_total_bytes, self.disk_available_bytes)
 
-    def packed(self) -> bytes:
-        """At most MAX_PACKED_BYTES, for gossip."""
-        return msgspec.msgpack.encode(self)
+    @property
+    def memory_used_bytes(self) -> int:
+        return max(0, self.memory_total_bytes - self.memory_available_bytes)
 
-    @classmethod
-    def unpacked(cls, data: bytes) -> NodeVitals | None:
-        """None where `data` is not vitals: it comes from another node, of perhaps another version."""
-        if len(data) > MAX_PACKED_BYTES:
-            return None
-        try:
-            return msgspec.msgpack.decode(data, type=cls)
-        except msgspec.DecodeError:
-            return None
+    @property
+    def disk_used_bytes(self) -> int:
+        return max(0, self.disk_total_bytes - self.disk_available_bytes)
+
+
+def pack(vitals: NodeVitals) -> bytes:
+    """At most MAX_PACKED_BYTES, for gossip."""
+    return msgspec.msgpack.encode(vitals)
+
+
+def unpack(data: bytes) -> NodeVitals | None:
+    """None where `data` is not vitals: it comes from another node, of perhaps another version."""
+    if len(data) > MAX_PACKED_BYTES:
+        return None
+    try:
+        return msgspec.msgpack.decode(data, type=NodeVitals)
+    except msgspec.DecodeError:
+        return None
 
 
 def _used_percent(total: int, available: int) -> float:
@@ -99,13 +109,13 @@ class VitalsSampler:
         vitals = NodeVitals(
             timestamp_s=self._now_s(),
             cpu_percent=psutil.cpu_percent(interval=None),
-            load_1m=round(os.getloadavg()[0], 2),
+            load=round(os.getloadavg()[0], 2),
             cpu_count=os.cpu_count() or 1,
             memory_total_bytes=memory.total,
             memory_available_bytes=memory.available,
             disk_total_bytes=disk.total,
             disk_available_bytes=disk.free,
-            containers=self._containers(),
+            container_count=self._containers(),
         )
         self.newest = vitals
         self.history.append(vitals)
@@ -116,7 +126,7 @@ class VitalsSampler:
         task_status.started()
         while True:
             try:
-                self._publish(self.sample().packed())
+                self._publish(pack(self.sample()))
             except OSError as error:
                 log.warning("vitals_not_sampled", reason=str(error))
             await trio.sleep(self._sample_s)
