@@ -82,7 +82,8 @@ class FakeContainers:
         self.lines = [LogLine("stdout", NOW_S + i, f"line {i}") for i in range(5)]
         self.fault: Exception | None = None
         self.asked: dict[str, Any] = {}
-        self.open = 0
+        self.opened = trio.Event()
+        self.ended = trio.Event()
         self.live_send, self.live_receive = trio.open_memory_channel[LogLine](10)
 
     @asynccontextmanager
@@ -90,13 +91,14 @@ class FakeContainers:
         self.asked = asked
         if self.fault is not None:
             raise self.fault
-        self.open += 1
+        self.opened.set()
         lines = self._lines(asked["follow"])
         try:
             yield lines
         finally:
-            self.open -= 1
-            await lines.aclose()
+            self.ended.set()
+            with trio.CancelScope(shield=True):
+                await lines.aclose()
 
     async def _lines(self, follow: bool) -> Any:
         for line in self.lines:

@@ -1,0 +1,205 @@
+"""HTTP/1.1 on one connection, with answers that may come before the request's body was read.
+
+Two faults of hypercorn 0.18 with quart-trio: the app's task is cancelled while it hands over the last piece of its
+answer, so that the connection is neither used again nor closed (it hangs) and its idle timer is never started; and
+a body that nobody reads ends the connection with a reset, which takes the answer with it. Here the end of an answer
+is shielded, and what is left of the body is read and thrown away, within limits, so that the connection can go on.
+
+Cleartext HTTP/2 is not spoken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState
+
+from api.answer import JSON, encode_error
+from api.errors import of_status
+
+MAX_DRAINED_BYTES = 256 * 1024 * 1024
+HANDOVER_S = 1.0
+
+
+class Http11(H11Protocol):
+    """One connection's protocol.
+
+    Args:
+        body_limit_bytes: a client that asks first (``Expect: 100-continue``) is not told to send a larger body.
+        draining: called when the rest of a body is thrown away from now on.
+    """
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        task_group: TaskGroup,
+        *,
+        ssl: bool,
+        client: tuple[str, int] | None,
+        server: tuple[str, int] | None,
+        send: Callable[[Event], Awaitable[None]],
+        body_limit_bytes: int,
+        draining: Callable[[], None],
+    ) -> None:
+        super().__init__(app, config, context, task_group, ConnectionState({}), ssl, client, server, send)
+        self._body_limit_bytes = body_limit_bytes
+        self._on_draining = draining
+        self._drained_bytes: int | None = None
+        self._withhold_continue = False
+        self._closed = False
+        self._delivering = trio.CancelScope()
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            if self._closed:
+                return
+            self.connection.receive_data(event.data)
+            await self._handle_events()
+        elif isinstance(event, Closed):
+            self._closed = True
+            # A pipelined request may wait for an answer that will never be finished.
+            await self.can_read.set()
+            await self._close_stream()
+
+    async def refuse(self, status_code: int) -> None:
+        """Answers what never became a request, and closes."""
+        if self.stream is None and self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            await self._send_error_response(status_code)
+        await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and self._withhold_continue:
+            # The client may or may not send its body now: nothing that follows on this connection is certain.
+            headers = [*event.headers, (b"connection", b"close")]
+            event = Response(stream_id=event.stream_id, headers=headers, status_code=event.status_code)
+        if isinstance(event, EndBody | StreamClosed):
+            with trio.CancelScope(shield=True):
+                await super().stream_send(event)
+        else:
+            await super().stream_send(event)
+
+    async def _handle_events(self) -> None:
+        while not self._closed:
+            await self._maybe_continue()
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                await self.refuse(error.error_status_hint)
+                return
+            if isinstance(event, h11.Request):
+                await self.send(Updated(idle=False))
+                if not event.target.startswith((b"/", b"http://", b"https://", b"*")):
+                    await self.refuse(400)
+                    return
+                await self._begin(event)
+            elif event is h11.PAUSED:
+                await self.can_read.clear()
+                await self.can_read.wait()
+            elif isinstance(event, h11.ConnectionClosed) or event is h11.NEED_DATA:
+                return
+            elif isinstance(event, h11.Data | h11.EndOfMessage) and self._drained_bytes is not None:
+                if not await self._drain(event):
+                    return
+            elif self.stream is None:
+                return
+            elif isinstance(event, h11.Data):
+                await self._deliver(Body(stream_id=STREAM_ID, data=bytes(event.data)))
+            elif isinstance(event, h11.EndOfMessage):
+                await self._deliver(EndBody(stream_id=STREAM_ID))
+            else:
+                await self._deliver(event)  # type: ignore[arg-type]  # a WebSocket's bytes
+
+    async def _deliver(self, event: StreamEvent) -> None:
+        """To the app, until it ends: then its queue may be full for ever."""
+        if self.stream is not None:
+            with trio.CancelScope() as self._delivering:
+                await self.stream.handle(event)
+
+    async def _maybe_continue(self) -> None:
+        if self.connection.they_are_waiting_for_100_continue and not self._withhold_continue:
+            headers = self.config.response_headers("h11")
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=headers))
+
+    async def _begin(self, request: h11.Request) -> None:
+        length = next((value for name, value in request.headers if name == b"content-length"), b"0")
+        self._withhold_continue = (
+            self.connection.they_are_waiting_for_100_continue and int(length) > self._body_limit_bytes
+        )
+        await self._create_stream(request)
+
+    async def _drain(self, event: h11.Data | h11.EndOfMessage) -> bool:
+        """Whether the connection goes on."""
+        if isinstance(event, h11.Data):
+            self._drained_bytes = (self._drained_bytes or 0) + len(event.data)
+            if self._drained_bytes <= MAX_DRAINED_BYTES:
+                return True
+            await self.send(Closed())
+            return False
+        self._drained_bytes = None
+        await self._recycle()
+        return not self._closed
+
+    async def _maybe_recycle(self) -> None:
+        """The answer is out."""
+        connection = self.connection
+        if (
+            not isinstance(connection, H11WSConnection)
+            and connection.our_state in (h11.DONE, h11.MUST_CLOSE)
+            and connection.their_state is h11.SEND_BODY
+            and not self._withhold_continue
+            and not self._closed
+        ):
+            # First of all: more of the body may arrive while the stream is closed.
+            self._drained_bytes = 0
+            self._on_draining()
+            await self._close_stream()
+        else:
+            await self._close_stream()
+            await self._recycle()
+
+    async def _recycle(self) -> None:
+        connection: Any = self.connection
+        if (
+            not self._closed
+            and not self.context.terminated.is_set()
+            and connection.our_state is h11.DONE
+            and connection.their_state is h11.DONE
+        ):
+            connection.start_next_cycle()
+            self._withhold_continue = False
+            await self.send(Updated(idle=True))
+        else:
+            await self.send(Closed())
+        await self.can_read.set()
+
+    async def _close_stream(self) -> None:
+        if self.stream is not None:
+            stream, self.stream = self.stream, None
+            self._delivering.cancel()
+            # An app that has ended takes nothing any more, and its queue may be full; one that lives must be told.
+            with trio.move_on_after(HANDOVER_S):
+                await stream.handle(StreamClosed(stream_id=STREAM_ID))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body = encode_error(of_status(status_code))
+        headers = [
+            (b"content-type", JSON.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=of_status(status_code).status, headers=headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
