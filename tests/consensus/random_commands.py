@@ -1,0 +1,116 @@
+"""Commands at random that fit a state now and then: what applies, what is refused, and what came too late."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from consensus import commands as c
+from consensus.model.alert import Alert, Severity
+from consensus.model.app import AppSpec, Port, VolumeMount
+from consensus.model.node import NodeStatus, Taint
+from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.model.user import ApiKey, Role, User
+from consensus.model.volume import Volume
+from consensus.state import State
+from tests.consensus.making import ADMIN, CLUSTER, facts, spec
+
+_NODES = ("n1", "n2", "n3", "n4")
+_APPS = ("web", "api", "db")
+_VOLUMES = ("v1", "v2")
+_USERS = ("u1", "u2", "u3")
+
+
+def random_command(rng: random.Random, state: State) -> c.AnyCommand:
+    """One command; about half of them are about something that is there."""
+    return rng.choice(_MAKERS)(rng, state)
+
+
+def _some_tasks(rng: random.Random, state: State) -> list[str]:
+    known = sorted(state.tasks)
+    picked = rng.sample(known, min(len(known), rng.randint(0, 4)))
+    return [*picked, *(["gone.1.0"] if rng.random() < 0.1 else [])]
+
+
+def _spec(rng: random.Random) -> AppSpec:
+    return spec(
+        rng.choice(_APPS),
+        rng.randint(0, 4),
+        service=rng.choice([None, "shared"]),
+        ports=[Port(80, rng.choice([None, 8080, 8081]))] if rng.random() < 0.5 else [],
+        volumes=[VolumeMount(rng.choice(_VOLUMES), "/data")] if rng.random() < 0.3 else [],
+    )
+
+
+def _status(rng: random.Random) -> TaskStatus:
+    return TaskStatus(
+        state=rng.choice(list(TaskState)),
+        restart_count=rng.randint(0, 2),
+        health=rng.choice(list(Health)),
+        engine_id=rng.choice([None, "e1", "e2"]),
+    )
+
+
+def _report(rng: random.Random, state: State) -> c.ReportTasks:
+    node_id = rng.choice(_NODES)
+    here = sorted(task.id for task in state.tasks_on_node(node_id)) or _some_tasks(rng, state)
+    reports = [c.TaskReport(task_id, _status(rng)) for task_id in here if rng.random() < 0.7]
+    return c.ReportTasks(node_id, reports, [task_id for task_id in here if rng.random() < 0.5])
+
+
+def _place(rng: random.Random, state: State) -> c.PlaceTasks:
+    tasks = [*sorted(state.unplaced_task_ids), *_some_tasks(rng, state)]
+    return c.PlaceTasks([c.Placement(t, rng.choice([*_NODES, *_NODES, None]), "why") for t in tasks])
+
+
+def _user(rng: random.Random) -> User:
+    name = rng.choice(_USERS)
+    return User(id=name, username=f"name-{name}", password_hash="h", role=rng.choice(list(Role)), created_at_s=1.0)
+
+
+def _key(rng: random.Random) -> ApiKey:
+    name = rng.choice("ab")
+    return ApiKey(
+        id=name, name=name, secret_hash="s", role=Role.VIEWER, created_by=rng.choice(_USERS), created_at_s=1.0
+    )
+
+
+def _alert(rng: random.Random) -> Alert:
+    return Alert(id=rng.choice("ab"), severity=Severity.INFO, resource="cluster", message="m", created_at_s=1.0)
+
+
+_Maker = Callable[[random.Random, State], c.AnyCommand]
+_OFTEN: list[_Maker] = [
+    lambda rng, _: (lambda n: c.StartNode(_NODES[n], f"boot{rng.randint(1, 3)}", facts(n)))(rng.randrange(4)),
+    lambda rng, _: c.DeployApp(_spec(rng)),
+    lambda rng, _: c.ScaleApp(rng.choice(_APPS), rng.randint(0, 5)),
+    _place,
+    _place,
+    _report,
+    _report,
+    lambda rng, state: c.RemoveTasks(_some_tasks(rng, state)),
+    lambda rng, state: c.RescheduleTasks(_some_tasks(rng, state)),
+    lambda rng, _: c.CreateTasks(rng.choice(_APPS), [rng.randint(1, 5) for _ in range(rng.randint(0, 3))]),
+]
+_SELDOM: list[_Maker] = [
+    lambda rng, _: c.FoundCluster(CLUSTER, ADMIN),
+    lambda rng, _: c.RotateJoinSecret("h2", b"s2"),
+    lambda rng, _: (lambda n: c.AddNode(_NODES[n], facts(rng.choice([n, 0]))))(rng.randrange(4)),
+    lambda rng, _: c.SetNodeStatus(rng.choice(_NODES), rng.choice(list(NodeStatus)), rng.choice(list(NodeStatus))),
+    lambda rng, _: c.SetMaintenance(rng.choice(_NODES), enable=rng.random() < 0.5, drain=rng.random() < 0.5),
+    lambda rng, _: c.LabelNode(rng.choice(_NODES), {"zone": "a"}, [Taint("t")]),
+    lambda rng, _: c.RemoveNode(rng.choice(_NODES), force=rng.random() < 0.5),
+    lambda rng, _: c.RestartApp(rng.choice(_APPS)),
+    lambda rng, _: c.DeleteApp(rng.choice(_APPS)),
+    lambda rng, _: c.CreateVolume(Volume(name=rng.choice(_VOLUMES), created_at_s=1.0)),
+    lambda rng, _: c.DeleteVolume(rng.choice(_VOLUMES), force=rng.random() < 0.5),
+    lambda rng, _: c.CreateUser(_user(rng)),
+    lambda rng, _: c.UpdateUser(rng.choice(_USERS), password_hash="h2", role=rng.choice([None, *Role])),
+    lambda rng, _: c.DeleteUser(rng.choice(_USERS)),
+    lambda rng, _: c.CreateApiKey(_key(rng)),
+    lambda rng, _: c.DeleteApiKey(rng.choice("ab")),
+    lambda rng, _: c.RevokeToken(rng.choice("xyz"), rng.choice([1.0, 1e9])),
+    lambda rng, _: c.RaiseAlert(_alert(rng)),
+    lambda rng, _: c.ResolveAlert(rng.choice("ab")),
+]
+_MAKERS: list[_Maker] = [*_OFTEN, *_OFTEN, *_SELDOM]
