@@ -79,6 +79,10 @@ class NodeUnreachable(Exception):
     """The node that has the answer does not answer."""
 
 
+class LeaveRefused(Exception):
+    """The node will not leave now; the text says why."""
+
+
 class ContainerGone(Exception):
     """The node has no such container (any more, or yet)."""
 
@@ -92,15 +96,15 @@ class LogLine(Struct, frozen=True):
 
 
 class ContainerStats(Struct, frozen=True, kw_only=True):
-    """`cpu_percent` is of one core."""
+    """`cpu_percent` is of one core; None: the engine does not count it."""
 
     cpu_percent: float
     memory_bytes: int
     memory_limit_bytes: int | None
-    network_rx_bytes: int
-    network_tx_bytes: int
-    block_read_bytes: int
-    block_write_bytes: int
+    network_rx_bytes: int | None
+    network_tx_bytes: int | None
+    block_read_bytes: int | None
+    block_write_bytes: int | None
     timestamp_s: float
 
 
@@ -155,7 +159,10 @@ class NodeGateway(Protocol):
         ...
 
     async def request_leave(self, node_id: str) -> None:
-        """Asks a node to drain, leave and remove what is ours; returns when it agreed. Raises NodeUnreachable."""
+        """Asks a node to drain, leave and remove what is ours; returns when it agreed.
+
+        Raises NodeUnreachable, LeaveRefused.
+        """
         ...
 
 

@@ -27,7 +27,7 @@ import structlog
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
-from api.deps import ContainerGone, NodeUnreachable
+from api.deps import ContainerGone, LeaveRefused, NodeUnreachable
 from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
 
@@ -133,6 +133,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ..
     (consensus_errors.Unavailable, _unavailable),
     (consensus_errors.OutcomeUnknown, lambda error: Timeout(str(error))),
     (NodeUnreachable, _unavailable),
+    (LeaveRefused, lambda error: Conflict(str(error))),
     (ContainerGone, lambda error: NotFound(str(error) or "the container's node does not have it")),
 )
 

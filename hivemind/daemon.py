@@ -1,133 +1,368 @@
-"""The daemon: every part of a node, put together. The only composition root.
+"""The daemon: every part of a node, made and connected. The only composition root.
 
-peer channel ─┬─ raft ── machine ── proposer ─┬─ api
-gossip ───────┘                               ├─ agent ── engine
-                                              ├─ mesh
-                                              └─ orchestrator (acts where this node leads)
+    peer channel ─┬─ raft ── machine ── proposer ─┬─ api
+    gossip ───────┘                               ├─ agent ── engine
+                                                  ├─ mesh
+                                                  └─ orchestrator (acts where this node leads)
+
+`Daemon` makes what needs no gossip, `_Parts` what does; `Daemon.run` starts them in order and stops them in order.
 """
 
 from __future__ import annotations
 
-import resource
-import signal
-import sys
-from importlib.metadata import version
+import gc
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 import trio
 
+from api import deps as api_deps
+from api.app import create_app
 from api.auth.passwords import Argon2Hasher
-from consensus.raft import StorageError
-from hivemind import facts
-from hivemind.config import DaemonConfig, redacted
-from hivemind.lockfile import AlreadyRunning, locked
-from hivemind.node import Node
-from hivemind.observability import logs
+from api.serve import ServeConfig, serve
+from consensus.errors import Unavailable
+from consensus.machine import Machine
+from consensus.model.cluster import Cluster
+from consensus.model.node import NodeFacts
+from consensus.proposer import ClusterProposer
+from consensus.raft import RaftConfig, RaftNode
+from hivemind import forwarding, gossip_meta, leadership, leaving, standing
+from hivemind.addresses import AddressBook
+from hivemind.api_gateways import ApiContainers, ApiNodes
+from hivemind.config import DaemonConfig
+from hivemind.forwarding import Forwarding
+from hivemind.gossip_meta import GossipMeta, Intent
+from hivemind.leadership import GossipMembers, LeaderRaft, Ping
+from hivemind.leaving import Leaving
+from hivemind.observability import metrics
 from hivemind.observability.loop_lag import LoopLag
-from hivemind.startup.obtain import StartupError, obtain_identity
-from membership import MembershipError
-from runtime.engine.errors import EngineError
-from runtime.engine.select import select_engine
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.deps import Deps as OrchestratorDeps
+from hivemind.orchestrator.loop import Orchestrator
+from hivemind.peer.channel import PeerChannel
+from hivemind.peer.errors import PeerError
+from hivemind.peer.identity import Identity
+from hivemind.presence import Presence
+from hivemind.standing import Standing
+from hivemind.startup import first_steps, founding
+from hivemind.startup.admitting import Admissions
+from hivemind.startup.first_steps import Found, Learn
+from hivemind.startup.obtain import StartupError
+from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
+from runtime import labels
+from runtime.agent import Agent
+from runtime.agent_config import AgentConfig
+from runtime.engine.base import Engine
+from runtime.gateway import ContainerGateway
+from runtime.gateway_server import GatewayServer, NodeContainers
+from runtime.network.mesh import Mesh, MeshConfig
+from runtime.vitals import VitalsSampler
 
 log = structlog.get_logger()
 
-VERSION = version("hivemind")
-_STARTUP_ERRORS = (StartupError, AlreadyRunning, StorageError, EngineError, MembershipError, OSError)
+API_GRACE_S = 6.0
+"""For requests in flight at a stop; with the announcements below it, the whole stays under 10 s."""
+CLEAN_UP_TIMEOUT_S = 30.0
+_PEER_FAILURES = (PeerError,)
 
 
-def run_daemon(config: DaemonConfig) -> None:
-    """Runs this node until SIGTERM or SIGINT.
+class _Exchange:
+    """Membership's stream exchange over the peer channel."""
 
-    Raises:
-        StartupError: it could not start, or cannot go on; the text is for the user.
-    """
-    logs.configure(level=config.log_level, fmt=config.log_format)
-    _raise_file_limit()
-    lag = LoopLag()
-    try:
-        trio.run(_main, config, lag, instruments=[lag], strict_exception_groups=True)
-    except _STARTUP_ERRORS as error:
-        raise StartupError(str(error)) from error
-    except BaseExceptionGroup as group:
-        known, rest = group.split(_STARTUP_ERRORS)
-        if known is None or rest is not None:
-            raise
-        raise StartupError(str(_first(known))) from group
+    def __init__(self, channel: PeerChannel) -> None:
+        self._channel = channel
+
+    async def exchange(self, name: str, kind: str, payload: bytes, *, timeout_s: float) -> bytes:
+        answer = await self._channel.call(name, f"swim.{kind}", payload, timeout_s=timeout_s)
+        if not isinstance(answer, bytes):
+            raise ValueError(f"{name} answered {kind} with {type(answer).__name__}")
+        return answer
 
 
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+class Daemon:
+    """One node. `run` returns when it has stopped in good order."""
 
+    def __init__(
+        self,
+        config: DaemonConfig,
+        identity: Identity,
+        facts: NodeFacts,
+        *,
+        engine: Engine,
+        passwords: Argon2Hasher,
+        lag: LoopLag,
+    ) -> None:
+        self.config = config
+        self.identity = identity
+        self.facts = facts
+        self.node_id = identity.node_id
+        self.boot_id = secrets.token_hex(6)
+        self.engine = engine
+        self.passwords = passwords
+        self.lag = lag
+        self.rng = random.SystemRandom()
+        self.steps = first_steps.load(config.data_dir)
+        self.machine = Machine()
+        self.addresses = AddressBook(self.machine, self.steps.peers if isinstance(self.steps, Learn) else [])
+        self.channel = PeerChannel(
+            identity, bind=(config.bind, config.peer_port), resolve=self.addresses.resolve, rng=self.rng
+        )
+        self.raft = RaftNode(
+            node_id=self.node_id,
+            data_dir=config.data_dir / "raft",
+            links=self.channel,
+            machine=self.machine,
+            config=RaftConfig.local() if config.preset == "local" else RaftConfig(),
+            rng=self.rng,
+        )
+        self.forwarding = Forwarding(self.raft, self.channel)
+        session = f"{self.node_id}-{self.boot_id}"
+        self.proposer = ClusterProposer(self.machine, self.forwarding.submit, session=session)
+        self.leader_proposer = ClusterProposer(
+            self.machine, self.forwarding.submit_here, session=f"{session}-leader", leader_wait_s=0.5
+        )
 
-def _raise_file_limit() -> None:
-    """Every peer, client and container holds files; the soft limit is often 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    def meta(self, intent: Intent) -> bytes:
+        """What gossip says of this daemon."""
+        return gossip_meta.pack(
+            GossipMeta(boot_id=self.boot_id, intent=intent, api_port=self.config.api_port, version=self.facts.version)
+        )
 
+    def cluster(self) -> Cluster:
+        """Raises Unavailable while this node's replica does not know it yet."""
+        cluster = self.machine.state.cluster
+        if cluster is None:
+            raise Unavailable("this node has not caught up with its cluster yet")
+        return cluster
 
-async def _main(config: DaemonConfig, lag: LoopLag) -> None:
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(config.data_dir):
-        async with trio.open_nursery() as nursery:
-            stop = trio.Event()
-            await nursery.start(_watch_signals, stop, nursery.cancel_scope)
-            await _run_node(config, lag, stop)
-            nursery.cancel_scope.cancel()
+    async def run(self, stop: trio.Event) -> None:
+        """Until `stop`, or until this node has left the cluster.
 
-
-async def _watch_signals(
-    stop: trio.Event, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """The first signal stops in good order, the second at once."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if stop.is_set():
-                scope.cancel()
-                return
-            log.info("stopping", signal=signal.Signals(number).name)
-            stop.set()
-
-
-async def _run_node(config: DaemonConfig, lag: LoopLag, stop: trio.Event) -> None:
-    log.info("daemon_starting", version=VERSION, **_loggable(redacted(config)))
-    engine = await select_engine(
-        config.runtime,  # type: ignore[arg-type]
-        docker_host=config.docker_host,
-        data_dir=config.data_dir / "engine",
-        address=config.advertise,
-    )
-    try:
-        node_facts = facts.gather(config, await engine.info(), VERSION)
-        passwords = Argon2Hasher()
-        identity = None
-        async with trio.open_nursery() as nursery:
-
-            async def give_up() -> None:
-                await stop.wait()
+        Raises:
+            StartupError, StorageError, OSError: it cannot start, or cannot go on.
+        """
+        async with self._gossip() as membership:
+            self.addresses.use_members(membership.members)
+            parts = _Parts(self, membership)
+            async with trio.open_nursery() as nursery:
+                await self._start(parts, nursery)
+                left = trio.Event()
+                nursery.start_soon(self._leave_when_asked, parts, left)
+                await _first_of(stop, left)
+                await self._stop(parts, left=left.is_set())
                 nursery.cancel_scope.cancel()
 
-            nursery.start_soon(give_up)
-            identity = await obtain_identity(config, node_facts, hash_password=passwords.hash, announce=_announce)
+    @asynccontextmanager
+    async def _gossip(self) -> AsyncIterator[Membership]:
+        folder = self.config.data_dir / "membership"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        async with await UdpTransport.bind((self.config.bind, self.config.peer_port)) as packets:
+            yield Membership(
+                PRESETS[self.config.preset](),
+                name=self.node_id,
+                address=(self.config.advertise, self.config.peer_port),
+                meta=self.meta(Intent.NONE),
+                keyring=Keyring.deserialise(self.identity.keyring),
+                packets=packets,
+                exchange=_Exchange(self.channel),
+                incarnations=FileIncarnationStore(folder / "incarnation"),
+                rng=self.rng,
+            )
+
+    async def _start(self, parts: _Parts, nursery: trio.Nursery) -> None:
+        await nursery.start(self.channel.run)
+        await nursery.start(parts.membership.run)
+        await self._start_raft(nursery)
+        nursery.start_soon(self._watch_fault)
+        await nursery.start(parts.members.run)
+        nursery.start_soon(parts.presence.meet_peers, parts.membership, self.addresses)
+        nursery.start_soon(
+            parts.presence.announce_start,
+            self.steps.command if isinstance(self.steps, Found) else None,
+            partial(first_steps.done, self.config.data_dir),
+        )
+        await nursery.start(parts.agent.run)
+        await nursery.start(parts.mesh.run)
+        await nursery.start(parts.orchestrator.run)
+        nursery.start_soon(parts.vitals.run)
+        await nursery.start(parts.serve_api)
+        # What is here now stays for good; walking over it again and again would hold the loop.
+        gc.collect()
+        gc.freeze()
+
+    async def _start_raft(self, nursery: trio.Nursery) -> None:
+        if not self.raft.has_state:
+            match self.steps:
+                case Found():
+                    self.raft.found()
+                case Learn(voters=voters):
+                    self.raft.learn(voters)
+                case None:
+                    raise StartupError(
+                        f"{self.config.data_dir} has an identity but no Raft log: restore it from a backup,"
+                        " or remove this node from the cluster, empty the directory and join again"
+                    )
+        await nursery.start(self.raft.run)
+
+    async def _watch_fault(self) -> None:
+        while self.machine.fault is None:
+            await self.machine.watch.changed(self.machine.watch.index)
+        raise StartupError(self.machine.fault)
+
+    async def _leave_when_asked(self, parts: _Parts, left: trio.Event) -> None:
+        await parts.leaving.run()
+        left.set()
+
+    async def _stop(self, parts: _Parts, *, left: bool) -> None:
+        """Takes no more requests, finishes those in flight; a node that left also removes what is ours."""
+        parts.api_shutdown.set()
+        if left:
+            with trio.move_on_after(CLEAN_UP_TIMEOUT_S):
+                own = labels.own_labels(self.identity.cluster_id, self.node_id)
+                await leaving.until_no_containers(self.engine, own)
+        else:
+            parts.membership.set_meta(self.meta(Intent.RESTARTING))
+            await parts.presence.announce_restart()
+        await parts.api_ended.wait()
+        if left:
+            await trio.to_thread.run_sync(leaving.forget_cluster, self.config.data_dir)
+
+
+async def _first_of(*events: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
             nursery.cancel_scope.cancel()
-        if identity is None:
-            return
-        node = Node(config, identity, node_facts, engine=engine, passwords=passwords, lag=lag)
-        await node.run(stop)
-    finally:
-        with trio.CancelScope(shield=True), trio.move_on_after(2.0):
-            await engine.aclose()
-    log.info("daemon_stopped", node=identity.node_id)
+
+        for event in events:
+            nursery.start_soon(wait, event)
 
 
-def _announce(text: str) -> None:
-    """For the user who founds a cluster: on standard output, so that it is not in the log."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+class _Parts:
+    """What stands on gossip and consensus."""
 
+    def __init__(self, daemon: Daemon, membership: Membership) -> None:
+        self._daemon = daemon
+        config, node_id, machine, channel = daemon.config, daemon.node_id, daemon.machine, daemon.channel
+        self.membership = membership
+        self.standing = Standing(daemon.raft, membership, machine, channel)
+        self.members = GossipMembers(membership)
+        self.ping = Ping(channel)
+        self.leaving = Leaving(node_id, machine, daemon.proposer, daemon.raft, membership)
+        self.presence = Presence(
+            node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
+        )
+        self.agent = Agent(
+            node_id=node_id,
+            cluster_id=daemon.identity.cluster_id,
+            machine=machine,
+            proposer=daemon.proposer,
+            engine=daemon.engine,
+            caught_up=self.standing.caught_up,
+            config=AgentConfig(offline_start_after_s=config.offline_start_after_s),
+        )
+        self.mesh = Mesh(
+            node_id=node_id,
+            machine=machine,
+            peers=channel,
+            peer_failures=_PEER_FAILURES,
+            config=MeshConfig(bind_address=config.bind),
+        )
+        self.vitals = VitalsSampler(
+            config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
+        )
+        local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
+        self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
+        self._gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
+        self.orchestrator = Orchestrator(
+            OrchestratorDeps(
+                self_id=node_id,
+                machine=machine,
+                proposer=daemon.leader_proposer,
+                raft=LeaderRaft(daemon.raft),
+                members=self.members,
+                ping=self.ping,
+            ),
+            OrchestratorConfig(lost_after_s=config.lost_after_s, restart_grace_s=config.restart_grace_s),
+        )
+        self.api_shutdown = trio.Event()
+        self.api_ended = trio.Event()
+        self._register(channel)
 
-def _loggable(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: str(value) for key, value in settings.items() if value is not None}
+    def _register(self, channel: PeerChannel) -> None:
+        """What this node answers to the others."""
+
+        async def swim(kind: str, peer: str, payload: Any) -> bytes:
+            return await self.membership.serve_exchange(peer, kind, payload)
+
+        daemon = self._daemon
+        for kind in EXCHANGE_KINDS:
+            channel.serve(f"swim.{kind}", partial(swim, kind))
+        admissions = Admissions(
+            daemon.machine,
+            daemon.proposer,
+            identity=lambda: daemon.identity,
+            voters=lambda: daemon.raft.voters,
+            voteless=self.standing.voteless,
+        )
+        channel.serve_join(admissions.admit)
+        channel.serve(forwarding.SERVICE, daemon.forwarding.serve)
+        channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
+        channel.serve(leadership.PING_SERVICE, self.ping.serve)
+        channel.serve(leaving.SERVICE, self.leaving.serve)
+        channel.listen(daemon.raft)
+        self.mesh.serve(channel)
+        self._gateway_server.serve(channel)
+
+    async def serve_api(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        config = self._daemon.config
+        try:
+            await serve(
+                create_app(self._api_deps()),
+                bind=[(config.bind, config.api_port)],
+                shutdown=self.api_shutdown,
+                config=ServeConfig(grace_s=API_GRACE_S),
+                task_status=task_status,
+            )
+        finally:
+            self.api_ended.set()
+
+    def _api_deps(self) -> api_deps.Deps:
+        daemon, limits = self._daemon, self._daemon.config.rate_limit
+        member_key = daemon.identity.member_key
+
+        async def join_token() -> str:
+            return str(await trio.to_thread.run_sync(founding.join_token, daemon.cluster(), member_key))
+
+        return api_deps.Deps(
+            replica=daemon.machine,
+            proposer=daemon.proposer,
+            cluster=self.standing,
+            containers=ApiContainers(self._gateway),
+            nodes=ApiNodes(self._gateway, daemon.channel),
+            passwords=daemon.passwords,
+            token_key=lambda: founding.unseal(daemon.cluster().token_key_sealed, member_key),
+            join_token=join_token,
+            render_metrics=self._metrics().render,
+            settings=api_deps.Settings(
+                version=daemon.facts.version,
+                requests_per_ip_per_minute=None if limits is None else limits.per_address_per_minute,
+                requests_per_user_per_hour=None if limits is None else limits.per_user_per_hour,
+            ),
+        )
+
+    def _metrics(self) -> metrics.Metrics:
+        daemon = self._daemon
+        figures = metrics.Metrics()
+        figures.add(metrics.of_state(daemon.machine))
+        figures.add(metrics.of_raft(daemon.raft))
+        figures.add(metrics.of_loop(daemon.lag))
+        figures.add(metrics.of_struct("gossip", "Membership", self.membership.health))
+        figures.add(metrics.of_struct("peer", "Peer channel", daemon.channel.metrics))
+        return figures

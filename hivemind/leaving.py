@@ -6,6 +6,7 @@ Named volumes stay on the machine: they are the user's data, and a cluster's dis
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,8 @@ from consensus.proposer import Proposer
 from consensus.raft import RaftNode
 from hivemind.peer.errors import PeerRefusal
 from membership import Membership
+from runtime.engine.base import Engine
+from runtime.engine.errors import EngineError
 
 log = structlog.get_logger()
 
@@ -27,6 +30,7 @@ DRAIN_TIMEOUT_S = 300.0
 VOTE_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 3.0
 _RETRY_S = 1.0
+_LOOK_PAUSE_S = 0.2
 
 
 class Leaving:
@@ -91,6 +95,17 @@ class Leaving:
         seen = self._raft.leadership
         while self._node_id in seen.voters and len(seen.voters) > 1:
             seen = await self._raft.wait_leadership(seen)
+
+
+async def until_no_containers(engine: Engine, own_labels: Mapping[str, str]) -> None:
+    """Returns when the agent has removed the last of our containers; they may be many, and the engine slow."""
+    while True:
+        try:
+            if not await engine.list(own_labels):
+                return
+        except EngineError as error:
+            log.warning("containers_not_listed", reason=str(error))
+        await trio.sleep(_LOOK_PAUSE_S)
 
 
 def forget_cluster(data_dir: Path) -> None:

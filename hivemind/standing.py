@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import trio
 
-from api.deps import MemberView, NodeVitals
+from api.deps import MemberView
 from consensus.errors import Unavailable
 from consensus.machine import Machine
 from consensus.raft import RaftError, RaftNode
+from hivemind.api_gateways import api_vitals
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import PeerError
 from membership import Membership, MemberState
-from runtime import vitals
 
 BARRIER_SERVICE = "raft.barrier"
 BARRIER_TIMEOUT_S = 3.0
@@ -59,7 +59,7 @@ class Standing:
             packed = self._membership.vitals.get(name)
             views[name] = MemberView(
                 state=member.state.word,
-                vitals=None if packed is None else _vitals(packed),
+                vitals=None if packed is None else api_vitals(packed),
                 rtt_s=self._membership.rtt_s(name),
                 last_seen_s=wall_s if alive else wall_s - (now_s - member.state_since_s),
             )
@@ -90,23 +90,12 @@ class Standing:
             else:
                 return
 
+    async def voteless(self, node_id: str) -> None:
+        """Returns when the node has no vote, as far as this node knows."""
+        seen = self._raft.leadership
+        while node_id in seen.voters:
+            seen = await self._raft.wait_leadership(seen)
+
     async def serve_barrier(self, peer: str, body: object) -> int:
         """The leader's side; registered as `BARRIER_SERVICE`. A RaftError travels as an internal refusal."""
         return await self._raft.read_barrier(timeout_s=BARRIER_TIMEOUT_S)
-
-
-def _vitals(packed: bytes) -> NodeVitals | None:
-    seen = vitals.unpack(packed)
-    if seen is None:
-        return None
-    return NodeVitals(
-        cpu_percent=seen.cpu_percent,
-        load=seen.load,
-        memory_used_bytes=seen.memory_used_bytes,
-        memory_available_bytes=seen.memory_available_bytes,
-        memory_total_bytes=seen.memory_total_bytes,
-        disk_used_bytes=seen.disk_used_bytes,
-        disk_available_bytes=seen.disk_available_bytes,
-        disk_total_bytes=seen.disk_total_bytes,
-        container_count=seen.container_count,
-    )

@@ -34,10 +34,10 @@ class StatsAnswer(Struct, frozen=True, kw_only=True):
     cpu_usage: float
     memory_usage: int
     memory_limit: int | None
-    network_rx: int
-    network_tx: int
-    block_read: int
-    block_write: int
+    network_rx: int | None
+    network_tx: int | None
+    block_read: int | None
+    block_write: int | None
     timestamp: str
 
 

@@ -31,7 +31,7 @@ def _with_settings(command: Any) -> Any:
 def daemon(config: Path | None, **flags: Any) -> None:
     """Run this node. Without --join and without state it founds a cluster."""
     # Imported here: the other commands must not wait for the server's libraries.
-    from hivemind.daemon import StartupError, run_daemon
+    from hivemind.run import StartupError, run_daemon
 
     try:
         settings = load(flags, os.environ, config)

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from consensus.machine import Machine
 from consensus.model.node import NodeStatus
+from consensus.raft import RaftNode
 from hivemind.observability.loop_lag import BUCKETS_S, LoopLag
 
 Source = Callable[[], Iterator[Metric]]
@@ -74,6 +75,20 @@ def of_state(machine: Machine) -> Source:
         yield node_status
         yield gauge("app_count", "Number of applications", len(state.apps))
         yield gauge("applied_index", "Log index of the last entry applied here", machine.index)
+
+    return collect
+
+
+def of_raft(raft: RaftNode) -> Source:
+    """This node's place in the log's agreement."""
+
+    def collect() -> Iterator[Metric]:
+        yield gauge("raft_term", "Raft term", raft.term)
+        yield gauge("raft_is_leader", "1 where this node leads", raft.is_leader)
+        yield gauge("raft_voters", "Number of voters", len(raft.voters))
+        yield gauge("raft_commit_index", "Log index up to which entries are committed", raft.commit_index)
+        contact_s = raft.last_leader_contact_s
+        yield gauge("raft_last_leader_contact_seconds", "Time since the leader was heard", contact_s)
 
     return collect
 

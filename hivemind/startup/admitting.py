@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
+import trio
 from msgspec import Struct
 
 from consensus.commands import AddNode
@@ -25,6 +26,7 @@ from hivemind.startup.joining import Admission
 log = structlog.get_logger()
 
 _PROPOSE_TIMEOUT_S = 10.0
+_VOTELESS_TIMEOUT_S = 5.0
 
 
 class _Body(Struct, frozen=True):
@@ -46,6 +48,7 @@ class Admissions:
     Args:
         identity: gives this node's identity as it is now.
         voters: gives Raft's voters as this node knows them.
+        voteless: returns when a node is no voter.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class Admissions:
         *,
         identity: Callable[[], Identity],
         voters: Callable[[], Sequence[str]],
+        voteless: Callable[[str], Awaitable[None]],
     ) -> None:
         self._machine = machine
         self._proposer = proposer
         self._identity = identity
         self._voters = voters
+        self._voteless = voteless
 
     async def admit(self, address: str, request: Any) -> dict[str, Any]:
         """Answers one newcomer at `address`.
@@ -108,6 +113,11 @@ class Admissions:
         if isinstance(committed.outcome, Refusal):
             log.warning("join_denied", node=asked.node_id, reason=committed.outcome.message)
             raise PeerRefusal("conflict", committed.outcome.message)
+        # One that lost its log must not vote under its old name: it could elect a leader without acknowledged entries.
+        with trio.move_on_after(_VOTELESS_TIMEOUT_S):
+            await self._voteless(asked.node_id)
+            return
+        raise PeerRefusal("unavailable", f"node {asked.node_id!r} still has a vote from its earlier life")
 
 
 def _checked(request: Any) -> _Request:
