@@ -93,7 +93,7 @@ class TaskMachine:
         self._effects = []
         self._take(item, now_s)
         self._advance(now_s)
-        if self.status != self._told and self._task is not None:
+        if self.status != self._told and self._task is not None and self._permitted.start:
             self._told = self.status
             self._effects.append(Report(self.status))
         return self._effects
@@ -135,12 +135,11 @@ class TaskMachine:
         return self._operation is not None and self._operation.number == number
 
     def _desire(self, task: Task, spec: AppSpec) -> None:
-        if self._task is None:
-            # The last word of an earlier run of the daemon; the engine says what became of it since.
+        # The last word of an earlier run of the daemon is where we start from, and the engine says what became of it
+        # since. It may come late: until the replica has caught up it replays old words, and a report that was under
+        # way when the daemon ended is applied after it has started again.
+        if self._task is None or not self._permitted.start or not self.status.follows(task.status):
             self.status = self._told = task.status
-        elif not self.status.follows(task.status):
-            # A report that an earlier run of the daemon had under way was applied after it had ended.
-            self.status = replace(self.status, restart_count=task.status.restart_count + 1)
         if self.wanted and not task.wanted:
             self._retry_at_s = 0.0
         self._task, self._spec = task, spec

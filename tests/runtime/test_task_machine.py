@@ -170,13 +170,13 @@ def test_a_container_that_was_started_anew_while_we_were_away_is_a_new_run() -> 
     assert (bench.status.restart_count, bench.status.started_at_s) == (5, 100.0)
 
 
-def test_a_container_that_ended_while_we_were_away_is_told_at_once_and_started_when_permitted() -> None:
+def test_a_container_that_ended_while_we_were_away_is_told_and_started_when_permitted() -> None:
     status = TaskStatus(state=TaskState.RUNNING, engine_id="c1", started_at_s=100.0)
     bench = Bench(status=status)
     bench.give(Desired(bench.task, SPEC), Seen(died(137)))
     assert (bench.status.state, bench.status.exit_code) == (TaskState.FAILED, 137)
     bench.later()
-    bench.none(Start)
+    bench.none(Start, Report)
     bench.give(Permitted(True, False))
     assert bench.only(Start).engine_id == "c1"
     assert bench.status.restart_count == 1
@@ -336,7 +336,35 @@ def test_a_report_of_an_earlier_daemon_that_was_applied_late_is_outdone_by_a_new
     bench.running()
     late = TaskStatus(state=TaskState.FAILED, restart_count=0)
     bench.give(Desired(replace(TASK, status=late), SPEC))
-    assert bench.status.follows(late)
+    assert (bench.status.state, bench.status.restart_count) == (TaskState.RUNNING, 1)
+    assert bench.only(Report).status.follows(late)
+
+
+def test_a_replica_that_replays_its_log_after_a_restart_does_not_make_runs_or_change_health() -> None:
+    """Race: the container runs its fourth run, and the replica tells its history again from the first word on."""
+    bench = Bench(CHECKED)
+    now = TaskStatus(
+        state=TaskState.RUNNING,
+        restart_count=3,
+        health=Health.HEALTHY,
+        engine_id="c1",
+        ip_address="172.17.0.2",
+        port_map={80: 80},
+        started_at_s=100.0,
+    )
+    bench.give(Seen(container()))
+    for status in (
+        TASK.status,
+        TaskStatus(state=TaskState.RUNNING, started_at_s=50.0, health=Health.HEALTHY),
+        TaskStatus(state=TaskState.FAILED, restart_count=2),
+        replace(now, health=Health.STARTING),
+        now,
+    ):
+        bench.give(Desired(replace(TASK, status=status), CHECKED))
+        bench.none(Report)
+    bench.give(Permitted(True, True))
+    assert bench.effects == []
+    assert bench.status == now
 
 
 _STATES = st.sampled_from([None, container("created", started_at_s=None), container(), died(0), died(2)])
