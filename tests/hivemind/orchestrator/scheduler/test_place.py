@@ -102,7 +102,9 @@ def problems(draw: st.DrawFn) -> tuple[Snapshot, list[PendingTask]]:
         pinned=draw(st.sampled_from([{}, {"v": frozenset(ids[:2])}])) if ids else {},
     )
     shapes = draw(st.lists(demands, min_size=1, max_size=3))
-    picks = draw(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(shapes)), max_size=40))
+    # Apps with few tasks share a heap, those with many have their own: both are wanted.
+    apps = draw(st.sampled_from(["a", "abc", "abcdefghijklmnopqrst"]))
+    picks = draw(st.lists(st.tuples(st.sampled_from(apps), st.sampled_from(shapes)), max_size=40))
     return snapshot, [PendingTask(f"t{i}", app, demand) for i, (app, demand) in enumerate(picks)]
 
 
