@@ -131,5 +131,5 @@ def api_vitals(packed: bytes) -> deps.NodeVitals | None:
         disk_used_bytes=vitals.disk_total_bytes - vitals.disk_available_bytes,
         disk_available_bytes=vitals.disk_available_bytes,
         disk_total_bytes=vitals.disk_total_bytes,
-        container_count=vitals.containers,
+        container_count=vitals.container_count,
     )

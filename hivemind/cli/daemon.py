@@ -31,7 +31,8 @@ def _with_settings(command: Any) -> Any:
 def daemon(config: Path | None, **flags: Any) -> None:
     """Run this node. Without --join and without state it founds a cluster."""
     # Imported here: the other commands must not wait for the server's libraries.
-    from hivemind.run import StartupError, run_daemon
+    from hivemind.run import run_daemon
+    from hivemind.startup.obtain import StartupError
 
     try:
         settings = load(flags, os.environ, config)
