@@ -299,13 +299,13 @@ class TestRolling:
         serve_all(feed)
         self.step(feed)
         serve_all(feed)
-        (good,) = [task for task in feed.tasks() if task.generation == 2 and task.slot == 1]
-        self.step(feed)
-        feed.report(running(restart_count=1, health=Health.UNHEALTHY), good.id)
-        serving = [task.id for task in feed.tasks() if task.generation == 1 and task.serving]
-        commands = self.step(feed)
-        assert all(isinstance(command, c.RemoveTasks) for command in commands)
-        assert len(serving) >= 1
+        (first,) = [task for task in feed.tasks() if task.slot == 1]
+        (second,) = [task for task in feed.tasks() if task.slot == 2 and task.generation == 1]
+        feed.report(running(health=Health.UNHEALTHY), first.id)
+        assert self.step(feed) == [c.RemoveTasks([second.id])]
+        assert self.step(feed) == []
+        feed.report(running(), first.id)
+        assert self.step(feed) == [c.CreateTasks("web", [3])]
 
     def test_a_drain_moves_one_replica_of_each_app_at_a_time(self) -> None:
         feed = cluster(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -117,6 +118,17 @@ def test_decides_as_a_look_at_every_node_for_every_task_does(problem: tuple[Snap
     assert [d.node_id for d in decisions] == naive(snapshot, tasks)
     assert all(bool(d.message) is (d.node_id is None) for d in decisions)
     assert place(snapshot, tasks) == decisions
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_large_batches_of_mixed_apps_are_placed_as_slowly_thought(seed: int) -> None:
+    """Big enough that apps with heaps of their own load each other's nodes in between."""
+    rng = random.Random(seed)
+    there = tuple(node(f"n{i:02}", cpu=rng.choice([2.0, 4.0, 8.0]), memory_gib=8) for i in range(12))
+    shapes = [Demand(cpu=rng.choice([0.1, 0.2, 0.5]), memory_bytes=rng.choice([0, GIB // 4])) for _ in range(3)]
+    tasks = [PendingTask(f"t{i}", rng.choice("abbbccccccc"), rng.choice(shapes)) for i in range(300)]
+    snapshot = Snapshot(nodes=there)
+    assert [d.node_id for d in place(snapshot, tasks)] == naive(snapshot, tasks)
 
 
 def tasks_of(count: int, demand: Demand | None = None, app: str = "web") -> list[PendingTask]:
