@@ -43,13 +43,13 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str
 
 
-class _Envelope(Struct, frozen=True):
-    data: Any
+class _Envelope(Struct, frozen=True, kw_only=True):
     success: bool = True
+    data: Any
 
 
 def encode_success(data: Any) -> bytes:
-    return _encoder.encode(_Envelope(data))
+    return _encoder.encode(_Envelope(data=data))
 
 
 def encode_error(error: ApiError) -> bytes:

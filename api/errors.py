@@ -180,10 +180,10 @@ class ErrorBody(Struct, frozen=True):
     message: str
 
 
-class ErrorEnvelope(Struct, frozen=True):
-    error: ErrorBody
+class ErrorEnvelope(Struct, frozen=True, kw_only=True):
     success: bool = False
+    error: ErrorBody
 
 
 def envelope_of(error: ApiError) -> ErrorEnvelope:
-    return ErrorEnvelope(ErrorBody(error.code, error.message))
+    return ErrorEnvelope(error=ErrorBody(error.code, error.message))

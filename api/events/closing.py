@@ -15,6 +15,11 @@ class Closing:
         self.closed = False
         self._waiting: set[trio.CancelScope] = set()
 
+    @property
+    def waiting(self) -> int:
+        """How many long answers wait for news now."""
+        return len(self._waiting)
+
     def close(self) -> None:
         self.closed = True
         for scope in self._waiting:

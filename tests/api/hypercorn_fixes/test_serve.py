@@ -294,6 +294,33 @@ async def test_shutdown_ends_streams_with_a_reason(world: Any) -> None:
             assert b"closed, going away" in await reader.to_end()
 
 
+async def poll(condition: Any) -> None:
+    with trio.fail_after(3):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+async def test_clients_that_go_away_leave_nothing_behind(world: Any) -> None:
+    auth = await world.login()
+    async with serving(world.app) as server:
+        streams = []
+        for i in range(20):
+            stream = await server.connect()
+            streams.append(stream)
+            await stream.send_all(request("GET", "/api/stream/events", auth))
+            # Half of them ask for more before the first answer is over: the stream has no end.
+            if i % 2:
+                await stream.send_all(request("GET", "/api/health"))
+        await poll(lambda: world.app.closing.waiting == 20)
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
+        # Those that asked for more are not read from, so only a send shows that they are gone.
+        await poll(lambda: world.app.closing.waiting <= 10)
+        await world.deploy(replicas=3)
+        await world.deploy("db", replicas=3)
+        await poll(lambda: world.app.closing.waiting == 0)
+
+
 async def test_an_empty_binary_message_is_taken(world: Any) -> None:
     """(e)"""
     auth = await world.login()
