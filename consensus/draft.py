@@ -17,7 +17,7 @@ from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
 from consensus.model.event import Event, EventPosition, EventType
-from consensus.model.node import Node
+from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -26,6 +26,8 @@ from consensus.state import State
 from consensus.timestamp import iso_utc
 
 K = TypeVar("K")
+TOMBSTONE_S = 100 * 24 * 3600.0
+"""How long a removed node is remembered: longer than its certificate lasts."""
 
 
 def _with_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K, Map[str, None]]:
@@ -75,10 +77,16 @@ class Draft:
         self._replace(cluster=cluster)
 
     def put_node(self, node: Node) -> None:
-        self._replace(nodes=self.state.nodes.set(node.id, node))
+        removed = self.state.removed_nodes
+        if node.id in removed:
+            removed = removed.delete(node.id)
+        self._replace(nodes=self.state.nodes.set(node.id, node), removed_nodes=removed)
 
     def delete_node(self, node_id: str) -> None:
-        self._replace(nodes=self.state.nodes.delete(node_id))
+        """Leaves a tombstone, until a node of that id is put again or it is older than any certificate."""
+        alive = (r for r in self.state.removed_nodes.values() if r.removed_at_s > self.time_s - TOMBSTONE_S)
+        tombstones = (*alive, RemovedNode(node_id, self.time_s))
+        self._replace(nodes=self.state.nodes.delete(node_id), removed_nodes=Map((r.id, r) for r in tombstones))
 
     def put_task(self, task: Task) -> None:
         self.touched_apps.add(task.app)

@@ -22,7 +22,7 @@ from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
 from consensus.model.event import Event
-from consensus.model.node import Node
+from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -67,6 +67,7 @@ class _SpecRow(Struct, frozen=True, array_like=True):
 
 _TABLES: dict[str, tuple[type[Any], str]] = {
     "nodes": (Node, "id"),
+    "removed_nodes": (RemovedNode, "id"),
     "apps": (App, "name"),
     "tasks": (Task, "id"),
     "services": (Service, "name"),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
-from consensus.model.node import Node
+from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -31,6 +31,7 @@ class State(Struct, frozen=True, kw_only=True):
 
     cluster: Cluster | None = None
     nodes: Map[str, Node] = Map()
+    removed_nodes: Map[str, RemovedNode] = Map()
     apps: Map[str, App] = Map()
     specs: Map[tuple[str, int], AppSpec] = Map()
     tasks: Map[str, Task] = Map()

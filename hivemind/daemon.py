@@ -48,6 +48,7 @@ from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import PeerError
 from hivemind.peer.identity import Identity
 from hivemind.presence import Presence
+from hivemind.renewal import Renewal
 from hivemind.standing import Standing
 from hivemind.startup import first_steps, founding
 from hivemind.startup.admitting import Admissions
@@ -120,6 +121,7 @@ class Daemon:
             config=RaftConfig.local() if config.preset == "local" else RaftConfig(),
             rng=self.rng,
         )
+        self.renewal = Renewal(identity, config.data_dir, self.machine, self.channel)
         self.forwarding = Forwarding(self.raft, self.channel)
         session = f"{self.node_id}-{self.boot_id}"
         self.proposer = ClusterProposer(self.machine, self.forwarding.submit, session=session)
@@ -190,6 +192,7 @@ class Daemon:
         await nursery.start(parts.mesh.run)
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
+        nursery.start_soon(self.renewal.run)
         await nursery.start(parts.serve_api)
         # What is here now stays for good; walking over it again and again would hold the loop.
         gc.collect()
@@ -307,7 +310,7 @@ class _Parts:
         admissions = Admissions(
             daemon.machine,
             daemon.proposer,
-            identity=lambda: daemon.identity,
+            identity=lambda: daemon.renewal.identity,
             voters=lambda: daemon.raft.voters,
             voteless=self.standing.voteless,
         )
@@ -317,6 +320,7 @@ class _Parts:
         channel.serve(leadership.PING_SERVICE, self.ping.serve)
         channel.serve(leaving.SERVICE, self.leaving.serve)
         channel.listen(daemon.raft)
+        channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)
         self._gateway_server.serve(channel)
 

@@ -80,6 +80,12 @@ class Standing:
         except (RaftError, PeerError, trio.TooSlowError) as error:
             raise Unavailable(f"no leader confirmed a consistent read: {error}") from error
 
+    def why_removed(self, node_id: str) -> str | None:
+        """Why a node with a certificate of this cluster is no member; None where it is, or is not known yet."""
+        if node_id not in self._machine.state.removed_nodes:
+            return None
+        return f"node {node_id} was removed from the cluster; empty its data-dir and join it again with a token"
+
     async def caught_up(self) -> None:
         """Returns when this replica was level with a leader's log once."""
         while True:

@@ -39,6 +39,13 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = field(default_factory=dict)
 
 
+class RemovedNode(Struct, frozen=True):
+    """The tombstone of a removed node: its certificate is valid for a while, but it is let in nowhere."""
+
+    id: str
+    removed_at_s: float
+
+
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause."""
 

@@ -94,6 +94,10 @@ class PeerChannel:
         """
         self._services.join = handler
 
+    def turn_away(self, reason: Callable[[str], str | None]) -> None:
+        """Refuse new connections of those nodes, by id, for which ``reason`` gives one."""
+        self._services.turn_away = reason
+
     def listen(self, receiver: LinkReceiver) -> None:
         """Hand everything that concerns links to the receiver. Before ``run``."""
         self._services.receiver = receiver

@@ -135,6 +135,9 @@ class PeerServer:
         answer = answer_hello(hello, certificate, self._trust.us)
         if isinstance(answer, Refused):
             return answer
+        reason = None if hello.kind == "join" else self._services.turn_away(hello.node_id)
+        if reason is not None:
+            return Refused("removed", reason)
         if hello.kind == "stream" and not self._services.has_stream(hello.service):
             return Refused("unknown_service", f"there is no stream service {hello.service}")
         if hello.kind == "link" and self._services.receiver is None:
