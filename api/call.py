@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import trio
 from msgspec import Struct
 
 from api import body as bodies
+from api import listing as lists
 from api.answer import Answer
 from api.auth.authenticator import Authenticator
 from api.auth.identity import Identity
 from api.deps import Deps
 from api.errors import InvalidRequest, UnsupportedMediaType, refused
 from api.events.closing import Closing
-from api.listing import select
 from api.query import Query
 from api.route import Route
 from consensus.commands import AnyCommand
 from consensus.outcomes import AnyOutcome, Refusal
 from consensus.state import State
 
+S = TypeVar("S")
 T = TypeVar("T")
+SLICE = 500
 
 
 class Services(Struct, frozen=True):
@@ -90,11 +93,26 @@ class Call:
             raise refused(committed.outcome)
         return committed.outcome
 
-    def listed(self, items: Iterable[Struct]) -> Answer:
-        """The page of `items` that was asked for."""
-        if self.route.listing is None:
+    async def listed(self, sources: Sequence[S], show: Callable[[S], Struct]) -> Answer:
+        """The page that was asked for of what `show` makes of `sources`.
+
+        Long lists are made in slices, so that nobody waits for them, and only the page where it can be cut first.
+        `sources` must not change meanwhile: they come from one State.
+        """
+        listing = self.route.listing
+        if listing is None:
             raise RuntimeError(f"{self.route.name} is not declared as a list")
-        return Answer(select(items, self.query, self.route.listing))
+        request = lists.read(self.query, listing)
+        if request.as_they_come:
+            page = [show(source) for source in sources[request.offset : request.offset + request.limit]]
+            return Answer(lists.page_of(page, len(sources), request, listing))
+        chosen: list[Struct] = []
+        for start in range(0, len(sources), SLICE):
+            chosen += [item for item in map(show, sources[start : start + SLICE]) if request.wants(item)]
+            await trio.lowlevel.checkpoint()
+        chosen = lists.in_order(chosen, request)
+        page = chosen[request.offset : request.offset + request.limit]
+        return Answer(lists.page_of(page, len(chosen), request, listing))
 
 
 def refuse_problems(problems: Iterable[tuple[str, str]]) -> None:

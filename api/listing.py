@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Union
 
@@ -100,24 +100,55 @@ def _parsed(name: str, text: str, kind: type) -> Any:
         raise InvalidRequest(f"parameter {name!r}: expected {kind.__name__}, got {text[:40]!r}") from None
 
 
-def select(items: Iterable[Any], query: Query, listing: Listing) -> dict[str, Any]:
-    """The page of `items` that `query` asks for: ``{<key>: [...], total, pagination}``.
+Predicate = Callable[[Any], bool]
 
-    The order of `items` is kept where `sort` does not say otherwise, so it must be stable itself.
 
-    Raises:
-        InvalidRequest: a parameter is unknown or has a bad value; its name is told.
-    """
-    chosen = _filtered(list(items), query, listing)
+class Request(Struct, frozen=True):
+    """What a query asks of a list. `filters` is empty where every item is wanted."""
+
+    filters: tuple[Predicate, ...]
+    sort_path: tuple[str, ...] | None
+    numeric: bool
+    descending: bool
+    limit: int
+    offset: int
+    fields: tuple[str, ...] | None
+
+    @property
+    def as_they_come(self) -> bool:
+        """Whether the page is a slice of the items as they are: then only that slice need be made."""
+        return not self.filters and self.sort_path is None and not self.descending
+
+    def wants(self, item: Any) -> bool:
+        return all(passes(item) for passes in self.filters)
+
+
+def read(query: Query, listing: Listing) -> Request:
+    """Raises InvalidRequest: a parameter is unknown or has a bad value; its name is told."""
+    order = query.text("order")
+    if order not in (None, "asc", "desc"):
+        raise InvalidRequest(f"parameter 'order': expected asc or desc, got {order!r}")
+    sort = _sort_field(query, listing)
     limit = query.integer("limit", least=1, most=MAX_LIMIT)
-    limit = DEFAULT_LIMIT if limit is None else limit
-    offset = query.integer("offset") or 0
-    chosen = _sorted(chosen, query, listing)
-    page: list[Any] = chosen[offset : offset + limit]
-    total = len(chosen)
-    wanted = query.words("fields")
-    if "fields" in query.values:
-        page = _selected(page, wanted, listing.item)
+    fields = query.words("fields") if "fields" in query.values else None
+    if fields is not None:
+        _check_fields(fields, listing.item)
+    return Request(
+        filters=tuple(_filters(query, listing)),
+        sort_path=None if sort is None else sort.path,
+        numeric=sort is not None and sort.kind in (int, float, bool),
+        descending=order == "desc",
+        limit=DEFAULT_LIMIT if limit is None else limit,
+        offset=query.integer("offset") or 0,
+        fields=fields,
+    )
+
+
+def page_of(page: list[Any], total: int, request: Request, listing: Listing) -> dict[str, Any]:
+    """The answer with `page`, the items from `offset` on of `total`."""
+    limit, offset = request.limit, request.offset
+    if request.fields is not None:
+        page = _selected(page, request.fields, listing.item)
     return {
         listing.key: page,
         "total": total,
@@ -131,16 +162,40 @@ def select(items: Iterable[Any], query: Query, listing: Listing) -> dict[str, An
     }
 
 
-def _filtered(items: list[Any], query: Query, listing: Listing) -> list[Any]:
+def in_order(items: list[Any], request: Request) -> list[Any]:
+    """Sorted as asked; items without the field come last."""
+    path = request.sort_path
+    if path is None:
+        return items[::-1] if request.descending else items
+    keyed = [(_value(item, path), item) for item in items]
+    having = [(value if request.numeric else str(value), item) for value, item in keyed if value is not None]
+    having.sort(key=lambda pair: pair[0], reverse=request.descending)
+    return [item for _, item in having] + [item for value, item in keyed if value is None]
+
+
+def _filters(query: Query, listing: Listing) -> Iterator[Predicate]:
     for name, text in query.values.items():
         if name in _OWN:
             continue
         found = _find(listing.item, listing.aliases.get(name, name))
         if found is None:
             raise InvalidRequest(f"unknown parameter {name!r}; filters are: {', '.join(_filter_names(listing))}")
-        expected = _parsed(name, text, found.kind)
-        items = [item for item in items if _value(item, found.path) == expected]
-    return items
+        yield _equals(found.path, _parsed(name, text, found.kind))
+
+
+def _equals(path: tuple[str, ...], expected: Any) -> Predicate:
+    return lambda item: bool(_value(item, path) == expected)
+
+
+def _sort_field(query: Query, listing: Listing) -> _Field | None:
+    name = query.text("sort")
+    if name is None:
+        return None
+    found = _find(listing.item, listing.aliases.get(name, name))
+    if found is None:
+        names = ", ".join(_filter_names(listing))
+        raise InvalidRequest(f"parameter 'sort': unknown field {name!r}; there are: {names}")
+    return found
 
 
 def _filter_names(listing: Listing) -> list[str]:
@@ -148,36 +203,18 @@ def _filter_names(listing: Listing) -> list[str]:
     return sorted({*listing.aliases, *(f"{name}.<key>" if found.open else name for name, found in fields.items())})
 
 
-def _sorted(items: list[Any], query: Query, listing: Listing) -> list[Any]:
-    order = query.text("order")
-    if order not in (None, "asc", "desc"):
-        raise InvalidRequest(f"parameter 'order': expected asc or desc, got {order!r}")
-    name = query.text("sort")
-    if name is None:
-        return items[::-1] if order == "desc" else items
-    found = _find(listing.item, listing.aliases.get(name, name))
-    if found is None:
-        raise InvalidRequest(
-            f"parameter 'sort': unknown field {name!r}; there are: {', '.join(_filter_names(listing))}"
-        )
-    path = found.path
-    having = [item for item in items if _value(item, path) is not None]
-    lacking = [item for item in items if _value(item, path) is None]
-    numeric = found.kind in (int, float, bool)
-    having.sort(key=lambda item: _value(item, path) if numeric else str(_value(item, path)), reverse=order == "desc")
-    return having + lacking
-
-
-def _selected(page: list[Any], wanted: Sequence[str], item: type[Struct]) -> list[dict[str, Any]]:
+def _check_fields(wanted: Sequence[str], item: type[Struct]) -> None:
     if not wanted:
         raise InvalidRequest("parameter 'fields': expected names, separated by commas")
-    plain = [msgspec.to_builtins(entry) for entry in page]
     known = _all_names(item)
     for name in wanted:
         if name not in known and _find(item, name) is None:
             raise InvalidRequest(f"parameter 'fields': unknown field {name!r}; there are: {', '.join(sorted(known))}")
+
+
+def _selected(page: list[Any], wanted: Sequence[str], item: type[Struct]) -> list[dict[str, Any]]:
     steps = [_steps(name, item) for name in wanted]
-    return [_picked(entry, steps) for entry in plain]
+    return [_picked(msgspec.to_builtins(entry), steps) for entry in page]
 
 
 @cache

@@ -51,7 +51,7 @@ async def deploy(call: Call) -> Answer:
 
 async def list_apps(call: Call) -> Answer:
     state = call.state
-    return call.listed(app_item(state, state.apps[name]) for name in sorted(state.apps))
+    return await call.listed(sorted(state.apps), lambda name: app_item(state, state.apps[name]))
 
 
 async def get_app(call: Call) -> Answer:

@@ -104,7 +104,7 @@ def _visible(call: Call, key: ApiKey) -> bool:
 
 async def list_keys(call: Call) -> Answer:
     keys = sorted(call.state.api_keys.values(), key=lambda key: (key.name, key.id))
-    return call.listed(_key_item(key) for key in keys if _visible(call, key))
+    return await call.listed([key for key in keys if _visible(call, key)], _key_item)
 
 
 async def create_key(call: Call) -> Answer:

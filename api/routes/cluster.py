@@ -79,7 +79,7 @@ def _alert_item(alert: Alert) -> AlertItem:
 
 async def list_alerts(call: Call) -> Answer:
     alerts = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
-    return call.listed(_alert_item(alert) for alert in alerts)
+    return await call.listed(alerts, _alert_item)
 
 
 async def get_metrics(call: Call) -> Raw:

@@ -60,7 +60,7 @@ def find_placed(call: Call) -> Task:
 
 async def list_containers(call: Call) -> Answer:
     state = call.state
-    return call.listed(container_item(state, task) for task in in_order(state))
+    return await call.listed(in_order(state), lambda task: container_item(state, task))
 
 
 async def get_container(call: Call) -> Answer:

@@ -11,7 +11,7 @@ from api.views.service import ServiceItem, service_detail, service_item
 
 async def list_services(call: Call) -> Answer:
     state = call.state
-    return call.listed(service_item(state, state.services[name]) for name in sorted(state.services))
+    return await call.listed(sorted(state.services), lambda name: service_item(state, state.services[name]))
 
 
 async def get_service(call: Call) -> Answer:

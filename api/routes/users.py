@@ -55,7 +55,7 @@ def _find(call: Call) -> User:
 
 
 async def list_users(call: Call) -> Answer:
-    return call.listed(_item(user) for user in sorted(call.state.users.values(), key=lambda user: user.username))
+    return await call.listed(sorted(call.state.users.values(), key=lambda user: user.username), _item)
 
 
 async def get_user(call: Call) -> Answer:

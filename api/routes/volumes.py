@@ -32,7 +32,7 @@ class DeleteBody(Struct, frozen=True, forbid_unknown_fields=True):
 async def list_volumes(call: Call) -> Answer:
     state = call.state
     users = users_by_volume(state)
-    return call.listed(volume_item(state.volumes[name], users.get(name, [])) for name in sorted(state.volumes))
+    return await call.listed(sorted(state.volumes), lambda name: volume_item(state.volumes[name], users.get(name, [])))
 
 
 async def get_volume(call: Call) -> Answer:

@@ -26,7 +26,7 @@ def concrete(route: Route) -> str:
 async def test_matrix(world: Any, make_client: Any, route: Route) -> None:
     world.containers.lines = []
     public = route.access is Access.PUBLIC
-    body = None if route.body is None else {}
+    body: dict[str, Any] | None = None if route.body is None else {}
 
     async def status(headers: dict[str, str]) -> int:
         # HEAD finds the same answer as GET without starting a stream.
