@@ -7,6 +7,7 @@ Every correction is a class on top of `Library` that overrides the few methods c
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,7 +60,7 @@ def _journal_as_it_is(journal: Journal) -> Journal:
     return journal
 
 
-class Library(SyncObj):  # type: ignore[misc]
+class Library(SyncObj, ABC):  # type: ignore[misc]
     """`SyncObj` with names and types for what the corrections share."""
 
     _SyncObj__raftLog: Journal
@@ -149,23 +150,29 @@ class Library(SyncObj):  # type: ignore[misc]
         voters = self.voter_history.latest
         return 2 * sum(voter in agreeing for voter in voters) > len(voters)
 
+    @abstractmethod
     def step_down(self, term: int, why: str) -> None:
-        raise NotImplementedError  # corrections.elections
+        """See `corrections.elections`."""
 
+    @abstractmethod
     def heard_leader(self) -> None:
-        raise NotImplementedError  # corrections.elections
+        """See `corrections.elections`."""
 
+    @abstractmethod
     def replicate(self) -> None:
-        raise NotImplementedError  # corrections.replication
+        """See `corrections.replication`."""
 
+    @abstractmethod
     def most_advanced_voter(self) -> Node | None:
-        raise NotImplementedError  # corrections.commitment
+        """See `corrections.commitment`."""
 
+    @abstractmethod
     def follow_voters(self) -> None:
-        raise NotImplementedError  # corrections.membership
+        """See `corrections.membership`."""
 
+    @abstractmethod
     def forget_waiting(self, index: int) -> None:
-        raise NotImplementedError  # corrections.applying
+        """See `corrections.applying`."""
 
     def handle(self, node: Node, message: Message) -> None:
         """A message of a kind that the corrections do not handle goes to the library."""

@@ -15,6 +15,7 @@ from hivemind.peer.channel import PeerChannel
 from hivemind.peer.identity import Identity
 from hivemind.renewal import Renewal
 from hivemind.startup.founding import found_cluster
+from tests.support.waiting import wait_until_async
 
 _DAY_S = 24 * 3600.0
 _START_S = 1_800_000_000.0
@@ -39,9 +40,12 @@ async def test_a_certificate_is_renewed_when_two_thirds_are_over(
     if not due:
         assert renewal.identity is founding.identity
         return
-    with trio.fail_after(10):
-        while renewal.identity is founding.identity:
-            await trio.sleep(0.01)
+
+    async def renewed() -> bool:
+        await trio.lowlevel.checkpoint()
+        return renewal.identity is not founding.identity
+
+    await wait_until_async(renewed, 10.0, "a renewed identity")
     kept = Identity.load(tmp_path)
     assert kept == renewal.identity
     assert not kept.renew_due(now_s)

@@ -234,7 +234,7 @@ class ProcessEngine:
 
     async def stats(self, engine_id: str) -> ContainerStats:
         task, started = self._running(engine_id)
-        return await anyio.to_thread.run_sync(self._meter.sample, started.shim.pid, task.spec.memory_limit_bytes)
+        return await self._meter.sample(started.shim.pid, task.spec.memory_limit_bytes)
 
     async def exec(
         self, engine_id: str, command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None

@@ -1,9 +1,11 @@
-"""What a task uses, summed over its processes by psutil. Blocking; for a worker thread."""
+"""What a task uses, summed over its processes by psutil, in worker threads."""
 
 from __future__ import annotations
 
 import time
 
+import anyio
+import anyio.to_thread
 import psutil
 from msgspec import Struct
 
@@ -50,13 +52,13 @@ class UsageMeter:
     def __init__(self) -> None:
         self._last: dict[int, Usage] = {}
 
-    def sample(self, shim_pid: int, memory_limit_bytes: int | None) -> ContainerStats:
+    async def sample(self, shim_pid: int, memory_limit_bytes: int | None) -> ContainerStats:
         """One sample. Network use is None: processes of the machine share its network."""
         before = self._last.get(shim_pid)
         if before is None or not _FIRST_INTERVAL_S <= time.monotonic() - before.at_s <= _OLDEST_S:
-            before = tree_usage(shim_pid)
-            time.sleep(_FIRST_INTERVAL_S)
-        now = tree_usage(shim_pid)
+            before = await anyio.to_thread.run_sync(tree_usage, shim_pid)
+            await anyio.sleep(_FIRST_INTERVAL_S)
+        now = await anyio.to_thread.run_sync(tree_usage, shim_pid)
         oldest_s = now.at_s - _OLDEST_S
         self._last = {pid: usage for pid, usage in self._last.items() if usage.at_s > oldest_s}
         self._last[shim_pid] = now
