@@ -19,7 +19,6 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
         voter_grace_s: a lost voter is replaced after so long. Long enough for a reboot of a virtual machine.
         settle_s: after the loss of more than a third of the nodes, rescheduling goes on when nothing has changed
             for so long. About two suspicion timeouts, so that all that went down together is known.
-        ping_interval_s, ping_timeout_s: how a doubted node is asked; two pings must fit into `lost_after_s`.
         batch_window_s: how long news is gathered before planning. Below what a user can see, above the time in
             which the reports of containers that were started together arrive.
         retry_pause_s: after a proposal that came to nothing.
@@ -30,12 +29,20 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
     unheard_grace_s: float = 10.0
     voter_grace_s: float = 30.0
     settle_s: float = 10.0
-    ping_interval_s: float = 0.5
-    ping_timeout_s: float = 1.0
     batch_window_s: float = 0.005
     retry_pause_s: float = 0.2
     propose_timeout_s: float = 10.0
     overcommit: Overcommit = Overcommit()
+
+    @property
+    def ping_timeout_s(self) -> float:
+        """How long a doubted node has to answer. With the pause, two pings fit: one that is lost is no proof."""
+        return self.lost_after_s / 2
+
+    @property
+    def ping_interval_s(self) -> float:
+        """The pause between two pings."""
+        return self.lost_after_s / 4
 
     def validate(self) -> None:
         """Raises ValueError with the name of what is wrong."""
@@ -43,7 +50,5 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, float) and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value:g}")
-        if self.ping_timeout_s + self.ping_interval_s > self.lost_after_s:
-            raise ValueError("ping_timeout_s + ping_interval_s must fit into lost_after_s: one lost ping is no proof")
         if self.overcommit.cpu_ratio <= 0 or self.overcommit.memory_ratio <= 0:
             raise ValueError("overcommit ratios must be positive")

@@ -130,9 +130,15 @@ class TestObserver:
         assert not observer.evidence(1.0)["n1"].answers
 
 
-def test_settings_are_checked_across_fields() -> None:
+@pytest.mark.parametrize("name", ["lost_after_s", "settle_s", "retry_pause_s"])
+def test_settings_are_checked_and_named(name: str) -> None:
     CONFIG.validate()
-    with pytest.raises(ValueError, match="lost_after_s"):
-        OrchestratorConfig(lost_after_s=1.0).validate()
-    with pytest.raises(ValueError, match="settle_s"):
-        OrchestratorConfig(settle_s=0.0).validate()
+    with pytest.raises(ValueError, match=name):
+        OrchestratorConfig(**{name: 0.0}).validate()
+
+
+def test_two_pings_fit_before_a_node_is_lost() -> None:
+    for lost_after_s in (0.5, 2.0):
+        config = OrchestratorConfig(lost_after_s=lost_after_s)
+        config.validate()
+        assert config.ping_timeout_s + config.ping_interval_s < lost_after_s
