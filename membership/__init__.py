@@ -4,9 +4,9 @@
 the load would grow with n². SWIM (Das, Gupta, Motivala 2002) splits the problem in two, at constant load per member.
 
 **Detecting failure** (`probe.py`). Once in a protocol period each member pings one other, in round robin over a random
-order. If the ack is late, it asks k others to ping in its place, so that one bad link accuses nobody; at the same
-time it asks over a stream, so that a network that loses only UDP accuses nobody either. `rtt.py` keeps the round
-trips of the acks.
+order (`rotation.py`). If the ack is late, it asks k others to ping in its place, so that one bad link accuses nobody;
+at the same time it asks over a stream, so that a network that loses only UDP accuses nobody either. `rtt.py` keeps
+the round trips of the acks, and so knows what late is.
 
 **Suspecting before condemning** (`suspicion.py`). Whoever answered to nobody is *suspect*, not dead. It hears of
 that, and refutes by announcing itself under a higher *incarnation*, a number that only it may raise. If it does not
@@ -15,9 +15,10 @@ in time, it is *dead*. `member.py` holds the states and the order in which claim
 and replayed claims change nothing. `store.py` keeps our own incarnation over restarts.
 
 **Spreading the news** (`dissemination.py`, `packing.py`). News ride on pings and acks, each O(log n) times, least sent
-first, and on a gossip tick besides. Vitals (`vitals.py`: load and the like, opaque to us) have a queue of their own
-and get only the room that news leave over. Gossip is only probably complete, so members also exchange all they know
-with a random other now and then, when they join, and with the dead, to heal partitions (`anti_entropy.py`).
+first, and in rounds of gossip besides (`gossip.py`). Vitals (`vitals.py`: load and the like, opaque to us) have a
+queue of their own and get only the room that news leave over. Gossip is only probably complete, so members also
+exchange all they know with a random other now and then, when they join, and with the dead, to heal partitions
+(`anti_entropy.py`).
 
 **Doubting oneself** (Lifeguard: Dadgar, Phillips, Currey 2018). Most false accusations come from accusers that are
 slow themselves. `awareness.py` counts the signs of that (missing acks and nacks, accusations of oneself) and

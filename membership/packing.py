@@ -16,23 +16,21 @@ from membership.messages import MAX_MESSAGES_PER_PACKET, Dead, Message, Suspect
 
 
 class PacketWriter:
-    """Builds packets from the queues and appends the Send effects."""
+    """Builds packets from the queues, the most important one first, and appends the Send effects."""
 
     def __init__(
         self,
         config: SwimConfig,
         own_name: str,
         table: MemberTable,
-        news: BroadcastQueue,
-        vitals: BroadcastQueue,
+        queues: tuple[BroadcastQueue, ...],
         counters: Counters,
         effects: list[Effect],
     ) -> None:
         self._config = config
         self._own_name = own_name
         self._table = table
-        self._news = news
-        self._vitals = vitals
+        self._queues = queues
         self._counters = counters
         self._effects = effects
         self._room_bytes = config.packet_bytes - DATAGRAM_OVERHEAD_BYTES - packet_overhead_bytes(own_name)
@@ -45,8 +43,11 @@ class PacketWriter:
             parts.append(encode_message(accusation))
         room = self._room_bytes - sum(len(part) for part in parts)
         limit = transmit_limit(self._config.retransmit_mult, self._table.live_count())
-        for queue in (self._news, self._vitals):
-            taken = queue.take(room_bytes=room, limit=limit, most=MAX_MESSAGES_PER_PACKET - len(parts))
+        member = self._table.get(name)
+        likely_heard = member is None or member.state is MemberState.ALIVE
+        for queue in self._queues:
+            most = MAX_MESSAGES_PER_PACKET - len(parts)
+            taken = queue.take(room_bytes=room, limit=limit, most=most, counted=likely_heard)
             room -= sum(len(part) for part in taken)
             parts += taken
         if not parts:

@@ -2,7 +2,8 @@
 
 In every protocol period one member is pinged. If its ack is late, k others are asked to ping it (an ack or a nack
 comes back), and it is asked over the stream as well. If nobody has heard from it when the period ends, it becomes
-suspect. Nacks tell a broken target from a broken self: helpers that answer nothing at all point at us.
+suspect; sooner, if every helper says that it has not. Nacks tell a broken target from a broken self: helpers that
+answer nothing at all point at us.
 """
 
 from __future__ import annotations
@@ -19,56 +20,11 @@ from membership.member import Address, Member, MemberState, MemberTable
 from membership.messages import Ack, Nack, Ping, PingRequest, StreamPing, Suspect
 from membership.packing import PacketWriter
 from membership.randomness import Randomness
+from membership.rotation import Rotation
 from membership.rtt import RoundTrips
-from membership.timers import DirectProbeTimeout, ProbePeriod, RelayExpiry, RelayNack
+from membership.timers import DirectProbeTimeout, ProbePeriod, ProbeVerdict, RelayExpiry, RelayNack
 
 PING_EXCHANGE = "ping"
-
-
-class ProbeOrder:
-    """Round robin in random order (SWIM §4.3): bounds the time until a failed member is probed.
-
-    A new member is put at a random place, and the order is shuffled after each round.
-    """
-
-    def __init__(self, rng: Randomness) -> None:
-        self._rng = rng
-        self._names: list[str] = []
-        self._known: set[str] = set()
-        self._next = 0
-
-    def add(self, name: str) -> None:
-        """Put a member at a random place of the order; one that is in it already stays where it is."""
-        if name in self._known:
-            return
-        self._known.add(name)
-        place = self._rng.randrange(len(self._names) + 1)
-        self._names.insert(place, name)
-        if place < self._next:
-            self._next += 1
-
-    def forget(self, name: str) -> None:
-        """Take a member out."""
-        if name in self._known:
-            self._known.remove(name)
-            place = self._names.index(name)
-            del self._names[place]
-            if place < self._next:
-                self._next -= 1
-
-    def next(self, wanted: Callable[[str], bool]) -> str | None:
-        """The next wanted member, or None if there is none."""
-        for _ in range(len(self._names) + 1):
-            if self._next >= len(self._names):
-                self._rng.shuffle(self._names)
-                self._next = 0
-                continue
-            name = self._names[self._next]
-            self._next += 1
-            if wanted(name):
-                return name
-        remaining = [name for name in self._names if wanted(name)]
-        return remaining[0] if remaining else None
 
 
 class _Probe(msgspec.Struct):
@@ -77,9 +33,11 @@ class _Probe(msgspec.Struct):
     sequence: int
     target: Member
     sent_s: float
+    verdict_s: float
+    """Not before this time may the target be suspected."""
     acked: bool = False
     nacks_expected: int = 0
-    nacks_received: int = 0
+    nacked_by: set[str] = msgspec.field(default_factory=set)
 
 
 class _Relay(msgspec.Struct):
@@ -116,7 +74,7 @@ class FailureDetector:
         self._effects = effects
         self._rng = rng
         self._suspect = suspect
-        self.order = ProbeOrder(rng)
+        self.order = Rotation(rng)
         # Random, so that acks recorded before a restart fit no probe after it.
         self._sequence = rng.randrange(2**32)
         self._probe: _Probe | None = None
@@ -130,17 +88,26 @@ class FailureDetector:
         if name is None:
             return
         target = self._table.members[name]
-        self._probe = _Probe(self._next_sequence(), target, now_s)
+        timeout_s = self._awareness.stretch(self._config.probe_timeout_s)
+        self._probe = _Probe(self._next_sequence(), target, now_s, now_s + timeout_s)
         self._counters.probes += 1
         self._writer.send(target.endpoint, name, Ping(self._probe.sequence, name))
-        timeout_s = self._awareness.stretch(self._config.probe_timeout_s)
-        self._start(DirectProbeTimeout(self._probe.sequence), timeout_s)
+        self._start(DirectProbeTimeout(self._probe.sequence), self._patience_s(timeout_s))
 
-    def direct_overdue(self, timer: DirectProbeTimeout) -> None:
+    def _patience_s(self, timeout_s: float) -> float:
+        """How long to wait for a direct ack before others are asked."""
+        usual_s = self._round_trips.usual_s
+        if usual_s is None:
+            return timeout_s
+        return min(timeout_s, max(self._config.early_probe_share * timeout_s, self._awareness.stretch(usual_s)))
+
+    def direct_overdue(self, timer: DirectProbeTimeout, now_s: float) -> None:
         """Ask k others, and the stream (SWIM §3.1; the stream as in memberlist)."""
         probe = self._waiting(timer.sequence)
         if probe is None:
             return
+        if now_s < probe.verdict_s:
+            self._start(ProbeVerdict(probe.sequence), probe.verdict_s - now_s)
         target = probe.target
         request = PingRequest(probe.sequence, target.name, target.address, target.port)
         helpers = [
@@ -199,11 +166,24 @@ class FailureDetector:
             if sender == probe.target.name:
                 self._round_trips.add(sender, now_s - probe.sent_s)
 
-    def nacked(self, nack: Nack) -> None:
+    def nacked(self, nack: Nack, sender: str, now_s: float) -> None:
         """A helper lives, and so does our way to it."""
         probe = self._waiting(nack.sequence)
-        if probe is not None and probe.nacks_received < probe.nacks_expected:
-            probe.nacks_received += 1
+        if probe is not None:
+            probe.nacked_by.add(sender)
+            self._conclude_early(probe, now_s)
+
+    def verdict_due(self, timer: ProbeVerdict, now_s: float) -> None:
+        """The target was silent for as long as it may be."""
+        probe = self._waiting(timer.sequence)
+        if probe is not None:
+            self._conclude_early(probe, now_s)
+
+    def _conclude_early(self, probe: _Probe, now_s: float) -> None:
+        """All helpers live and none hears the target: the rest of the period would tell nothing new."""
+        unanimous = 0 < probe.nacks_expected <= len(probe.nacked_by)
+        if unanimous and now_s >= probe.verdict_s and self._config.early_probe_share < 1:
+            self._conclude(now_s)
 
     def stream_acked(self, token: ProbeExchange) -> None:
         """The target answered over the stream: it lives. UDP may be broken, so our own health is not better."""
@@ -218,7 +198,7 @@ class FailureDetector:
             return
         self._counters.failed_probes += 1
         if probe.nacks_expected:
-            self._awareness.adjust(probe.nacks_expected - probe.nacks_received)
+            self._awareness.adjust(max(0, probe.nacks_expected - len(probe.nacked_by)))
         else:
             self._awareness.adjust(+1)
         self._suspect(Suspect(probe.target.name, probe.target.incarnation, self._own_name), now_s)
@@ -234,5 +214,7 @@ class FailureDetector:
         self._sequence = (self._sequence + 1) % 2**32
         return self._sequence
 
-    def _start(self, timer: ProbePeriod | DirectProbeTimeout | RelayNack | RelayExpiry, delay_s: float) -> None:
+    def _start(
+        self, timer: ProbePeriod | DirectProbeTimeout | ProbeVerdict | RelayNack | RelayExpiry, delay_s: float
+    ) -> None:
         self._effects.append(StartTimer(timer, delay_s))

@@ -25,6 +25,7 @@ from membership.effects import (
     StartTimer,
 )
 from membership.errors import MetaTooLarge
+from membership.gossip import Gossip
 from membership.inputs import (
     ExchangeAnswered,
     ExchangeFailed,
@@ -38,7 +39,7 @@ from membership.inputs import (
     Start,
     TimerFired,
 )
-from membership.member import Address, Member, MemberState, MemberTable
+from membership.member import Address, Member, MemberTable
 from membership.messages import (
     MAX_META_BYTES,
     MAX_VITALS_BYTES,
@@ -66,6 +67,7 @@ from membership.timers import (
     DirectProbeTimeout,
     GossipTick,
     ProbePeriod,
+    ProbeVerdict,
     PushPullTick,
     ReapTick,
     ReconnectTick,
@@ -73,6 +75,7 @@ from membership.timers import (
     RelayNack,
     SuspicionTimeout,
     Timer,
+    VitalsTick,
 )
 from membership.view import View
 from membership.vitals import VitalsBoard
@@ -125,7 +128,12 @@ class Swim:
         self._own = Alive(name, *address, incarnation, meta)
         self._view = View(config, self._own, self.table, self.news, self.awareness, self.counters, self._effects)
         self.vitals = VitalsBoard(name, self.table, self.vitals_news, self._effects)
-        self._writer = PacketWriter(config, name, self.table, self.news, self.vitals_news, self.counters, self._effects)
+        self._writer = PacketWriter(
+            config, name, self.table, (self.news, self.vitals_news), self.counters, self._effects
+        )
+        self._gossip = Gossip(
+            config, name, self.table, self._writer, (self.news,), self.vitals_news, self._effects, rng
+        )
         self._detector = FailureDetector(
             config,
             name,
@@ -186,7 +194,6 @@ class Swim:
         config = self.config
         for tick, interval_s in (
             (ProbePeriod(), config.probe_interval_s),
-            (GossipTick(), config.gossip_interval_s),
             (PushPullTick(), config.push_pull_interval_s),
             (ReconnectTick(), config.reconnect_interval_s),
             (ReapTick(), config.reap_after_s / REAP_CHECKS),
@@ -206,7 +213,7 @@ class Swim:
             case Ack():
                 self._detector.acked(message, sender, now_s)
             case Nack():
-                self._detector.nacked(message)
+                self._detector.nacked(message, sender, now_s)
             case _:
                 assert_never(message)
 
@@ -215,7 +222,9 @@ class Swim:
             case ProbePeriod():
                 self._detector.next_period(now_s)
             case DirectProbeTimeout():
-                self._detector.direct_overdue(timer)
+                self._detector.direct_overdue(timer, now_s)
+            case ProbeVerdict():
+                self._detector.verdict_due(timer, now_s)
             case RelayNack():
                 self._detector.relay_overdue(timer)
             case RelayExpiry():
@@ -223,7 +232,9 @@ class Swim:
             case SuspicionTimeout():
                 self._view.suspicion_over(timer, now_s)
             case GossipTick():
-                self._gossip(now_s)
+                self._gossip.tick(now_s)
+            case VitalsTick():
+                self._gossip.vitals_tick(now_s)
             case PushPullTick():
                 self._anti_entropy.tick()
             case ReconnectTick():
@@ -234,21 +245,6 @@ class Swim:
                     self._view.reap(now_s)
             case _:
                 assert_never(timer)
-
-    def _gossip(self, now_s: float) -> None:
-        """Send queued news to a few members, among them the lately dead, who may be wrongly so."""
-        self._effects.append(StartTimer(GossipTick(), self.config.gossip_interval_s))
-        if not self.news and not self.vitals_news:
-            return
-        dead_since_s = now_s - self.config.gossip_to_dead_s
-        receivers = [
-            member
-            for member in self.table.members.values()
-            if member.name != self.name
-            and (member.is_live or (member.state is MemberState.DEAD and member.state_since_s > dead_since_s))
-        ]
-        for member in self._rng.sample(receivers, min(self.config.gossip_nodes, len(receivers))):
-            self._writer.send(member.endpoint, member.name)
 
     def _asked(self, happening: ExchangeReceived, now_s: float) -> None:
         body: ExchangeBody
@@ -278,13 +274,16 @@ class Swim:
             match effect:
                 case MemberChanged(member=member, previous=None):
                     self._detector.order.add(member.name)
+                    self._gossip.order.add(member.name)
                 case MemberReaped(name=name):
                     self._detector.order.forget(name)
+                    self._gossip.order.forget(name)
                     self.vitals.forget(name)
                     self.round_trips.forget(name)
         if self._view.leaving and not self._leave_told and self._is_leave_spread():
             self._leave_told = True
             self._effects.append(LeaveSpread())
+        self._gossip.wake()
         effects = self._effects[:]
         self._effects.clear()
         return effects

@@ -40,8 +40,18 @@ class SuspicionTimeout(Struct, frozen=True):
     generation: int
 
 
+class ProbeVerdict(Struct, frozen=True):
+    """This probe's target was silent for the probe timeout: suspect it if all helpers have found the same."""
+
+    sequence: int
+
+
 class GossipTick(Struct, frozen=True):
     """Send queued news to a few members."""
+
+
+class VitalsTick(Struct, frozen=True):
+    """Send queued vitals to a few members."""
 
 
 class PushPullTick(Struct, frozen=True):
@@ -62,7 +72,9 @@ Timer: TypeAlias = (
     | RelayNack
     | RelayExpiry
     | SuspicionTimeout
+    | ProbeVerdict
     | GossipTick
+    | VitalsTick
     | PushPullTick
     | ReconnectTick
     | ReapTick

@@ -45,6 +45,7 @@ async def test_members_find_each_other_and_notice_a_death(kit: Any, autojump_clo
         town.kill("n3", "10.0.0.4")
         await kit.eventually(lambda: all(states(m)["n3"] == "dead" for m in members if m.name != "n3"), within_s=40)
         assert all(states(members[0])[name] == "alive" for name in ("n0", "n1", "n2", "n4"))
+        await kit.eventually(lambda: members[0].rtt_s("n1") is not None, within_s=10)
         assert members[0].rtt_s("n1") == pytest.approx(0.02, abs=0.02)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from membership import MAX_META_BYTES, MAX_VITALS_BYTES, MetaTooLarge, lan
 from membership.codec import DATAGRAM_OVERHEAD_BYTES
-from membership.effects import LeaveSpread, Send, VitalsChanged
+from membership.effects import LeaveSpread, Send, StartTimer, VitalsChanged
 from membership.inputs import Leave, SetMeta, SetVitals, TimerFired
 from membership.messages import Alive, Dead, Left, Suspect, Vitals
-from membership.timers import GossipTick
+from membership.timers import GossipTick, VitalsTick
 
 
 @pytest.fixture
@@ -33,6 +33,43 @@ def test_a_tick_sends_to_some_members_and_an_empty_queue_to_none(kit: Any, me: A
     assert len({send.target for send in kit.only(Send, tick(me))}) == 3
     drain(me)
     assert not kit.only(Send, tick(me))
+
+
+def test_the_first_news_leave_at_once_and_the_next_keep_the_pace(kit: Any, me: Any) -> None:
+    def ticks(effects: list[Any]) -> list[float]:
+        return [start.delay_s for start in kit.only(StartTimer, effects) if isinstance(start.timer, GossipTick)]
+
+    assert ticks(me.started) == [0.0]
+    assert ticks(tick(me)) == [], "and nobody to talk to needs no tick"
+    assert ticks(me.hear(kit.alive("a"), kit.alive("b"))) == [0.0]
+    assert ticks(me.hear(kit.alive("c"))) == [], "one tick is enough"
+    assert ticks(tick(me)) == [lan().gossip_interval_s]
+    assert ticks(me.hear(kit.alive("d"))) == []
+
+
+def test_vitals_alone_wait_for_each_other(kit: Any, me: Any) -> None:
+    me.meet("a")
+    drain(me)
+    tick(me)
+    effects = me.swim.handle(SetVitals(b"v"), 0.0)
+    [start] = kit.only(StartTimer, effects)
+    assert isinstance(start.timer, VitalsTick)
+    assert 0 < start.delay_s < 2 * lan().gossip_interval_s
+    assert kit.said(me.swim.handle(TimerFired(start.timer), 1.0), Vitals)
+
+
+def test_rounds_reach_everybody_before_anybody_twice(kit: Any, me: Any) -> None:
+    """A small cluster has four transmissions of each piece of news to spend."""
+    me.meet(*"abcdef")
+    targets = [send.target for _ in range(2) for send in kit.only(Send, tick(me))]
+    assert len(set(targets)) == len(targets) == lan().retransmit_mult
+
+
+def test_what_is_sent_to_the_dead_does_not_count_as_sent(kit: Any, me: Any) -> None:
+    me.hear(kit.alive("a"), Dead("a", 1, "b"))
+    for _ in range(20):
+        tick(me)
+    assert "a" in me.swim.news
 
 
 def test_packets_stay_within_their_bytes_however_much_there_is_to_say(kit: Any, me: Any) -> None:

@@ -12,8 +12,8 @@ from membership.codec import decode_packet
 from membership.effects import Exchange, ProbeExchange, Send, StartTimer
 from membership.inputs import ExchangeAnswered, ExchangeFailed, TimerFired
 from membership.messages import Ack, Dead, Nack, Ping, PingRequest, StreamAck, StreamPing, Suspect
-from membership.probe import ProbeOrder
-from membership.timers import DirectProbeTimeout, ProbePeriod, RelayNack
+from membership.rotation import Rotation
+from membership.timers import DirectProbeTimeout, ProbePeriod, ProbeVerdict, RelayNack
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_round_robin_probes_everybody_once_a_round(kit: Any, me: Any) -> None:
 def test_order_differs_between_rounds_and_new_members_come_at_random_places() -> None:
     rounds, places = set(), set()
     for seed in range(40):
-        order = ProbeOrder(random.Random(seed))
+        order = Rotation(random.Random(seed))
         for name in "abcd":
             order.add(name)
         order.next(lambda name: True)
@@ -64,7 +64,7 @@ def test_order_differs_between_rounds_and_new_members_come_at_random_places() ->
 
 
 def test_order_gives_none_when_nobody_is_wanted() -> None:
-    order = ProbeOrder(random.Random(1))
+    order = Rotation(random.Random(1))
     assert order.next(lambda name: True) is None
     order.add("a")
     assert order.next(lambda name: False) is None
@@ -119,12 +119,60 @@ def test_a_failed_fallback_changes_nothing(kit: Any, me: Any) -> None:
     assert me.swim.handle(ExchangeFailed(ProbeExchange(ping.sequence), "refused"), me.now_s) == []
 
 
+def seasoned(kit: Any, me: Any) -> None:
+    """Let me know that acks come within 4 ms."""
+    for _ in range(10):
+        ping, _ = probe(kit, me)
+        me.now_s += 0.004
+        me.hear(Ack(ping.sequence), sender=ping.target)
+
+
+def test_who_knows_the_usual_round_trip_asks_others_early(kit: Any, me: Any) -> None:
+    """Before it waits for the whole probe timeout, but not before a fifth of it."""
+    _, effects = probe(kit, me)
+    assert [s.delay_s for s in kit.only(StartTimer, effects) if isinstance(s.timer, DirectProbeTimeout)] == [0.5]
+    seasoned(kit, me)
+    _, effects = probe(kit, me)
+    assert [s.delay_s for s in kit.only(StartTimer, effects) if isinstance(s.timer, DirectProbeTimeout)] == [0.1]
+
+
+@pytest.mark.parametrize(("helpers", "after_s", "verdict"), [(3, 0.4, "suspect"), (2, 0.4, "alive"), (3, 0.3, "alive")])
+def test_unanimous_helpers_end_the_period_of_doubt_after_the_probe_timeout(
+    kit: Any, me: Any, helpers: int, after_s: float, verdict: str
+) -> None:
+    seasoned(kit, me)
+    ping, _ = probe(kit, me)
+    me.now_s += 0.1
+    effects = me.swim.handle(TimerFired(DirectProbeTimeout(ping.sequence)), me.now_s)
+    [due] = [start for start in kit.only(StartTimer, effects) if isinstance(start.timer, ProbeVerdict)]
+    assert due.delay_s == pytest.approx(0.4)
+    for helper in range(helpers):
+        me.hear(Nack(ping.sequence), Nack(ping.sequence), sender=f"helper{helper}")
+    assert state(me, ping.target) == "alive"
+    me.now_s += after_s
+    me.swim.handle(TimerFired(due.timer), me.now_s)
+    assert state(me, ping.target) == verdict
+
+
+def test_the_paper_s_period_has_no_early_verdict(kit: Any) -> None:
+    me = kit.Lone(kit.replace(lan(), early_probe_share=1.0))
+    me.meet(*"abcde")
+    seasoned(kit, me)
+    ping, effects = probe(kit, me)
+    assert [s.delay_s for s in kit.only(StartTimer, effects) if isinstance(s.timer, DirectProbeTimeout)] == [0.5]
+    me.now_s += 0.5
+    me.swim.handle(TimerFired(DirectProbeTimeout(ping.sequence)), me.now_s)
+    for helper in "xyz":
+        me.hear(Nack(ping.sequence), sender=helper)
+    assert state(me, ping.target) == "alive"
+
+
 @pytest.mark.parametrize(("nacks", "score"), [(0, 3), (1, 2), (3, 0)])
 def test_missing_nacks_count_against_ourselves(kit: Any, me: Any, nacks: int, score: int) -> None:
     """Lifeguard §IV-A: helpers that nack prove that the target, not we, are ill."""
     ping, _ = fail_directly(kit, me)
-    for _ in range(nacks):
-        me.hear(Nack(ping.sequence))
+    for helper in "abcd"[:nacks]:
+        me.hear(Nack(ping.sequence), Nack(ping.sequence), sender=helper)
     probe(kit, me)
     assert me.swim.awareness.score == score
 
