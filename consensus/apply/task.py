@@ -94,10 +94,15 @@ def retire(draft: Draft, task: Task) -> None:
 
 
 def forget(draft: Draft, task: Task, *, recreate: bool) -> None:
-    """Takes `task` out of the state without its agent's word; with `recreate` its slot gets a new replica."""
+    """Takes `task` out of the state; with `recreate` its slot gets a new replica.
+
+    One that ran until its agent removed it has stopped; only where no agent can tell what became of it, it is lost.
+    """
     draft.delete_task(task)
     if task.status.state is TaskState.RUNNING:
-        _emit(draft, EventType.CONTAINER_STOPPED, replace(task, status=TaskStatus(state=TaskState.LOST)))
+        node = None if task.node_id is None else draft.state.nodes.get(task.node_id)
+        state = TaskState.STOPPED if node is not None and node.holds_tasks else TaskState.LOST
+        _emit(draft, EventType.CONTAINER_STOPPED, replace(task, status=TaskStatus(state=state)))
     if task.status.engine_id is not None:
         _emit(draft, EventType.CONTAINER_DELETED, task, status="deleted")
     if task.serving:
