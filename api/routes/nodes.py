@@ -38,7 +38,10 @@ def find(call: Call) -> Node:
 
 async def list_nodes(call: Call) -> Answer:
     state, cluster = call.state, call.deps.cluster
-    return await call.listed(sorted(state.nodes), lambda node_id: node_item(state, cluster, state.nodes[node_id]))
+    members = cluster.members()
+    return await call.listed(
+        sorted(state.nodes), lambda node_id: node_item(state, cluster, members, state.nodes[node_id])
+    )
 
 
 async def get_node(call: Call) -> Answer:

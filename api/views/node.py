@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from api.deps import ClusterView, MemberView
@@ -114,7 +116,11 @@ def _resources(node: Node, member: MemberView | None) -> NodeResources:
     )
 
 
-def node_item(state: State, cluster: ClusterView, node: Node) -> NodeItem:
+Members = Mapping[str, MemberView]
+"""What ClusterView.members told, asked for once an answer: it makes a view of every member."""
+
+
+def node_item(state: State, cluster: ClusterView, members: Members, node: Node) -> NodeItem:
     facts = node.facts
     return NodeItem(
         id=node.id,
@@ -132,14 +138,14 @@ def node_item(state: State, cluster: ClusterView, node: Node) -> NodeItem:
         draining=node.draining,
         joined_at=iso_utc(node.joined_at_s),
         labels=node.all_labels,
-        resources=_resources(node, cluster.members().get(node.id)),
+        resources=_resources(node, members.get(node.id)),
         containers=len(state.task_ids_by_node.get(node.id, ())),
     )
 
 
 def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
-    item = node_item(state, cluster, node)
-    member = cluster.members().get(node.id)
+    members = cluster.members()
+    item, member = node_item(state, cluster, members, node), members.get(node.id)
     tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
     reached = member is not None and member.state == "alive"
     return NodeDetail(
