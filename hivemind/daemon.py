@@ -197,6 +197,7 @@ class Daemon:
         # What is here now stays for good; walking over it again and again would hold the loop.
         gc.collect()
         gc.freeze()
+        self.lag.begin()
 
     async def _start_raft(self, nursery: trio.Nursery) -> None:
         if not self.raft.has_state:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import trio
@@ -19,20 +20,29 @@ class LagReport(Struct, frozen=True):
 
 
 class LoopLag(trio.abc.Instrument):
-    """A trio instrument. It costs a clock read at either end of a step."""
+    """A trio instrument. It costs a clock read at either end of a step.
+
+    It counts from `begin` on: making the parts of a daemon holds the loop while nobody waits for it yet.
+    """
 
     def __init__(self) -> None:
-        self._began_s = 0.0
+        self._began_s = math.inf
         self._longest_s = 0.0
         self._longest_task = ""
         self._over = [0] * len(BUCKETS_S)
+        self._counts = False
+
+    def begin(self) -> None:
+        """From the next step on, steps count."""
+        self._counts = True
+        self._began_s = math.inf
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._began_s = time.perf_counter()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         step_s = time.perf_counter() - self._began_s
-        if step_s < BUCKETS_S[0]:
+        if step_s < BUCKETS_S[0] or not self._counts:
             return
         for i, bound_s in enumerate(BUCKETS_S):
             if step_s > bound_s:
