@@ -65,6 +65,11 @@ class EventLog:
             return self._events[-1].position
         return self._forgotten or EventPosition(0, 0)
 
+    @property
+    def before_oldest(self) -> EventPosition:
+        """What is remembered is all that comes `after` this."""
+        return self._forgotten or EventPosition(0, 0)
+
     def after(self, position: EventPosition, *, most: int = 500) -> list[Event] | Gap:
         """Up to `most` events that follow `position`, or the Gap that lies between."""
         if self._forgotten is not None and position < self._forgotten:

@@ -62,16 +62,17 @@ class Feed:
 
     Args:
         since: the id of the last event that the client has; None: from now on.
+        remembered: begin with the oldest that is remembered, where `since` is None.
 
     Raises:
         InvalidRequest: `since` is not an event id.
     """
 
-    def __init__(self, machine: Machine, *, since: str | None, wanted: Filter) -> None:
+    def __init__(self, machine: Machine, *, since: str | None, wanted: Filter, remembered: bool = False) -> None:
         self._machine = machine
         self._wanted = wanted
         try:
-            self._position = resume_position(machine, since)
+            self._position = machine.events.before_oldest if remembered else resume_position(machine, since)
         except ValueError as error:
             raise InvalidRequest(f"parameter 'since': {error}") from None
         self.live = False

@@ -1,18 +1,56 @@
-"""Events as Server-Sent Events."""
+"""Events: those that are remembered as a list, and all that follow as Server-Sent Events."""
 
 from __future__ import annotations
 
-from api.answer import Stream
+import trio
+from msgspec import Struct
+
+from api.answer import Answer, Stream
 from api.call import Call
-from api.events.feed import Feed, Filter
+from api.events.feed import Feed, Filter, Told
 from api.events.sse import EventBody
-from api.route import Access, Parameter, Route
+from api.listing import DEFAULT_LIMIT, MAX_LIMIT, Pagination
+from api.route import Access, Kind, Parameter, Route
 
 PARAMETERS = (
     Parameter("types", description="event types, separated by commas"),
     Parameter("resources", description="resources, separated by commas, such as app/web"),
     Parameter("since", description="the id of the last event that you have"),
 )
+
+
+class EventsAnswer(Struct, frozen=True):
+    """Oldest first. Without `offset` the newest ones; after `since` the oldest, so that going on from the last id
+    of one answer misses nothing. A `gap` stands for events that are forgotten.
+    """
+
+    events: list[Told]
+    total: int
+    pagination: Pagination
+
+
+async def list_events(call: Call) -> Answer:
+    query = call.query
+    wanted = Filter.of(query.words("types"), query.words("resources"))
+    since = query.text("since")
+    limit = query.integer("limit", least=1, most=MAX_LIMIT) or DEFAULT_LIMIT
+    offset = query.integer("offset")
+    feed = Feed(call.deps.replica, since=since, wanted=wanted, remembered=since is None)
+    events: list[Told] = []
+    while told := feed.ready():
+        events += told
+        await trio.lowlevel.checkpoint()
+    total = len(events)
+    if offset is None:
+        offset = 0 if since is not None else max(0, total - limit)
+    pagination = Pagination(
+        total=total,
+        limit=limit,
+        offset=offset,
+        next_offset=offset + limit if offset + limit < total else None,
+        prev_offset=max(0, offset - limit) if offset > 0 else None,
+    )
+    return Answer(EventsAnswer(events[offset : offset + limit], total, pagination))
 
 
 async def stream_events(call: Call) -> Stream:
@@ -25,4 +63,17 @@ async def stream_events(call: Call) -> Stream:
     )
 
 
-ROUTES = (Route(method="GET", path="/stream/events", access=Access.VIEW, handler=stream_events, parameters=PARAMETERS),)
+ROUTES = (
+    Route(
+        method="GET",
+        path="/events",
+        access=Access.VIEW,
+        handler=list_events,
+        parameters=(
+            *PARAMETERS,
+            Parameter("limit", Kind.INTEGER, f"at most so many events, 1 to {MAX_LIMIT}"),
+            Parameter("offset", Kind.INTEGER, "leave out so many of the oldest"),
+        ),
+    ),
+    Route(method="GET", path="/stream/events", access=Access.VIEW, handler=stream_events, parameters=PARAMETERS),
+)
