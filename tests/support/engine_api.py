@@ -36,7 +36,7 @@ class EngineApi:
         """Send one request; `body` is bytes (a tar archive) or goes as JSON. Raises NOT_UP's errors."""
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         content_type = "application/x-tar" if isinstance(body, bytes) else "application/json"
-        connection = self._connection(timeout_s or self._timeout_s)
+        connection = self.connect(timeout_s or self._timeout_s)
         try:
             connection.request(method, path, data, {"Content-Type": content_type})
             answer = connection.getresponse()
@@ -86,7 +86,8 @@ class EngineApi:
         for volume in self.call("GET", f"/volumes?filters={quote(filters)}")["Volumes"] or ():
             self.call("DELETE", f"/volumes/{quote(volume['Name'], safe='')}")
 
-    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+    def connect(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        """A connection of one's own, for a stream; not connected before its first request."""
         place = urlsplit(self.docker_host)
         match place.scheme:
             case "unix":
@@ -98,7 +99,7 @@ class EngineApi:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout_s: float) -> None:
+    def __init__(self, path: str, timeout_s: float | None) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = Path(path)
 

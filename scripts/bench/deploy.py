@@ -1,0 +1,162 @@
+"""Deploys over three Docker engines: Hivemind beside Docker Swarm and beside the plain engine, in one run.
+
+    .venv/bin/python scripts/bench/deploy.py --rounds 5 --rows 1,10,30,scale,node-loss --json FILE
+
+Needs root and what tests/lab needs. Rows:
+  N           N containers of busybox, from the request until the engines say that all run
+  scale       10 → 30, 30 → 10
+  node-loss   9 containers, one host is killed: until 9 run on the others; Hivemind with its `lan` preset, and
+              with `local` as a contender of its own
+Contenders take turns, round by round, each on clean engines; the others' daemons idle meanwhile (their cost is in the
+JSON). Seconds come from the engines' own time stamps; a ratio is Hivemind's median over the other's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# The folder of this script has files whose names are packages' (membership).
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import msgspec  # noqa: E402
+
+from scripts.bench.contenders import Contender, DockerCommand, Floor, Hivemind, Swarm  # noqa: E402
+from scripts.bench.figures import Row, Sample, summary, table  # noqa: E402
+from scripts.bench.hivemind_nodes import HivemindNodes  # noqa: E402
+from scripts.bench.node_loss import NodeLoss  # noqa: E402
+from scripts.bench.rounds import Stopwatch, deploy_row, scale_rows  # noqa: E402
+from scripts.bench.running import RunningContainers  # noqa: E402
+from tests.lab.lab import Lab, why_no_lab  # noqa: E402
+
+CONTENDERS = ("hivemind", "swarm", "floor", "docker run")
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What --json writes."""
+
+    arguments: list[str]
+    rows: list[Row]
+    samples: list[Sample]
+
+
+class Bench:
+    """One lab with every contender on it."""
+
+    def __init__(self, lab: Lab, settings: argparse.Namespace, running: RunningContainers) -> None:
+        self._lab = lab
+        self._settings = settings
+        self._running = running
+        self._nodes = HivemindNodes(lab)
+        self._swarm = Swarm(lab)
+        self._watch = Stopwatch(lab.place.prefix, running, lambda: self._nodes.pids, settings.settle)
+        self.samples: list[Sample] = []
+
+    def run(self) -> None:
+        settings = self._settings
+        if "hivemind" in settings.contenders:
+            self._nodes.start()
+        if "swarm" in settings.contenders:
+            self._swarm.start()
+        contenders = self._contenders()
+        rows = [row for row in settings.rows if row != "node-loss"]
+        for number in range(settings.rounds):
+            # Whoever begins finds the caches as the last one left them.
+            turns = contenders[number % len(contenders) :] + contenders[: number % len(contenders)]
+            for row in rows:
+                for contender in turns:
+                    self._measure(row, contender, number)
+        if "node-loss" in settings.rows:
+            self._lose_nodes()
+
+    def _contenders(self) -> list[Contender]:
+        settings = self._settings
+        makers: dict[str, Callable[[], Contender]] = {
+            "hivemind": lambda: Hivemind(self._nodes, self._lab.host(settings.entry)),
+            "swarm": lambda: self._swarm,
+            "floor": lambda: Floor(self._lab, settings.floor_parallel),
+            "docker run": lambda: DockerCommand(self._lab, settings.floor_parallel),
+        }
+        return [makers[name]() for name in settings.contenders]
+
+    def _measure(self, row: str, contender: Contender, number: int) -> None:
+        if row != "scale":
+            self._note([deploy_row(self._watch, contender, int(row), number)])
+        elif contender.name != "docker run":
+            self._note(scale_rows(self._watch, contender, number))
+
+    def _lose_nodes(self) -> None:
+        loss = NodeLoss(self._lab, self._running, self._watch, self._settings.entry)
+        for number in range(self._settings.rounds):
+            if "hivemind" in self._settings.contenders:
+                self._note([loss.of_hivemind(self._nodes, "hivemind", number)])
+            if "swarm" in self._settings.contenders:
+                self._note([loss.of_swarm(self._swarm, number)])
+        if "hivemind" in self._settings.contenders:
+            self._nodes.stop()
+            self._nodes = HivemindNodes(self._lab, preset="local")
+            self._nodes.start()
+            for number in range(self._settings.rounds):
+                self._note([loss.of_hivemind(self._nodes, "hivemind local", number)])
+
+    def _note(self, samples: Sequence[Sample]) -> None:
+        self.samples += samples
+        for sample in samples:
+            print(
+                f"round {sample.round} {sample.row:9} {sample.contender:14} {sample.seconds:6.2f} s"
+                f"  cpu {sample.lab_cpu_s:5.2f} s, daemons {sample.daemons_cpu_s:.2f} s"
+                f"  others {sample.others_cores:.2f} cores, load {sample.load_average:.1f}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--rows", type=_rows, default=_rows("1,10,30"), help="default: 1,10,30")
+    parser.add_argument("--contenders", type=_contenders, default=list(CONTENDERS[:3]), help=",".join(CONTENDERS))
+    parser.add_argument("--entry", type=int, default=2, help="the host at which Hivemind is asked (1 founded it)")
+    parser.add_argument("--floor-parallel", type=int, default=8, help="at once on an engine, as the agent; default: 8")
+    parser.add_argument("--settle", type=float, default=1.0, metavar="S", help="a pause before each step")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write samples and summary there ('-': stdout)")
+    return parser.parse_args(arguments)
+
+
+def _rows(text: str) -> list[str]:
+    rows = text.split(",")
+    if not all(row.isdigit() or row in ("scale", "node-loss") for row in rows):
+        raise argparse.ArgumentTypeError(f"numbers, scale or node-loss, not {text!r}")
+    return rows
+
+
+def _contenders(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(CONTENDERS):
+        raise argparse.ArgumentTypeError(f"of {', '.join(CONTENDERS)}, not {', '.join(unknown)}")
+    return names
+
+
+def main(arguments: Sequence[str]) -> int:
+    settings = parse(arguments)
+    if reason := why_no_lab():
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    with Lab(3) as lab, RunningContainers({host.name: host.docker_host for host in lab.hosts}) as running:
+        bench = Bench(lab, settings, running)
+        bench.run()
+    rows = summary(bench.samples)
+    encoded = msgspec.json.format(msgspec.json.encode(Report(list(arguments), rows, bench.samples)))
+    if settings.json == Path("-"):
+        print(encoded.decode())
+        return 0
+    if settings.json is not None:
+        settings.json.write_bytes(encoded)
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
