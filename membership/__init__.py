@@ -18,7 +18,10 @@ and replayed claims change nothing. `store.py` keeps our own incarnation over re
 first, and in rounds of gossip besides (`gossip.py`). Vitals (`vitals.py`: load and the like, opaque to us) have a
 queue of their own and get only the room that news leave over. Gossip is only probably complete, so members also
 exchange all they know with a random other now and then, when they join, and with the dead, to heal partitions
-(`anti_entropy.py`).
+(`anti_entropy.py`). The layers above may send events to all along the same ways (`events.py`).
+
+**Knowing the distances** (`coordinates.py`). Acks carry network coordinates (Vivaldi), from which the round trip
+between any two members is estimated.
 
 **Doubting oneself** (Lifeguard: Dadgar, Phillips, Currey 2018). Most false accusations come from accusers that are
 slow themselves. `awareness.py` counts the signs of that (missing acks and nacks, accusations of oneself) and
@@ -27,17 +30,18 @@ A suspect is told first thing in the next packet to it (the buddy system, `packi
 
 **How it is built.** `swim.py` is a pure core with one door: `Swim.handle(input, now_s)` takes one of `inputs.py` (a
 packet, a timer of `timers.py`, a call) and answers with `effects.py` to perform. It imports no trio, socket, time
-or random. `driver.py` performs them on trio, with `timer_queue.py` and `changes.py`; `messages.py` says what travels,
-`codec.py` how, with bounds on every field, and `keyring.py` seals it; `transport.py` has UDP and the Protocols,
-`memory.py` and `faults.py` a network in memory that loses, delays, doubles and cuts. `config.py` explains each
-setting and has the presets `lan`, `wan` and `local`; `counters.py` is what is measured; `errors.py` the error tree.
+or random. `driver.py` performs them on trio, with `timer_queue.py`, `joining.py` and `changes.py`; `messages.py` says
+what travels, `codec.py` how, with bounds on every field, `keyring.py` seals it, and `key_distribution.py` changes the
+keys of all; `transport.py` has UDP and the Protocols, `memory.py` and `faults.py` a network in memory that loses,
+delays, doubles and cuts. `config.py` explains each setting and has the presets `lan`, `wan` and `local`; `counters.py`
+and `health.py` are what is measured; `errors.py` the error tree.
 """
 
 from membership.changes import Subscription
 from membership.config import PRESETS, SwimConfig, lan, local, wan
-from membership.counters import Health
-from membership.driver import JoinReport, Membership
-from membership.effects import Change, MemberChanged, MemberConflict, MemberReaped, VitalsChanged
+from membership.coordinates import Coordinate
+from membership.driver import EXCHANGE_KINDS, Membership
+from membership.effects import Change, MemberChanged, MemberConflict, MemberReaped, UserEventHeard, VitalsChanged
 from membership.errors import (
     CodecError,
     ConfigError,
@@ -49,17 +53,20 @@ from membership.errors import (
     NotSealedForUs,
     VersionMismatch,
 )
+from membership.health import Health
 from membership.inputs import Peer
+from membership.joining import JoinReport
+from membership.key_distribution import KeyReport, fingerprint
 from membership.keyring import KEY_BYTES, Keyring
 from membership.member import Address, Member, MemberState
-from membership.messages import MAX_META_BYTES, MAX_VITALS_BYTES
+from membership.messages import MAX_EVENT_BYTES, MAX_META_BYTES, MAX_VITALS_BYTES, KeyOperation, UserEvent
 from membership.store import FileIncarnationStore, IncarnationStore, MemoryIncarnationStore
-from membership.swim import EXCHANGE_KINDS
 from membership.transport import PacketTransport, StreamExchange, UdpTransport
 
 __all__ = [
     "EXCHANGE_KINDS",
     "KEY_BYTES",
+    "MAX_EVENT_BYTES",
     "MAX_META_BYTES",
     "MAX_VITALS_BYTES",
     "PRESETS",
@@ -67,11 +74,14 @@ __all__ = [
     "Change",
     "CodecError",
     "ConfigError",
+    "Coordinate",
     "ExchangeRefused",
     "FileIncarnationStore",
     "Health",
     "IncarnationStore",
     "JoinReport",
+    "KeyOperation",
+    "KeyReport",
     "Keyring",
     "KeyringError",
     "Member",
@@ -91,8 +101,11 @@ __all__ = [
     "Subscription",
     "SwimConfig",
     "UdpTransport",
+    "UserEvent",
+    "UserEventHeard",
     "VersionMismatch",
     "VitalsChanged",
+    "fingerprint",
     "lan",
     "local",
     "wan",

@@ -24,6 +24,7 @@ from membership.effects import (
     SyncExchange,
 )
 from membership.errors import VersionMismatch
+from membership.events import EventBoard
 from membership.member import Member, MemberState, MemberTable
 from membership.messages import Alive, Dead, ExchangeBody, Left, MemberRecord, PushPull, Refusal, Suspect
 from membership.randomness import Randomness
@@ -53,6 +54,7 @@ class AntiEntropy:
         table: MemberTable,
         view: View,
         vitals: VitalsBoard,
+        events: EventBoard,
         effects: list[Effect],
         rng: Randomness,
     ) -> None:
@@ -61,31 +63,32 @@ class AntiEntropy:
         self._table = table
         self._view = view
         self._vitals = vitals
+        self._events = events
         self._effects = effects
         self._rng = rng
 
-    def join(self, peers: Sequence[str]) -> None:
+    def join(self, peers: Sequence[str], now_s: float) -> None:
         """Push-pull with each; each gets a JoinOutcome."""
         for peer in peers:
             if peer == self._own_name:
                 self._effects.append(JoinOutcome(peer, "this is the member's own name"))
             else:
-                self._ask(JoinExchange(peer))
+                self._ask(JoinExchange(peer), now_s)
 
-    def tick(self) -> None:
+    def tick(self, now_s: float) -> None:
         """Exchange with one random live member."""
         interval_s = scaled_interval_s(self._config.push_pull_interval_s, self._table.live_count())
         self._effects.append(StartTimer(PushPullTick(), interval_s))
         others = [m.name for m in self._table.live() if m.name != self._own_name]
         if others:
-            self._ask(SyncExchange(others[self._rng.randrange(len(others))]))
+            self._ask(SyncExchange(others[self._rng.randrange(len(others))]), now_s)
 
-    def reconnect_tick(self) -> None:
+    def reconnect_tick(self, now_s: float) -> None:
         """Exchange with one of the dead; the whole cluster together tries about one per dead member."""
         self._effects.append(StartTimer(ReconnectTick(), self._config.reconnect_interval_s))
         dead = [m.name for m in self._table.members.values() if m.state is MemberState.DEAD]
         if dead and self._rng.random() * self._table.live_count() < len(dead):
-            self._ask(SyncExchange(dead[self._rng.randrange(len(dead))]))
+            self._ask(SyncExchange(dead[self._rng.randrange(len(dead))]), now_s)
 
     def asked(self, number: int, peer: str, body: PushPull, now_s: float) -> None:
         """Answer another member's push-pull, and learn from it."""
@@ -94,7 +97,7 @@ class AntiEntropy:
             self._effects.append(AnswerExchange(number, Refusal(reason)))
             return
         self._merge(peer, body, now_s)
-        self._effects.append(AnswerExchange(number, self._state(*self._tombstones(body))))
+        self._effects.append(AnswerExchange(number, self._state(now_s, *self._tombstones(body))))
 
     def answered(self, token: JoinExchange | SyncExchange, body: ExchangeBody, now_s: float) -> None:
         """Learn from the answer to our own."""
@@ -108,7 +111,7 @@ class AntiEntropy:
             if error is None and not any(record.name == self._own_name for record in body.members):
                 error = f"{token.peer} did not accept this member"
             if error is None:
-                self._merge(token.peer, body, now_s)
+                self._merge(token.peer, body, now_s, joining=isinstance(token, JoinExchange))
         if isinstance(token, JoinExchange):
             self._effects.append(JoinOutcome(token.peer, error))
 
@@ -117,18 +120,19 @@ class AntiEntropy:
         if isinstance(token, JoinExchange):
             self._effects.append(JoinOutcome(token.peer, reason))
 
-    def _ask(self, token: JoinExchange | SyncExchange) -> None:
+    def _ask(self, token: JoinExchange | SyncExchange, now_s: float) -> None:
         self._effects.append(
-            Exchange(token, token.peer, PUSH_PULL_EXCHANGE, self._state(), self._config.exchange_timeout_s)
+            Exchange(token, token.peer, PUSH_PULL_EXCHANGE, self._state(now_s), self._config.exchange_timeout_s)
         )
 
-    def _state(self, *extra: MemberRecord) -> PushPull:
+    def _state(self, now_s: float, *extra: MemberRecord) -> PushPull:
         return PushPull(
             LOWEST_VERSION,
             HIGHEST_VERSION,
             self._own_name,
             (*(MemberRecord.of(member) for member in self._table.members.values()), *extra),
             tuple(self._vitals.newest.values()),
+            tuple(self._events.recent(now_s)),
         )
 
     def _tombstones(self, body: PushPull) -> list[MemberRecord]:
@@ -164,11 +168,13 @@ class AntiEntropy:
         host, port = record.endpoint if record.name == self._own_name else known.endpoint
         return f"the name {record.name} belongs to the live member at {host}:{port}"
 
-    def _merge(self, peer: str, body: PushPull, now_s: float) -> None:
+    def _merge(self, peer: str, body: PushPull, now_s: float, *, joining: bool = False) -> None:
         for record in body.members:
             self._merge_record(peer, record, now_s)
         for vitals in body.vitals:
             self._vitals.hear(vitals)
+        for event in body.events:
+            self._events.hear(event, now_s, tell=not joining)
 
     def _merge_record(self, peer: str, record: MemberRecord, now_s: float) -> None:
         name, incarnation = record.name, record.incarnation

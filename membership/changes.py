@@ -1,7 +1,8 @@
 """Handing changes to subscribers that may be slow.
 
 A subscriber never holds the protocol up and never makes a queue grow without bound: changes that it has not taken
-yet are coalesced, so that at most one of each kind waits for each member, the newest.
+yet are coalesced, so that at most one of each kind waits for each member, the newest. User events cannot be coalesced;
+of them only the last thousand wait.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+import structlog
 import trio
 
-from membership.effects import Change, MemberChanged, MemberConflict, MemberReaped, VitalsChanged
+from membership.effects import Change, MemberChanged, MemberConflict, MemberReaped, UserEventHeard, VitalsChanged
 
 
 def _subject(change: Change) -> tuple[str, str]:
@@ -25,6 +27,13 @@ def _subject(change: Change) -> tuple[str, str]:
             return ("conflict", name)
         case VitalsChanged(vitals=vitals):
             return ("vitals", vitals.name)
+        case UserEventHeard(event=event):
+            return ("event", f"{event.author}/{event.epoch}/{event.number}")
+
+
+MAX_EVENTS_WAITING = 1000
+
+log = structlog.get_logger()
 
 
 class Subscription:
@@ -33,6 +42,7 @@ class Subscription:
     def __init__(self) -> None:
         self._pending: dict[tuple[str, str], Change] = {}
         self._arrived = trio.Event()
+        self._events_waiting = 0
 
     async def receive(self) -> Change:
         """The oldest change that was not taken yet; waits for one."""
@@ -40,7 +50,9 @@ class Subscription:
         while not self._pending:
             self._arrived = trio.Event()
             await self._arrived.wait()
-        return self._pending.pop(next(iter(self._pending)))
+        change = self._pending.pop(next(iter(self._pending)))
+        self._events_waiting -= isinstance(change, UserEventHeard)
+        return change
 
     def __aiter__(self) -> Subscription:
         return self
@@ -55,8 +67,18 @@ class Subscription:
         if isinstance(waiting, MemberChanged) and isinstance(change, MemberChanged):
             # The subscriber saw the state before the first of the two, not the one in between.
             change = msgspec.structs.replace(change, previous=waiting.previous)
+        if isinstance(change, UserEventHeard):
+            self._make_room_for_an_event()
         self._pending[subject] = change
         self._arrived.set()
+
+    def _make_room_for_an_event(self) -> None:
+        self._events_waiting += 1
+        if self._events_waiting > MAX_EVENTS_WAITING:
+            oldest = next(subject for subject in self._pending if subject[0] == "event")
+            del self._pending[oldest]
+            self._events_waiting -= 1
+            log.warning("event_dropped_for_slow_subscriber", event=oldest[1])
 
 
 class Subscribers:

@@ -13,16 +13,16 @@ from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import assert_never
 
-import msgspec
 import structlog
 import trio
 
+from membership.anti_entropy import PUSH_PULL_EXCHANGE
 from membership.changes import Subscribers, Subscription
 from membership.codec import decode_exchange, encode_exchange, open_packet, seal_packet
 from membership.config import SwimConfig
-from membership.counters import Health
 from membership.effects import (
     AnswerExchange,
+    Change,
     Effect,
     Exchange,
     JoinOutcome,
@@ -33,9 +33,11 @@ from membership.effects import (
     ReserveIncarnations,
     Send,
     StartTimer,
+    UserEventHeard,
     VitalsChanged,
 )
 from membership.errors import CodecError, ExchangeRefused, NotRunning
+from membership.health import Health, Traffic, snapshot
 from membership.inputs import (
     ExchangeAnswered,
     ExchangeFailed,
@@ -45,41 +47,34 @@ from membership.inputs import (
     Leave,
     PacketReceived,
     Peer,
+    SayEvent,
     SetMeta,
     SetVitals,
     Start,
     TimerFired,
 )
+from membership.joining import JoinReport, Joins
+from membership.key_distribution import KEYS_EXCHANGE, KeyDistribution, KeyReport, SaveKeyring
 from membership.keyring import Keyring
-from membership.member import Address, Member, MemberState
-from membership.messages import ExchangeBody, Refusal
-from membership.store import IncarnationStore
+from membership.member import Address, Member
+from membership.messages import ExchangeBody, KeyOperation, KeyRequest, Refusal
+from membership.probe import PING_EXCHANGE
+from membership.store import IncarnationSaver, IncarnationStore
 from membership.swim import Swim, check_meta, check_vitals
 from membership.timer_queue import TimerQueue
 from membership.timers import Timer
 from membership.transport import PacketTransport, StreamExchange
 
+EXCHANGE_KINDS = (PUSH_PULL_EXCHANGE, PING_EXCHANGE, KEYS_EXCHANGE)
+"""What `Membership.serve_exchange` answers."""
+
 SEND_QUEUE_PACKETS = 1024
 """Packets that wait for the socket; more are dropped, which the protocol expects of a network."""
 
+MOST_CAUGHT_UP = 4096
+"""Packets taken in at one go after a pause: more than a receive buffer holds of them."""
+
 log = structlog.get_logger()
-
-
-class JoinReport(msgspec.Struct, frozen=True):
-    """How joining went, peer by peer."""
-
-    joined: tuple[str, ...]
-    failed: Mapping[str, str]
-    """Peer name to the reason."""
-
-
-class _Joining(msgspec.Struct):
-    """A call of `join` that waits for its outcomes."""
-
-    waiting: set[str]
-    joined: list[str]
-    failed: dict[str, str]
-    done: trio.Event
 
 
 class Membership:
@@ -97,9 +92,10 @@ class Membership:
         exchange: StreamExchange,
         incarnations: IncarnationStore,
         rng: random.Random,
+        save_keyring: SaveKeyring | None = None,
     ) -> None:
-        """`address` is what others reach this member at. Raises ConfigError, MetaTooLarge, and what
-        `incarnations.load` raises."""
+        """`address` is what others reach this member at; `save_keyring` keeps the keyring after a change by the
+        cluster. Raises ConfigError, MetaTooLarge, and what `incarnations.load` raises."""
         self.name = name
         self.keyring = keyring
         self._swim = Swim(
@@ -112,20 +108,18 @@ class Membership:
         )
         self._packets = packets
         self._exchange = exchange
-        self._incarnations = incarnations
+        self._key_distribution = KeyDistribution(name, keyring, exchange, save_keyring)
         self._subscribers = Subscribers()
         self._before_start: dict[type[Input], Input] = {}
         self._nursery: trio.Nursery | None = None
         self._outgoing, self._outbox = trio.open_memory_channel[Send](SEND_QUEUE_PACKETS)
         self._timers = TimerQueue()
-        self._joins: list[_Joining] = []
+        self._joins = Joins()
         self._leave_spread = trio.Event()
         self._answers: dict[int, ExchangeBody] = {}
         self._exchanges_served = 0
-        self._packets_received = 0
-        self._packets_rejected = 0
-        self._packets_dropped = 0
-        self._bytes_received = 0
+        self._traffic = Traffic()
+        self._saver = IncarnationSaver(incarnations)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part until cancelled. To leave in good order, await `leave` first."""
@@ -133,16 +127,19 @@ class Membership:
             self._nursery = nursery
             try:
                 self._handle(Start())
+                # Not a packet leaves under an incarnation that a crash could make us use again.
+                await self._saver.flush()
+                nursery.start_soon(self._saver.run)
                 for early in self._before_start.values():
                     self._handle(early)
                 nursery.start_soon(self._send_packets)
                 nursery.start_soon(self._receive_packets)
-                nursery.start_soon(self._timers.run, self._fire)
+                nursery.start_soon(self._timers.run, self._fire, self._catch_up)
                 task_status.started()
                 await trio.sleep_forever()
             finally:
                 self._nursery = None
-                self._abandon_joins()
+                self._joins.abandon()
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -171,15 +168,16 @@ class Membership:
         Raises NotRunning.
         """
         self._running()
-        names = {peer.name for peer in peers}
-        joining = _Joining(names, [], {}, trio.Event())
-        if names:
-            self._joins.append(joining)
-            try:
-                self._handle(Join(tuple({peer.name: peer for peer in peers}.values())))
+        chosen = {peer.name: peer for peer in peers}
+        joining = self._joins.begin(chosen)
+        try:
+            if chosen:
+                self._handle(Join(tuple(chosen.values())))
                 await joining.done.wait()
-            finally:
-                self._joins.remove(joining)
+        finally:
+            self._joins.end(joining)
+        if joining.joined:
+            await self._catch_up_with_keys(joining.joined[0])
         return JoinReport(tuple(joining.joined), joining.failed)
 
     async def leave(self, *, timeout_s: float) -> None:
@@ -199,6 +197,23 @@ class Membership:
         check_vitals(vitals)
         self._handle_when_started(SetVitals(vitals))
 
+    def send_event(self, name: str, payload: bytes) -> None:
+        """Tell all members something (at most 512 bytes), once; this member's subscribers hear it too. The name is
+        formed like a member's. Raises MetaTooLarge, CodecError, NotRunning."""
+        self._running()
+        self._handle(SayEvent(name, payload))
+
+    def distance_s(self, one: str, other: str) -> float | None:
+        """The estimated round trip between any two members, or None while the place of either is unknown here."""
+        return self._swim.coordinates.distance_s(one, other)
+
+    async def change_keys(self, operation: KeyOperation, key: bytes = b"", *, timeout_s: float) -> KeyReport:
+        """Install, use, remove or list keys at every live member (`key_distribution.py`). Never raises for a
+        member that fails: the report says why. Raises NotRunning."""
+        self._running()
+        live = [member.name for member in self._swim.table.live()]
+        return await self._key_distribution.ask_all(operation, key, members=live, timeout_s=timeout_s)
+
     async def serve_exchange(self, peer: str, kind: str, payload: bytes) -> bytes:
         """Answer an exchange that the authenticated member `peer` sent. Raises CodecError, NotRunning.
 
@@ -207,6 +222,8 @@ class Membership:
         await trio.lowlevel.checkpoint()
         self._running()
         body = decode_exchange(payload)
+        if isinstance(body, KeyRequest):
+            return encode_exchange(await self._key_distribution.serve(body))
         self._exchanges_served += 1
         number = self._exchanges_served
         self._handle(ExchangeReceived(number, peer, body))
@@ -214,30 +231,7 @@ class Membership:
 
     def health(self) -> Health:
         """A snapshot of what is measured here."""
-        swim = self._swim
-        states = [member.state for member in swim.table.members.values()]
-        counters = swim.counters
-        return Health(
-            members_alive=states.count(MemberState.ALIVE),
-            members_suspect=states.count(MemberState.SUSPECT),
-            members_dead=states.count(MemberState.DEAD),
-            members_left=states.count(MemberState.LEFT),
-            awareness_score=swim.awareness.score,
-            probes=counters.probes,
-            failed_probes=counters.failed_probes,
-            fallback_acks=counters.fallback_acks,
-            suspicions=counters.suspicions,
-            refutations=counters.refutations,
-            conflicts=counters.conflicts,
-            news_queued=len(swim.news),
-            vitals_queued=len(swim.vitals_news),
-            packets_sent=counters.packets_sent,
-            packets_received=self._packets_received,
-            packets_rejected=self._packets_rejected,
-            packets_dropped=self._packets_dropped,
-            bytes_sent=counters.bytes_sent,
-            bytes_received=self._bytes_received,
-        )
+        return snapshot(self._swim, self._traffic)
 
     def _running(self) -> trio.Nursery:
         if self._nursery is None:
@@ -268,12 +262,12 @@ class Membership:
             case AnswerExchange():
                 self._answers[effect.number] = effect.body
             case JoinOutcome():
-                self._join_outcome(effect)
+                self._joins.outcome(effect)
             case LeaveSpread():
                 self._leave_spread.set()
             case ReserveIncarnations():
-                self._reserve(effect.upto)
-            case MemberChanged() | MemberReaped() | MemberConflict() | VitalsChanged():
+                self._saver.reserve(effect.upto)
+            case MemberChanged() | MemberReaped() | MemberConflict() | VitalsChanged() | UserEventHeard():
                 self._log(effect)
                 self._subscribers.publish(effect)
             case _:
@@ -283,34 +277,9 @@ class Membership:
         try:
             self._outgoing.send_nowait(effect)
         except trio.WouldBlock:
-            self._packets_dropped += 1
+            self._traffic.packets_dropped += 1
 
-    def _reserve(self, upto: int) -> None:
-        """A full disk must not end a membership: the next start would then refute its past, which takes longer."""
-        try:
-            self._incarnations.save(upto)
-        except OSError as error:
-            log.error("incarnation_not_saved", incarnation=upto, reason=str(error))
-
-    def _join_outcome(self, outcome: JoinOutcome) -> None:
-        for joining in self._joins:
-            if outcome.peer in joining.waiting:
-                joining.waiting.remove(outcome.peer)
-                if outcome.error is None:
-                    joining.joined.append(outcome.peer)
-                else:
-                    joining.failed[outcome.peer] = outcome.error
-                if not joining.waiting:
-                    joining.done.set()
-
-    def _abandon_joins(self) -> None:
-        """Nobody is left to finish them: let who waits for them go on."""
-        for joining in self._joins:
-            joining.failed.update(dict.fromkeys(joining.waiting, "this member stopped"))
-            joining.waiting.clear()
-            joining.done.set()
-
-    def _log(self, change: MemberChanged | MemberReaped | MemberConflict | VitalsChanged) -> None:
+    def _log(self, change: Change) -> None:
         match change:
             case MemberChanged(member=member, previous=previous) if previous is not member.state:
                 log.info(
@@ -346,18 +315,36 @@ class Membership:
             try:
                 await self._packets.send(datagram, effect.target)
             except OSError as error:
-                self._packets_dropped += 1
+                self._traffic.packets_dropped += 1
                 log.debug("packet_not_sent", target=effect.target, reason=str(error))
 
     async def _receive_packets(self) -> None:
         while True:
-            datagram, source = await self._packets.receive()
-            self._packets_received += 1
-            self._bytes_received += len(datagram)
-            try:
-                packet = open_packet(self.keyring, datagram)
-            except CodecError as error:
-                self._packets_rejected += 1
-                log.debug("packet_rejected", source=source, reason=str(error))
-                continue
-            self._handle(PacketReceived(source, packet))
+            self._received(*await self._packets.receive())
+
+    def _catch_up(self) -> None:
+        """Take in what arrived while the process did not run."""
+        for _ in range(MOST_CAUGHT_UP):
+            arrived = self._packets.receive_nowait()
+            if arrived is None:
+                return
+            self._received(*arrived)
+
+    def _received(self, datagram: bytes, source: Address) -> None:
+        self._traffic.packets_received += 1
+        self._traffic.bytes_received += len(datagram)
+        try:
+            packet = open_packet(self.keyring, datagram)
+        except CodecError as error:
+            self._traffic.packets_rejected += 1
+            log.debug("packet_rejected", source=source, reason=str(error))
+            return
+        self._handle(PacketReceived(source, packet))
+
+    async def _catch_up_with_keys(self, peer: str) -> None:
+        """A member that was away during a rotation takes the new keys from whom it joined through."""
+        try:
+            await self._key_distribution.catch_up(peer, timeout_s=self._swim.config.exchange_timeout_s)
+        except Exception as error:
+            # Without it this member is heard over streams only, which the next join mends.
+            log.warning("keys_not_fetched", member=peer, reason=str(error) or type(error).__name__)

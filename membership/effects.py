@@ -7,7 +7,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from membership.member import Address, Member, MemberState
-from membership.messages import ExchangeBody, Vitals
+from membership.messages import ExchangeBody, UserEvent, Vitals
 from membership.timers import Timer
 
 
@@ -107,7 +107,13 @@ class VitalsChanged(Struct, frozen=True):
     vitals: Vitals
 
 
-Change: TypeAlias = MemberChanged | MemberReaped | MemberConflict | VitalsChanged
+class UserEventHeard(Struct, frozen=True):
+    """Somebody, perhaps this member, said something to all."""
+
+    event: UserEvent
+
+
+Change: TypeAlias = MemberChanged | MemberReaped | MemberConflict | VitalsChanged | UserEventHeard
 """The effects that subscribers of the driver get to see."""
 
 Effect: TypeAlias = (

@@ -59,6 +59,13 @@ class SetVitals(Struct, frozen=True):
     data: bytes
 
 
+class SayEvent(Struct, frozen=True):
+    """Tell all members something."""
+
+    name: str
+    payload: bytes
+
+
 class ExchangeReceived(Struct, frozen=True):
     """Another member asks something over the stream; an AnswerExchange follows, with the same number."""
 
@@ -89,6 +96,7 @@ Input: TypeAlias = (
     | Leave
     | SetMeta
     | SetVitals
+    | SayEvent
     | ExchangeReceived
     | ExchangeAnswered
     | ExchangeFailed

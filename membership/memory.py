@@ -60,13 +60,20 @@ class MemoryTransport:
         """See `PacketTransport`."""
         while True:
             await trio.lowlevel.checkpoint()
+            arrived = self.receive_nowait()
+            if arrived is not None:
+                return arrived
             due_s = self._in_flight[0][0] if self._in_flight else float("inf")
-            if due_s <= trio.current_time():
-                _, _, datagram, source = heapq.heappop(self._in_flight)
-                return datagram, source
             self._arrived = trio.Event()
             with trio.move_on_at(due_s):
                 await self._arrived.wait()
+
+    def receive_nowait(self) -> tuple[bytes, Address] | None:
+        """See `PacketTransport`."""
+        if not self._in_flight or self._in_flight[0][0] > trio.current_time():
+            return None
+        _, _, datagram, source = heapq.heappop(self._in_flight)
+        return datagram, source
 
     def arrive(self, datagram: bytes, source: Address, due_s: float) -> None:
         """Take in a datagram that is to be received at a time; too many are dropped, as by a full buffer."""

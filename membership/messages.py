@@ -7,6 +7,7 @@ an older one.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -15,6 +16,9 @@ from membership.member import Address, Member, MemberState
 
 MAX_META_BYTES = 512
 MAX_VITALS_BYTES = 256
+MAX_EVENT_BYTES = 512
+MAX_KEYS_PER_ANSWER = 64
+MAX_EVENTS_PER_EXCHANGE = 1024
 MAX_MESSAGES_PER_PACKET = 1024
 MAX_RECORDS_PER_EXCHANGE = 65_536
 
@@ -27,6 +31,9 @@ Counter: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=127)]
 MetaBytes: TypeAlias = Annotated[bytes, Meta(max_length=MAX_META_BYTES)]
 VitalsBytes: TypeAlias = Annotated[bytes, Meta(max_length=MAX_VITALS_BYTES)]
+EventBytes: TypeAlias = Annotated[bytes, Meta(max_length=MAX_EVENT_BYTES)]
+CoordinateBytes: TypeAlias = Annotated[bytes, Meta(max_length=64)]
+KeyBytes: TypeAlias = Annotated[bytes, Meta(max_length=32)]
 Reason: TypeAlias = Annotated[str, Meta(max_length=500)]
 
 
@@ -47,9 +54,10 @@ class PingRequest(Struct, frozen=True, array_like=True, tag=2):
 
 
 class Ack(Struct, frozen=True, array_like=True, tag=3):
-    """I am here (or: the member that you asked me to probe is)."""
+    """I am here, at this place of the network (or: the member that you asked me to probe is here)."""
 
     sequence: Sequence32
+    coordinate: CoordinateBytes = b""
 
 
 class Nack(Struct, frozen=True, array_like=True, tag=4):
@@ -111,8 +119,19 @@ class Vitals(Struct, frozen=True, array_like=True, tag=9):
         return (self.epoch, self.number)
 
 
+class UserEvent(Struct, frozen=True, array_like=True, tag=10):
+    """A message of the layers above to all members. (author, epoch, number) is used once; the epoch is the author's
+    incarnation when its process spoke first."""
+
+    author: Name
+    epoch: Incarnation
+    number: Counter
+    name: Name
+    payload: EventBytes
+
+
 News: TypeAlias = Alive | Suspect | Dead | Left
-Message: TypeAlias = Ping | PingRequest | Ack | Nack | Alive | Suspect | Dead | Left | Vitals
+Message: TypeAlias = Ping | PingRequest | Ack | Nack | Alive | Suspect | Dead | Left | Vitals | UserEvent
 
 
 class Packet(Struct, frozen=True, array_like=True):
@@ -162,6 +181,7 @@ class PushPull(Struct, frozen=True, array_like=True, tag=1):
     sender: Name
     members: Annotated[tuple[MemberRecord, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
     vitals: Annotated[tuple[Vitals, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
+    events: Annotated[tuple[UserEvent, ...], Meta(max_length=MAX_EVENTS_PER_EXCHANGE)] = ()
 
 
 class StreamPing(Struct, frozen=True, array_like=True, tag=2):
@@ -184,4 +204,28 @@ class Refusal(Struct, frozen=True, array_like=True, tag=4):
     reason: Reason
 
 
-ExchangeBody: TypeAlias = PushPull | StreamPing | StreamAck | Refusal
+class KeyOperation(Enum):
+    """What may be done with the keyring of a member."""
+
+    INSTALL = "install"
+    USE = "use"
+    REMOVE = "remove"
+    LIST = "list"
+    FETCH = "fetch"
+    """The keys themselves, for a member that was away while they changed."""
+
+
+class KeyRequest(Struct, frozen=True, array_like=True, tag=5):
+    """Do this with your keyring. The key is empty for LIST and FETCH."""
+
+    operation: KeyOperation
+    key: KeyBytes
+
+
+class KeyAnswer(Struct, frozen=True, array_like=True, tag=6):
+    """The keyring after that: fingerprints, the used one first; for FETCH the keys instead."""
+
+    keys: Annotated[tuple[KeyBytes, ...], Meta(max_length=MAX_KEYS_PER_ANSWER)]
+
+
+ExchangeBody: TypeAlias = PushPull | StreamPing | StreamAck | Refusal | KeyRequest | KeyAnswer

@@ -14,6 +14,7 @@ import msgspec
 
 from membership.awareness import Awareness
 from membership.config import SwimConfig
+from membership.coordinates import Coordinates
 from membership.counters import Counters
 from membership.effects import Effect, Exchange, ProbeExchange, StartTimer
 from membership.member import Address, Member, MemberState, MemberTable
@@ -59,6 +60,7 @@ class FailureDetector:
         writer: PacketWriter,
         awareness: Awareness,
         round_trips: RoundTrips,
+        coordinates: Coordinates,
         counters: Counters,
         effects: list[Effect],
         rng: Randomness,
@@ -70,6 +72,7 @@ class FailureDetector:
         self._writer = writer
         self._awareness = awareness
         self._round_trips = round_trips
+        self._coordinates = coordinates
         self._counters = counters
         self._effects = effects
         self._rng = rng
@@ -133,7 +136,7 @@ class FailureDetector:
     def pinged(self, ping: Ping, source: Address, sender: str) -> None:
         """Answer, if it is us who is meant."""
         if ping.target == self._own_name:
-            self._writer.send(source, sender, Ack(ping.sequence))
+            self._writer.send(source, sender, Ack(ping.sequence, self._coordinates.own_packed))
 
     def asked_to_ping(self, request: PingRequest, source: Address, sender: str) -> None:
         """Probe for another member."""
@@ -165,6 +168,7 @@ class FailureDetector:
             self._awareness.adjust(-1)
             if sender == probe.target.name:
                 self._round_trips.add(sender, now_s - probe.sent_s)
+                self._coordinates.measured(sender, ack.coordinate, now_s - probe.sent_s)
 
     def nacked(self, nack: Nack, sender: str, now_s: float) -> None:
         """A helper lives, and so does our way to it."""

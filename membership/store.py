@@ -10,7 +10,12 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+import trio
+
 from membership.errors import MembershipError
+
+log = structlog.get_logger()
 
 
 class IncarnationStore(Protocol):
@@ -21,9 +26,42 @@ class IncarnationStore(Protocol):
         """The number saved last; 0 at the very first start."""
         ...
 
-    def save(self, upto: int) -> None:
-        """Keep the number; when this returns it survives a crash."""
+    async def save(self, upto: int) -> None:
+        """Keep the number; when this returns it survives a crash. Must not hold the loop up."""
         ...
+
+
+class IncarnationSaver:
+    """Saves the newest reservation, one at a time, beside the protocol."""
+
+    def __init__(self, store: IncarnationStore) -> None:
+        self._store = store
+        self._wanted = 0
+        self._saved = 0
+        self._changed = trio.Event()
+
+    def reserve(self, upto: int) -> None:
+        """Let the number be saved soon."""
+        self._wanted = upto
+        self._changed.set()
+
+    async def flush(self) -> None:
+        """Save what is not saved yet. A full disk must not end a membership: the next start would then refute its
+        past, which takes longer."""
+        upto = self._wanted
+        if upto != self._saved:
+            try:
+                await self._store.save(upto)
+            except OSError as error:
+                log.error("incarnation_not_saved", incarnation=upto, reason=str(error))
+            self._saved = upto
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            await self.flush()
 
 
 class MemoryIncarnationStore:
@@ -36,8 +74,9 @@ class MemoryIncarnationStore:
         """See `IncarnationStore`."""
         return self._incarnation
 
-    def save(self, upto: int) -> None:
+    async def save(self, upto: int) -> None:
         """See `IncarnationStore`."""
+        await trio.lowlevel.checkpoint()
         self._incarnation = upto
 
 
@@ -60,8 +99,11 @@ class FileIncarnationStore:
             raise MembershipError(f"{self._path} holds no incarnation: {text[:40]!r}")
         return int(text)
 
-    def save(self, upto: int) -> None:
+    async def save(self, upto: int) -> None:
         """See `IncarnationStore`. Raises OSError where the disk does."""
+        await trio.to_thread.run_sync(self._save, upto)
+
+    def _save(self, upto: int) -> None:
         fresh = self._path.with_name(self._path.name + ".new")
         with open(fresh, "w", encoding="ascii") as file:
             file.write(f"{upto}\n")

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from membership.anti_entropy import PUSH_PULL_EXCHANGE, AntiEntropy
+import msgspec
+
+from membership.anti_entropy import AntiEntropy
 from membership.awareness import Awareness
 from membership.config import SwimConfig
+from membership.coordinates import Coordinates
 from membership.counters import Counters
 from membership.dissemination import BroadcastQueue
 from membership.effects import (
@@ -24,7 +27,8 @@ from membership.effects import (
     ProbeExchange,
     StartTimer,
 )
-from membership.errors import MetaTooLarge
+from membership.errors import CodecError, MetaTooLarge
+from membership.events import EventBoard
 from membership.gossip import Gossip
 from membership.inputs import (
     ExchangeAnswered,
@@ -34,6 +38,7 @@ from membership.inputs import (
     Join,
     Leave,
     PacketReceived,
+    SayEvent,
     SetMeta,
     SetVitals,
     Start,
@@ -41,6 +46,7 @@ from membership.inputs import (
 )
 from membership.member import Address, Member, MemberTable
 from membership.messages import (
+    MAX_EVENT_BYTES,
     MAX_META_BYTES,
     MAX_VITALS_BYTES,
     Ack,
@@ -50,6 +56,7 @@ from membership.messages import (
     Left,
     Message,
     Nack,
+    Name,
     Ping,
     PingRequest,
     PushPull,
@@ -57,10 +64,11 @@ from membership.messages import (
     StreamAck,
     StreamPing,
     Suspect,
+    UserEvent,
     Vitals,
 )
 from membership.packing import PacketWriter
-from membership.probe import PING_EXCHANGE, FailureDetector
+from membership.probe import FailureDetector
 from membership.randomness import Randomness
 from membership.rtt import RoundTrips
 from membership.timers import (
@@ -83,8 +91,6 @@ from membership.vitals import VitalsBoard
 REAP_CHECKS = 10
 """The dead are looked through this often within `reap_after_s`."""
 
-EXCHANGE_KINDS = (PUSH_PULL_EXCHANGE, PING_EXCHANGE)
-
 
 def check_meta(meta: bytes) -> None:
     """Raise MetaTooLarge above 512 bytes: the Alive that carries it must fit into a packet."""
@@ -96,6 +102,16 @@ def check_vitals(data: bytes) -> None:
     """Raise MetaTooLarge above 256 bytes: vitals travel in what news leave over."""
     if len(data) > MAX_VITALS_BYTES:
         raise MetaTooLarge(f"vitals have {len(data)} bytes, at most {MAX_VITALS_BYTES} are allowed")
+
+
+def check_event(name: str, payload: bytes) -> None:
+    """Raise MetaTooLarge above 512 bytes, and CodecError for a name that is none."""
+    if len(payload) > MAX_EVENT_BYTES:
+        raise MetaTooLarge(f"the event has {len(payload)} bytes, at most {MAX_EVENT_BYTES} are allowed")
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError as error:
+        raise CodecError(f"an event cannot be called {name!r}: {error}") from error
 
 
 class Swim:
@@ -121,6 +137,7 @@ class Swim:
         self.awareness = Awareness(config.awareness_max)
         self.round_trips = RoundTrips()
         self.news = BroadcastQueue()
+        self.event_news = BroadcastQueue()
         self.vitals_news = BroadcastQueue()
         self._effects: list[Effect] = []
         self._rng = rng
@@ -128,11 +145,13 @@ class Swim:
         self._own = Alive(name, *address, incarnation, meta)
         self._view = View(config, self._own, self.table, self.news, self.awareness, self.counters, self._effects)
         self.vitals = VitalsBoard(name, self.table, self.vitals_news, self._effects)
+        self.events = EventBoard(name, self.table, self.event_news, self._effects)
+        self.coordinates = Coordinates(name, rng)
         self._writer = PacketWriter(
-            config, name, self.table, (self.news, self.vitals_news), self.counters, self._effects
+            config, name, self.table, (self.news, self.event_news, self.vitals_news), self.counters, self._effects
         )
         self._gossip = Gossip(
-            config, name, self.table, self._writer, (self.news,), self.vitals_news, self._effects, rng
+            config, name, self.table, self._writer, (self.news, self.event_news), self.vitals_news, self._effects, rng
         )
         self._detector = FailureDetector(
             config,
@@ -141,12 +160,15 @@ class Swim:
             self._writer,
             self.awareness,
             self.round_trips,
+            self.coordinates,
             self.counters,
             self._effects,
             rng,
             self._view.hear,
         )
-        self._anti_entropy = AntiEntropy(config, name, self.table, self._view, self.vitals, self._effects, rng)
+        self._anti_entropy = AntiEntropy(
+            config, name, self.table, self._view, self.vitals, self.events, self._effects, rng
+        )
 
     @property
     def own(self) -> Member:
@@ -156,7 +178,7 @@ class Swim:
     def handle(self, happening: Input, now_s: float) -> list[Effect]:
         """Take one input at a monotonic time in seconds; perform the answer in its order.
 
-        Raises MetaTooLarge for meta or vitals above their bounds, and then has changed nothing.
+        Raises MetaTooLarge for meta, vitals or an event above their bounds, and then has changed nothing.
         """
         match happening:
             case PacketReceived():
@@ -167,7 +189,7 @@ class Swim:
             case Start():
                 self._start(now_s)
             case Join():
-                self._anti_entropy.join([peer.name for peer in happening.peers])
+                self._anti_entropy.join([peer.name for peer in happening.peers], now_s)
             case Leave():
                 self._view.leave(now_s)
             case SetMeta():
@@ -177,6 +199,9 @@ class Swim:
             case SetVitals():
                 check_vitals(happening.data)
                 self.vitals.set_own(happening.data)
+            case SayEvent():
+                check_event(happening.name, happening.payload)
+                self.events.say(happening.name, happening.payload, now_s)
             case ExchangeReceived():
                 self._asked(happening, now_s)
             case ExchangeAnswered():
@@ -206,6 +231,8 @@ class Swim:
                 self._view.hear(message, now_s)
             case Vitals():
                 self.vitals.hear(message)
+            case UserEvent():
+                self.events.hear(message, now_s)
             case Ping():
                 self._detector.pinged(message, source, sender)
             case PingRequest():
@@ -236,9 +263,9 @@ class Swim:
             case VitalsTick():
                 self._gossip.vitals_tick(now_s)
             case PushPullTick():
-                self._anti_entropy.tick()
+                self._anti_entropy.tick(now_s)
             case ReconnectTick():
-                self._anti_entropy.reconnect_tick()
+                self._anti_entropy.reconnect_tick(now_s)
             case ReapTick():
                 self._effects.append(StartTimer(ReapTick(), self.config.reap_after_s / REAP_CHECKS))
                 if not self._view.leaving:
@@ -279,7 +306,9 @@ class Swim:
                     self._detector.order.forget(name)
                     self._gossip.order.forget(name)
                     self.vitals.forget(name)
+                    self.events.forget(name)
                     self.round_trips.forget(name)
+                    self.coordinates.forget(name)
         if self._view.leaving and not self._leave_told and self._is_leave_spread():
             self._leave_told = True
             self._effects.append(LeaveSpread())

@@ -30,6 +30,10 @@ class PacketTransport(Protocol):
         """The next datagram and its source."""
         ...
 
+    def receive_nowait(self) -> tuple[bytes, Address] | None:
+        """The next datagram that has arrived already, or None."""
+        ...
+
 
 class StreamExchange(Protocol):
     """Reliable, authenticated, encrypted question and answer between members."""
@@ -42,20 +46,23 @@ class StreamExchange(Protocol):
 class UdpTransport:
     """A UDP socket. `async with await UdpTransport.bind((host, port)) as transport: …`"""
 
-    def __init__(self, bound: trio.socket.SocketType) -> None:
-        self._socket = bound
+    def __init__(self, bound: socket.socket) -> None:
+        self._bound = bound
+        self._socket = trio.socket.from_stdlib_socket(bound)
 
     @classmethod
     async def bind(cls, address: Address) -> UdpTransport:
         """Bind an IPv4 or IPv6 address; port 0 takes a free one. Raises OSError."""
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        unbound = trio.socket.socket(family, socket.SOCK_DGRAM)
+        unbound = socket.socket(family, socket.SOCK_DGRAM)
         try:
             unbound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            await unbound.bind(address)
+            unbound.bind(address)
+            unbound.setblocking(False)
         except BaseException:
             unbound.close()
             raise
+        await trio.lowlevel.checkpoint()
         return cls(unbound)
 
     @property
@@ -71,6 +78,14 @@ class UdpTransport:
     async def receive(self) -> tuple[bytes, Address]:
         """See `PacketTransport`."""
         datagram, source = await self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+        return datagram, (source[0], source[1])
+
+    def receive_nowait(self) -> tuple[bytes, Address] | None:
+        """See `PacketTransport`."""
+        try:
+            datagram, source = self._bound.recvfrom(MAX_DATAGRAM_BYTES)
+        except (BlockingIOError, ConnectionError):
+            return None
         return datagram, (source[0], source[1])
 
     def close(self) -> None:

@@ -20,7 +20,8 @@ from membership.suspicion import Suspicion
 from membership.timers import SuspicionTimeout
 
 INCARNATION_BLOCK = 100
-"""Incarnations are reserved on disk in blocks, so that a refutation does not wait for one."""
+"""Incarnations are reserved on disk in blocks, and the next block while half of the last is left, so that no
+refutation waits for the disk."""
 
 
 class View:
@@ -183,7 +184,7 @@ class View:
         self._accept(Alive(own.name, own.address, own.port, incarnation, meta), now_s)
 
     def _reserve(self, incarnation: int) -> None:
-        if incarnation > self._reserved:
+        if incarnation + INCARNATION_BLOCK // 2 > self._reserved:
             self._reserved = incarnation + INCARNATION_BLOCK
             self._effects.append(ReserveIncarnations(self._reserved))
 
@@ -200,7 +201,8 @@ class View:
             claim.incarnation,
             known.state_since_s if known is not None and was_alive else now_s,
         )
-        self._suspicions.pop(claim.name, None)
+        if self._suspicions.pop(claim.name, None) is not None:
+            self._counters.suspicions_refuted += 1
         self._put(member, None if known is None else known.state)
         self._spread(claim)
 

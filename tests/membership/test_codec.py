@@ -133,5 +133,5 @@ def test_a_later_version_is_named_even_if_it_does_not_decode() -> None:
 def test_fields_that_a_later_version_appends_are_skipped() -> None:
     from msgspec import msgpack
 
-    packet = decode_packet(msgpack.encode([1, 2, "me", [[3, 99, "appended"]], "appended"]))
+    packet = decode_packet(msgpack.encode([1, 2, "me", [[3, 99, b"", "appended"]], "appended"]))
     assert packet.messages == (Ack(99),)

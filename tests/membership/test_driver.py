@@ -202,7 +202,7 @@ async def test_keys_rotate_under_way_without_a_rejected_packet(kit: Any, autojum
 class FullDisk(MemoryIncarnationStore):
     """A store whose disk is full."""
 
-    def save(self, upto: int) -> None:
+    async def save(self, upto: int) -> None:
         raise OSError(28, "No space left on device")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from membership import lan
 from membership.codec import decode_packet
+from membership.coordinates import Coordinate
 from membership.effects import Exchange, ProbeExchange, Send, StartTimer
 from membership.inputs import ExchangeAnswered, ExchangeFailed, TimerFired
 from membership.messages import Ack, Dead, Nack, Ping, PingRequest, StreamAck, StreamPing, Suspect
@@ -193,7 +194,7 @@ def test_a_probe_that_works_heals(kit: Any, me: Any) -> None:
 
 def test_a_ping_is_answered_to_its_source_only_if_it_is_for_us(kit: Any, me: Any) -> None:
     effects = me.hear(Ping(7, "me"), source=("10.9.9.9", 1))
-    assert kit.said(effects, Ack) == [(("10.9.9.9", 1), Ack(7))]
+    assert kit.said(effects, Ack) == [(("10.9.9.9", 1), Ack(7, Coordinate().packed()))]
     assert not kit.only(Send, me.hear(Ping(7, "another")))
 
 
@@ -231,4 +232,4 @@ def test_the_accused_hears_it_first_thing_in_the_next_packet(kit: Any, me: Any, 
     me.hear(accusation("a", 1, "b"))
     me.swim.news.drop("a")
     [send] = kit.only(Send, me.hear(Ping(1, "me"), sender="a"))
-    assert decode_packet(send.packet).messages[:2] == (Ack(1), accusation("a", 1, "me"))
+    assert decode_packet(send.packet).messages[:2] == (Ack(1, Coordinate().packed()), accusation("a", 1, "me"))

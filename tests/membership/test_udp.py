@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,14 @@ async def test_four_members_over_udp(kit: Any, tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-def test_the_incarnation_is_kept_and_a_broken_file_is_not_taken_for_zero(tmp_path: Path) -> None:
+async def test_the_incarnation_is_kept_and_a_broken_file_is_not_taken_for_zero(tmp_path: Path) -> None:
     """design.md §4."""
     path = tmp_path / "incarnation"
     store = FileIncarnationStore(path)
     assert store.load() == 0
-    store.save(42)
+    await store.save(42)
     assert FileIncarnationStore(path).load() == 42
-    assert [file.name for file in tmp_path.iterdir()] == ["incarnation"]
+    assert os.listdir(tmp_path) == ["incarnation"]
     for broken in ("", "x", "-1", "ü"):
         path.write_text(broken)
         with pytest.raises(MembershipError, match="holds no incarnation"):
