@@ -12,6 +12,7 @@ from api.views.container import (
     port_views,
     resources_view,
     status_word,
+    why,
 )
 from consensus.model.app import App
 from consensus.model.quantity import Duration
@@ -29,9 +30,12 @@ class HealthCheckView(Struct, frozen=True):
 
 
 class AppContainer(Struct, frozen=True):
+    """`message`: why it does not run."""
+
     id: str
     node_id: str | None
     status: str
+    message: str
 
 
 class AppItem(Struct, frozen=True, kw_only=True):
@@ -90,7 +94,9 @@ def app_detail(state: State, app: App) -> AppDetail:
     check = spec.health_check
     return AppDetail(
         **{name: getattr(item, name) for name in AppItem.__struct_fields__},
-        containers=[AppContainer(task.id, task.node_id, status_word(task)) for task in state.tasks_of_app(app.name)],
+        containers=[
+            AppContainer(task.id, task.node_id, status_word(task), why(task)) for task in state.tasks_of_app(app.name)
+        ],
         resources=resources_view(spec.resources),
         env=spec.env,
         labels=spec.labels,

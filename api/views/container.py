@@ -71,6 +71,11 @@ def status_word(task: Task) -> str:
     return state.word
 
 
+def why(task: Task) -> str:
+    """Why it is in its state, where there is something to say: the node's words, or the scheduler's."""
+    return task.status.message or task.placement_message
+
+
 def port_views(ports: list[Port], task: Task | None = None) -> list[PortView]:
     port_map = task.status.port_map if task is not None else {}
     return [
@@ -104,7 +109,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         app=task.app,
         image=spec.image,
         status=status_word(task),
-        message=status.message or task.placement_message,
+        message=why(task),
         node_id=task.node_id,
         engine_id=status.engine_id,
         created_at=iso_utc(task.created_at_s),
