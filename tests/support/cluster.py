@@ -141,15 +141,13 @@ class Cluster:
         if docker_host is not None:
             common += ["--docker-host", docker_host]
         self.nodes = [
-            Node(
-                number,
-                f"node-{number}-{self.name}",
-                address,
-                data_dir,
-                [*common, *(node_options or {}).get(number, ())],
-            )
+            self.make_node(number, address, [*common, *(node_options or {}).get(number, ())])
             for number, address in enumerate(addresses, 1)
         ]
+
+    def make_node(self, number: int, address: str, argv: Sequence[str]) -> Node:
+        """Node `number`, not started; where a node is more than a process of this machine, another kind of it."""
+        return Node(number, f"node-{number}-{self.name}", address, self.data_dir, argv)
 
     def node(self, number: int) -> Node:
         return self.nodes[number - 1]
