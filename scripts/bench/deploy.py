@@ -14,9 +14,11 @@ JSON). Seconds come from the engines' own time stamps; a ratio is Hivemind's med
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 # The folder of this script has files whose names are packages' (membership).
 sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -139,8 +141,15 @@ def _contenders(text: str) -> list[str]:
     return names
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """So that whatever ends us, nothing of ours stays behind."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str]) -> int:
     settings = parse(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if reason := why_no_lab():
         print(f"error: {reason}", file=sys.stderr)
         return 1

@@ -94,7 +94,7 @@ class RunningContainers:
             self._note(lambda: self._tally.listed(name, found, time.time()))
             while line := answer.readline():
                 document = json.loads(line)
-                self._note(lambda document=document: self._tally.event(name, document))  # type: ignore[misc]
+                self._note(lambda document=document: self._tally.event(name, document))
             raise ConnectionResetError(f"{name} ended its event stream")
         finally:
             stream.close()
