@@ -11,11 +11,11 @@ AVOID_S = 5.0
 
 
 class Balancer:
-    """For one published port."""
+    """For one published port. `first`: where the round begins; another one at each node spreads single requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first: int = 0) -> None:
         self.backends: tuple[Backend, ...] = ()
-        self._next = 0
+        self._next = first
         self._failed_at_s: dict[str, float] = {}
 
     def set_backends(self, backends: Sequence[Backend]) -> None:

@@ -6,6 +6,8 @@ tried again until it can be had or nobody publishes it any more.
 
 from __future__ import annotations
 
+import zlib
+
 import structlog
 import trio
 from msgspec import Struct
@@ -40,8 +42,8 @@ class MeshConfig(Struct, frozen=True, kw_only=True):
 
 
 class _Published:
-    def __init__(self) -> None:
-        self.balancer = Balancer()
+    def __init__(self, first: int) -> None:
+        self.balancer = Balancer(first=first)
         self.scope = trio.CancelScope()
 
 
@@ -94,7 +96,7 @@ class Mesh:
         for port, backends in wanted.items():
             published = self._published.get(port)
             if published is None:
-                published = self._published[port] = _Published()
+                published = self._published[port] = _Published(zlib.crc32(self._node_id.encode()))
                 nursery.start_soon(self._keep_open, port, published, nursery)
             published.balancer.set_backends(backends)
 
