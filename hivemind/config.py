@@ -195,6 +195,8 @@ SETTINGS: tuple[Setting, ...] = (
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _FILE_ALIASES = {"labels": "label"}
+_CLIENT_VARIABLES = {f"HIVEMIND_{name}" for name in ("CONFIG", "SERVER", "TOKEN", "USERNAME", "PASSWORD")}
+_TASK_VARIABLES = ("HIVEMIND_PORT_", "HIVEMIND_VOLUME_", "HIVEMIND_ADDRESS", "HIVEMIND_TEST_")
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], config_file: Path | None = None) -> DaemonConfig:
@@ -217,6 +219,16 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], config_file: Path | N
         text = flag if isinstance(flag, str) else ",".join(map(str, flag))
         values[name] = _parse(setting, text, f"flag {setting.flag}")
     return _build(values)
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """``HIVEMIND_…`` variables that nothing reads: most likely misspelt. Those that tasks are given are not among them."""
+    known = {setting.env_name for setting in SETTINGS} | _CLIENT_VARIABLES
+    return sorted(
+        name
+        for name in env
+        if name.startswith("HIVEMIND_") and name not in known and not name.startswith(_TASK_VARIABLES)
+    )
 
 
 def _find_file(env: Mapping[str, str]) -> Path | None:

@@ -8,6 +8,7 @@ gossip ───────┘                               ├─ agent ─�
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -20,7 +21,7 @@ import trio
 from api.auth.passwords import Argon2Hasher
 from consensus.raft import StorageError
 from hivemind import facts
-from hivemind.config import DaemonConfig, redacted
+from hivemind.config import DaemonConfig, redacted, unknown_variables
 from hivemind.daemon import Daemon
 from hivemind.lockfile import AlreadyRunning, locked
 from hivemind.observability import logs
@@ -93,6 +94,8 @@ async def _watch_signals(
 
 
 async def _run_daemon(config: DaemonConfig, lag: LoopLag, stop: trio.Event) -> None:
+    for name in unknown_variables(os.environ):
+        log.warning("unknown_setting", variable=name, expected="the variables that hivemind daemon --help names")
     log.info("daemon_starting", version=VERSION, **_loggable(redacted(config)))
     engine = await select_engine(
         config.runtime,  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hivemind.config import ConfigError, RateLimits, load
+from hivemind.config import ConfigError, RateLimits, load, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,14 @@ def test_data_dir_default_depends_on_the_user(tmp_path: Path, monkeypatch: pytes
     assert load({}, {}).data_dir == tmp_path / "state/hivemind"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert load({}, {}).data_dir == Path("/var/lib/hivemind")
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    env = {
+        "HIVEMIND_API_PROT": "1",
+        "HIVEMIND_API_PORT": "1",
+        "HIVEMIND_TOKEN": "t",
+        "HIVEMIND_PORT_80": "5",
+        "HOME": "/",
+    }
+    assert unknown_variables(env) == ["HIVEMIND_API_PROT"]
