@@ -222,7 +222,7 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], config_file: Path | N
 
 
 def unknown_variables(env: Mapping[str, str]) -> list[str]:
-    """``HIVEMIND_…`` variables that nothing reads: most likely misspelt. Those that tasks are given are not among them."""
+    """``HIVEMIND_…`` variables that nothing reads, most likely misspelt; those that tasks are given are not meant."""
     known = {setting.env_name for setting in SETTINGS} | _CLIENT_VARIABLES
     return sorted(
         name
