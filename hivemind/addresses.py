@@ -1,7 +1,7 @@
 """Where each node's peer channel is.
 
 Gossip knows best; a node that gossip does not know (yet) is found in the replicated state, or, before that is there,
-in what the joiner was told.
+in what the joiner was told or this node last knew (known_peers.py).
 """
 
 from __future__ import annotations

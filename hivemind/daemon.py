@@ -31,12 +31,13 @@ from consensus.model.cluster import Cluster
 from consensus.model.node import NodeFacts
 from consensus.proposer import ClusterProposer
 from consensus.raft import RaftConfig, RaftNode
-from hivemind import forwarding, gossip_meta, leadership, leaving, standing
+from hivemind import forwarding, gossip_meta, known_peers, leadership, leaving, standing
 from hivemind.addresses import AddressBook
 from hivemind.api_gateways import ApiContainers, ApiNodes
 from hivemind.config import DaemonConfig
 from hivemind.forwarding import Forwarding
 from hivemind.gossip_meta import GossipMeta, Intent
+from hivemind.known_peers import PeerKeeper
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
 from hivemind.observability import metrics
@@ -109,7 +110,9 @@ class Daemon:
         self.rng = random.SystemRandom()
         self.steps = first_steps.load(config.data_dir)
         self.machine = Machine()
-        self.addresses = AddressBook(self.machine, self.steps.peers if isinstance(self.steps, Learn) else [])
+        told = self.steps.peers if isinstance(self.steps, Learn) else known_peers.load(config.data_dir)
+        self.addresses = AddressBook(self.machine, told)
+        self.known_peers = PeerKeeper(config.data_dir, self.machine, told)
         self.channel = PeerChannel(
             identity, bind=(config.bind, config.peer_port), resolve=self.addresses.resolve, rng=self.rng
         )
@@ -177,6 +180,7 @@ class Daemon:
             )
 
     async def _start(self, parts: _Parts, nursery: trio.Nursery) -> None:
+        await nursery.start(self.known_peers.run)
         await nursery.start(self.channel.run)
         await nursery.start(parts.membership.run)
         await self._start_raft(nursery)

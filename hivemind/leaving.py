@@ -18,6 +18,7 @@ from consensus.machine import Machine
 from consensus.outcomes import Refusal
 from consensus.proposer import Proposer
 from consensus.raft import RaftNode
+from hivemind import known_peers
 from hivemind.peer.errors import PeerRefusal
 from membership import Membership
 from runtime.engine.base import Engine
@@ -112,3 +113,4 @@ def forget_cluster(data_dir: Path) -> None:
     """Removes what ties `data_dir` to the cluster, so that its next daemon starts as a new node."""
     for name in ("identity", "raft", "membership"):
         shutil.rmtree(data_dir / name, ignore_errors=True)
+    (data_dir / known_peers.FILE).unlink(missing_ok=True)

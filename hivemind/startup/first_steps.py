@@ -5,13 +5,13 @@ Written before the identity and removed when done: a daemon that dies in between
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from consensus.commands import FoundCluster
+from hivemind import durable
 
 FILE = "first-steps.msgpack"
 
@@ -35,18 +35,7 @@ _decoder: msgspec.msgpack.Decoder[FirstSteps] = msgspec.msgpack.Decoder(FirstSte
 
 def save(data_dir: Path, steps: FirstSteps) -> None:
     """Durable when it returns."""
-    new = data_dir / f".{FILE}.new"
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.msgpack.encode(steps))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(data_dir / FILE)
-    directory = os.open(data_dir, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.write(data_dir / FILE, msgspec.msgpack.encode(steps))
 
 
 def load(data_dir: Path) -> FirstSteps | None:
