@@ -40,7 +40,8 @@ class Elections(Library):
         if not self.is_voter() or self.storage_full:
             return
         if self.is_quorum({self.node_id}):
-            self.campaign(transfer=False)
+            if self._SyncObj__raftState != CANDIDATE or self.clock() >= self._deadline_s:
+                self.campaign(transfer=False)
         elif self.clock() >= self._deadline_s:
             self._set_deadline()
             self._forget_leader()
@@ -53,9 +54,10 @@ class Elections(Library):
         self._SyncObj__raftLeader = None
         self._SyncObj__setState(CANDIDATE)
         self._SyncObj__setCurrentTerm(self.raftCurrentTerm + 1, self.node_id)
-        self._votes = {self.node_id}
-        self._ask("request_vote", self.raftCurrentTerm, transfer=transfer)
-        self._count_votes()
+        self._votes = set()
+        term = self.raftCurrentTerm
+        self._ask("request_vote", term, transfer=transfer)
+        self.durability.hold(lambda: self._take_vote(self.node_id, term))
 
     def step_down(self, term: int, why: str) -> None:
         """Follow from now on, in `term` if that is newer."""
@@ -83,9 +85,7 @@ class Elections(Library):
             case "request_vote":
                 self._on_request_vote(node, message)
             case "response_vote":
-                if self._SyncObj__raftState == CANDIDATE and message["term"] == self.raftCurrentTerm:
-                    self._votes.add(node.id)
-                    self._count_votes()
+                self._take_vote(node.id, message["term"])
             case "stale":
                 if message["term"] > self.raftCurrentTerm:
                     self.step_down(message["term"], "a newer term exists")
@@ -116,9 +116,12 @@ class Elections(Library):
         self._pre_votes = {self.node_id}
         self._ask("pre_vote", self.raftCurrentTerm + 1)
 
-    def _count_votes(self) -> None:
-        if self.is_quorum(self._votes):
-            self._SyncObj__onBecomeLeader()
+    def _take_vote(self, voter: str, term: int) -> None:
+        """Our own counts when it is durable: a sole voter could lead the same term again after a crash."""
+        if self._SyncObj__raftState == CANDIDATE and term == self.raftCurrentTerm:
+            self._votes.add(voter)
+            if self.is_quorum(self._votes):
+                self._SyncObj__onBecomeLeader()
 
     def _leader_is_fresh(self) -> bool:
         if self._isLeader():

@@ -66,7 +66,8 @@ class LogMatching(Library):
             del entries[0]
         if not entries:
             self.note_leader(node, message, verified)
-            self._SyncObj__sendNextNodeIdx(node, success=True, nextNodeIdx=verified + 1)
+            if not message.get("quiet"):
+                self._SyncObj__sendNextNodeIdx(node, success=True, nextNodeIdx=verified + 1)
             return
         if verified < self.raftCommitIndex:
             raise RaftError(f"{node.id} wants to replace entry {verified + 1}, which is committed here")

@@ -111,14 +111,14 @@ class Replication(Library):
                 self._send_entries(node, progress, now_s, next_index)
                 return
         if self._owes_heartbeat(node, progress, now_s):
-            self._send_heartbeat(node, progress, now_s)
+            self._send(node, progress, now_s, self._heartbeat(node))
+        elif progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node]):
+            self._tell_commit(node, progress)
 
     def _owes_heartbeat(self, node: Node, progress: Progress, now_s: float) -> bool:
         is_voter = node in self._SyncObj__otherNodes
         period_s = self.settings.heartbeat_s if is_voter else self.settings.learner_heartbeat_s
-        if now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after):
-            return True
-        return bool(progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node]))
+        return now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after)
 
     def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int) -> None:
         batch = self._SyncObj__getEntries(next_index, self.settings.batch_entries, self.settings.batch_bytes)
@@ -126,10 +126,13 @@ class Replication(Library):
             batch = []
         self._send_exchange(node, progress, now_s, self._append_message(next_index - 1, batch))
 
-    def _send_heartbeat(self, node: Node, progress: Progress, now_s: float) -> None:
+    def _heartbeat(self, node: Node) -> Message:
         matched = self._SyncObj__raftMatchIndex[node]
-        message = self._append_message(matched, []) if self.journal.holds(matched) else {"type": "append_entries"}
-        self._send(node, progress, now_s, message)
+        return self._append_message(matched, []) if self.journal.holds(matched) else {"type": "append_entries"}
+
+    def _tell_commit(self, node: Node, progress: Progress) -> None:
+        """News of a commit wants no answer: that would be half of all messages. It does not count as a heartbeat."""
+        self._post(node, progress, self._heartbeat(node) | {"quiet": True})
 
     def _append_message(self, previous: int, entries: list[Any]) -> Message:
         term = self.journal.at(previous).term
@@ -154,8 +157,12 @@ class Replication(Library):
             progress.in_flight, progress.sent_s = self._exchange, now_s
 
     def _send(self, node: Node, progress: Progress, now_s: float, message: Message) -> bool:
-        self._exchange += 1
+        sent = self._post(node, progress, message)
         progress.spoke_s, progress.spoken = now_s, self._exchange
+        return sent
+
+    def _post(self, node: Node, progress: Progress, message: Message) -> bool:
+        self._exchange += 1
         verified = message.get("prevLogIdx", 0) + len(message.get("entries", ()))
         progress.told_commit = min(self.raftCommitIndex, verified)
         about = {"term": self.raftCurrentTerm, "commit_index": self.raftCommitIndex, "exchange": self._exchange}

@@ -328,3 +328,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "a")
     yield made
     made.storage.close()
+
+
+@pytest.fixture
+def sole_bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "a", voters=("a",))
+    yield made
+    made.storage.close()

@@ -72,6 +72,7 @@ def test_a_vote_counts_once(bench):
     bench.tick(2.0)
     for voter in "bc":
         bench.receive(voter, "pre_vote_answer", term=1, granted=True, current=0)
+    bench.flush()
     for _ in range(3):
         bench.receive("b", "response_vote", term=1)
     assert not bench.core._isLeader()
@@ -94,3 +95,14 @@ def test_a_learner_votes_but_never_campaigns(bench):
     bench.receive("c", "request_vote", term=1, transfer=False, **LAST)
     bench.flush()
     assert bench.take("response_vote")
+
+
+def test_a_sole_voter_leads_only_when_its_vote_is_durable(sole_bench):
+    """Else it could send entries to learners, crash, and lead the same term again with others in their place."""
+    bench = sole_bench
+    bench.tick()
+    assert not bench.core._isLeader()
+    bench.tick(0.1)
+    bench.flush()
+    assert bench.core._isLeader()
+    assert bench.core.raftCurrentTerm == 1

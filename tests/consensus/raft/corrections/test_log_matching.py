@@ -71,3 +71,16 @@ def test_an_old_leader_is_told_the_term(bench):
     bench.take("stale")
     bench.append("c", 4, (1, 0), [])
     assert bench.take("stale") == [("c", {"type": "stale", "term": 5, "from_term": 5})]
+
+
+def test_news_of_a_commit_is_not_answered(bench):
+    """Half of all messages would be such answers."""
+    bench.append("b", 1, (1, 0), [[b"\0x", 2, 1]])
+    bench.flush()
+    bench.take("next_node_idx")
+    fields = {"term": 1, "exchange": 8, "prevLogIdx": 2, "prevLogTerm": 1, "entries": [], "commit_index": 2}
+    bench.receive("b", "append_entries", quiet=True, **fields)
+    assert bench.core.raftCommitIndex == 2
+    assert not bench.take("next_node_idx")
+    bench.receive("b", "append_entries", **fields)
+    assert bench.take("next_node_idx")
