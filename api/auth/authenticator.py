@@ -13,7 +13,7 @@ from msgspec import Struct
 from api.auth import api_keys, tokens
 from api.auth.identity import Identity
 from api.deps import Deps
-from api.errors import AuthenticationFailed
+from api.errors import ApiError, AuthenticationFailed, Unavailable
 from api.route import ROLE_ACCESS
 from consensus.model.user import User
 from consensus.state import State
@@ -53,7 +53,13 @@ class Authenticator:
         raise AuthenticationFailed("expected Authorization: Bearer or Basic")
 
     def identify_token(self, token: str) -> Identity:
-        """A JWT or an API key. Raises AuthenticationFailed."""
+        """A JWT or an API key. Raises AuthenticationFailed, Unavailable."""
+        try:
+            return self._identify_token(token)
+        except AuthenticationFailed as error:
+            raise self._refusal(error) from None
+
+    def _identify_token(self, token: str) -> Identity:
         state, now_s = self._deps.replica.state, self._deps.now_s()
         if token.startswith(api_keys.PREFIX):
             return _key_identity(token, state, now_s)
@@ -69,9 +75,15 @@ class Authenticator:
         password_hash = user.password_hash if user is not None else await self._decoy()
         right = await self._deps.passwords.verify(password_hash, password)
         if user is None or not right:
-            raise AuthenticationFailed("the user name or the password is wrong")
+            raise self._refusal(AuthenticationFailed("the user name or the password is wrong"))
         self._remember(memory, user)
         return user
+
+    def _refusal(self, error: AuthenticationFailed) -> ApiError:
+        """A node that started and has not heard from a leader may not know these credentials yet, or any."""
+        if self._deps.cluster.last_leader_contact_s is None:
+            return Unavailable("this node has not caught up with its cluster yet: it does not know these credentials")
+        return error
 
     def _remembers(self, memory: bytes, user: User) -> bool:
         known = self._verified.get(memory)

@@ -64,6 +64,18 @@ def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
+async def test_a_node_that_never_heard_from_a_leader_does_not_call_credentials_wrong(
+    world: Any, make_client: Any
+) -> None:
+    """A daemon that was just started has an empty replica, or an old one; 401 would make clients log out."""
+    world.cluster.last_leader_contact_s = None
+    good = await world.login("vera")
+    assert (await make_client(world, good).send("GET", "/apps"))[0] == 200
+    for headers in (basic("vera", "wrong"), basic("nobody", "x"), {"Authorization": "Bearer nonsense"}):
+        assert (await make_client(world, headers).send("GET", "/apps"))[0] == 503
+    assert (await make_client(world, {}).send("GET", "/apps"))[0] == 401
+
+
 async def test_basic_costs_one_slow_hash_until_the_password_changes(world: Any, make_client: Any) -> None:
     client = make_client(world, basic("vera", "vera-password"))
     for _ in range(5):
