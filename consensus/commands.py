@@ -12,7 +12,9 @@ from msgspec import Struct, field
 from consensus.model.alert import Alert
 from consensus.model.app import AppSpec
 from consensus.model.cluster import Cluster
+from consensus.model.deployment import Change, Move
 from consensus.model.node import NodeFacts, NodeStatus, Taint
+from consensus.model.strategy import Strategy
 from consensus.model.task import TaskStatus
 from consensus.model.user import ApiKey, Role, User
 from consensus.model.volume import Volume
@@ -116,10 +118,14 @@ class PlaceTasks(Command, frozen=True):
 
 
 class CreateTasks(Command, frozen=True):
-    """New replicas, of the app's current generation, for slots that are free or whose replica is outdated."""
+    """New replicas, of the app's current generation, for slots that are free or whose replica is outdated.
+
+    `revision` 0 is the app's own.
+    """
 
     app: str
     slots: list[int]
+    revision: int = 0
 
 
 class RemoveTasks(Command, frozen=True):
@@ -145,6 +151,50 @@ class ReportTasks(Command, frozen=True):
     node_id: str
     reports: list[TaskReport] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+
+
+# -- deployments
+
+
+class CreateDeployment(Command, frozen=True):
+    """Records how an app shall change; with `execute` it begins at once. No strategy: the app's own, or rolling."""
+
+    app: str
+    change: Change
+    strategy: Strategy | None = None
+    execute: bool = False
+
+
+class ExecuteDeployment(Command, frozen=True):
+    deployment_id: str
+
+
+class PromoteDeployment(Command, frozen=True):
+    """By hand: on to the next step, also out of a pause. `variant` names the winner of an A/B test."""
+
+    deployment_id: str
+    variant: str | None = None
+
+
+class RollbackDeployment(Command, frozen=True):
+    deployment_id: str
+
+
+class AdvanceDeployment(Command, frozen=True):
+    """The leader's decision. Only at `version`, so that a decision on old news changes nothing."""
+
+    deployment_id: str
+    version: int
+    move: Move
+    message: str = ""
+    winner: int = 0
+
+
+class EndStandby(Command, frozen=True):
+    """The set without traffic, if it still is of `revision`, is no longer kept."""
+
+    app: str
+    revision: int
 
 
 # -- volumes
@@ -220,6 +270,12 @@ AnyCommand = (
     | RemoveTasks
     | RescheduleTasks
     | ReportTasks
+    | CreateDeployment
+    | ExecuteDeployment
+    | PromoteDeployment
+    | RollbackDeployment
+    | AdvanceDeployment
+    | EndStandby
     | CreateVolume
     | DeleteVolume
     | CreateUser

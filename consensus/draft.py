@@ -7,6 +7,7 @@ the indexes in step with the tables, and collects the events.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from consensus.commands import CommandId
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
+from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
 from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
@@ -26,6 +28,7 @@ from consensus.state import State
 from consensus.timestamp import iso_utc
 
 K = TypeVar("K")
+REMEMBERED_DEPLOYMENTS = 1000
 TOMBSTONE_S = 100 * 24 * 3600.0
 """How long a removed node is remembered: longer than its certificate lasts."""
 
@@ -135,28 +138,66 @@ class Draft:
             ports = ports.delete(key)
         for key in published_ports(app.spec):
             ports = ports.set(key, app.name)
-        self._replace(apps=self.state.apps.set(app.name, app), app_by_host_port=ports)
+        changing = self.state.changing_apps
+        if app.rollout or app.standby:
+            changing = changing.set(app.name, None)
+        elif app.name in changing:
+            changing = changing.delete(app.name)
+        self._replace(apps=self.state.apps.set(app.name, app), app_by_host_port=ports, changing_apps=changing)
 
     def put_spec(self, spec: AppSpec) -> int:
-        """Stores `spec` for tasks to refer to; returns its revision."""
-        self._replace(specs=self.state.specs.set((spec.name, self.index), spec))
-        return self.index
+        """Stores `spec` for tasks to refer to; returns its revision: the log index.
+
+        An entry that stores several specs of one app has the others counted below zero, where no log index is.
+        """
+        revision, number = self.index, 0
+        while (spec.name, revision) in self.state.specs:
+            number += 1
+            revision = -(self.index * 64 + number)
+        self._replace(specs=self.state.specs.set((spec.name, revision), spec))
+        return revision
+
+    def forget_unused_specs(self, app: str, revisions: Iterable[int]) -> None:
+        for revision in revisions:
+            if (app, revision) in self.state.specs:
+                self._forget_unused_spec(app, revision)
 
     def delete_app(self, app: App) -> None:
         self.touched_apps.add(app.name)
         ports = self.state.app_by_host_port
         for key in published_ports(app.spec):
             ports = ports.delete(key)
-        self._replace(apps=self.state.apps.delete(app.name), app_by_host_port=ports)
+        changing = self.state.changing_apps
+        if app.name in changing:
+            changing = changing.delete(app.name)
+        self._replace(apps=self.state.apps.delete(app.name), app_by_host_port=ports, changing_apps=changing)
         for name, revision in [key for key in self.state.specs if key[0] == app.name]:
             self._forget_unused_spec(name, revision)
 
     def _forget_unused_spec(self, app: str, revision: int) -> None:
         current = self.state.apps.get(app)
-        if current is not None and current.revision == revision:
+        if current is not None and self._spec_is_kept(current, revision):
             return
         if all(self.state.tasks[i].revision != revision for i in self.state.task_ids_by_app.get(app, Map())):
             self._replace(specs=self.state.specs.delete((app, revision)))
+
+    def _spec_is_kept(self, app: App, revision: int) -> bool:
+        if revision == app.revision or any(entry.revision == revision for entry in app.history):
+            return True
+        if app.standby is not None and app.standby.revision == revision:
+            return True
+        deployment = self.state.deployment_of(app)
+        return deployment is not None and revision in (deployment.old_revision, *deployment.new_revisions)
+
+    def put_deployment(self, deployment: Deployment) -> None:
+        """Forgets the oldest finished ones beyond REMEMBERED_DEPLOYMENTS."""
+        deployments = self.state.deployments.set(deployment.id, deployment)
+        if len(deployments) > REMEMBERED_DEPLOYMENTS:
+            finished = [d for d in deployments.values() if d.status.finished]
+            finished.sort(key=lambda d: (d.created_at_s, d.id))
+            for old in finished[: len(deployments) - REMEMBERED_DEPLOYMENTS]:
+                deployments = deployments.delete(old.id)
+        self._replace(deployments=deployments)
 
     def put_service(self, service: Service) -> None:
         self._replace(services=self.state.services.set(service.name, service))

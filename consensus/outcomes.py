@@ -42,7 +42,14 @@ class Scaled(Outcome, frozen=True):
     removed: list[str]
 
 
-AnyOutcome = Done | Refusal | Deployed | Scaled
+class Recorded(Outcome, frozen=True):
+    """A deployment was recorded, and where it was asked for begun."""
+
+    deployment_id: str
+    app: str
+
+
+AnyOutcome = Done | Refusal | Deployed | Scaled | Recorded
 
 
 def not_found(kind: str, name: str) -> Refusal:

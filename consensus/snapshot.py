@@ -21,6 +21,7 @@ from consensus.events import History
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
+from consensus.model.deployment import Deployment
 from consensus.model.event import Event
 from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
@@ -76,6 +77,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "api_keys": (ApiKey, "id"),
     "revoked_tokens": (RevokedToken, "id"),
     "alerts": (Alert, "id"),
+    "deployments": (Deployment, "id"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},

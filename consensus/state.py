@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
 from consensus.model.cluster import Cluster
+from consensus.model.deployment import Deployment, shares
 from consensus.model.node import Node, RemovedNode
 from consensus.model.service import Service
 from consensus.model.task import Task
@@ -27,7 +28,10 @@ _NONE: Keys = Map()
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """`specs` holds the spec of each app at each revision (log index) that a task still has."""
+    """`specs` holds the spec of each app at each revision (log index) that a task, its history or a deployment has.
+
+    `changing_apps` are those with a deployment going on or a set on standby.
+    """
 
     cluster: Cluster | None = None
     nodes: Map[str, Node] = Map()
@@ -41,11 +45,13 @@ class State(Struct, frozen=True, kw_only=True):
     api_keys: Map[str, ApiKey] = Map()
     revoked_tokens: Map[str, RevokedToken] = Map()
     alerts: Map[str, Alert] = Map()
+    deployments: Map[str, Deployment] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()
     unplaced_task_ids: Keys = Map()
     app_by_host_port: Map[tuple[int, str], str] = Map()
+    changing_apps: Keys = Map()
 
     def tasks_of_app(self, app: str) -> list[Task]:
         """All tasks of `app`, also those that are being removed, by slot and age."""
@@ -60,12 +66,34 @@ class State(Struct, frozen=True, kw_only=True):
         return self.specs[task.app, task.revision]
 
     def outdated(self, task: Task) -> bool:
-        """Whether a new replica must take the place of `task`: made before a restart, or on a node that drains."""
+        """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody
+        wants, or on a node that drains."""
         app = self.apps.get(task.app)
-        if app is not None and task.generation < app.generation:
+        if app is not None and (task.generation < app.generation or not self.is_live(app, task.revision)):
             return True
         node = None if task.node_id is None else self.nodes.get(task.node_id)
         return node is not None and node.draining
+
+    def is_live(self, app: App, revision: int) -> bool:
+        """Whether replicas of `revision` are wanted now."""
+        if app.name not in self.changing_apps:
+            return revision == app.revision
+        if app.standby is not None and revision == app.standby.revision:
+            return True
+        return any(share.revision == revision for share in shares(app, self.deployment_of(app)))
+
+    def deployment_of(self, app: App) -> Deployment | None:
+        """The one that goes on now."""
+        return self.deployments.get(app.rollout)
+
+    def on_standby(self, task: Task) -> bool:
+        """Whether it belongs to the set that gets no traffic."""
+        app = self.apps.get(task.app)
+        return app is not None and app.standby is not None and app.standby.revision == task.revision
+
+    def takes_traffic(self, task: Task) -> bool:
+        """Whether requests are sent to it: it is an endpoint of its service."""
+        return task.serving and not self.on_standby(task)
 
     def tasks_of_service(self, service: str) -> Iterator[Task]:
         for app in self.apps.values():
@@ -106,4 +134,5 @@ def with_indexes(state: State) -> State:
         task_ids_by_node=Map((node, Map(ids)) for node, ids in by_node.items()),
         unplaced_task_ids=Map(unplaced),
         app_by_host_port=Map(ports),
+        changing_apps=Map((app.name, None) for app in state.apps.values() if app.rollout or app.standby),
     )

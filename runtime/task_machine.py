@@ -77,6 +77,7 @@ class TaskMachine:
         self._removed_reported = False
         self._backoff = Backoff(first_s=RESTART_FIRST_S, last_s=RESTART_LAST_S)
         self._retry_at_s = 0.0
+        self._drain_until_s: float | None = None
         self._effects: list[Effect] = []
 
     @property
@@ -281,7 +282,7 @@ class TaskMachine:
                 self._stop_probes()
                 self._removed_reported = True
                 self._effects.append(ReportRemoved())
-        elif now_s >= self._retry_at_s:
+        elif now_s >= self._retry_at_s and (container.status not in _ALIVE or self._drained(now_s)):
             self._stop_probes()
             if container.status in _ALIVE:
                 self._wind_down(TaskState.STOPPING)
@@ -290,6 +291,19 @@ class TaskMachine:
             else:
                 self._wind_down(TaskState.STOPPED)
                 self._begin(Remove(self._number(), container.engine_id))
+
+    def _drained(self, now_s: float) -> bool:
+        """Whether it has run on for its drain timeout since it left the endpoints.
+
+        No node sends it a new request once it has heard of that; those under way need their time.
+        """
+        if self._drain_until_s is None:
+            serves = self.status.state is TaskState.RUNNING and self.status.health is Health.HEALTHY
+            drain_s = self._spec.drain_timeout_s if serves and self._spec is not None and self._task is not None else 0
+            self._drain_until_s = now_s + drain_s
+            if drain_s:
+                self._effects.append(RetryAt(self._drain_until_s))
+        return now_s >= self._drain_until_s
 
     # -- small steps
 

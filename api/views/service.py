@@ -84,7 +84,7 @@ def service_item(state: State, service: Service) -> ServiceItem:
             Endpoint(task.id, address, port)
             for app in apps
             for task in state.tasks_of_app(app)
-            if task.serving
+            if state.takes_traffic(task)
             for address, port in _places(state, task)
         ],
         load_balancing_strategy=service.load_balancing_strategy,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus import commands
-from consensus.apply import alert, app, cluster, node, task, user, volume
+from consensus.apply import alert, app, cluster, deployment, node, task, user, volume
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome
 
@@ -31,6 +31,12 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.RemoveTasks: task.remove,
     commands.RescheduleTasks: task.reschedule,
     commands.ReportTasks: task.report,
+    commands.CreateDeployment: deployment.create,
+    commands.ExecuteDeployment: deployment.execute,
+    commands.PromoteDeployment: deployment.promote,
+    commands.RollbackDeployment: deployment.rollback,
+    commands.AdvanceDeployment: deployment.advance,
+    commands.EndStandby: deployment.end_standby,
     commands.CreateVolume: volume.create,
     commands.DeleteVolume: volume.delete,
     commands.CreateUser: user.create,

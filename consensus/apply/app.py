@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from consensus.apply.rollout import end_with_app, scale_deployment
 from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.apply.task import mint_task, retire
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
-from consensus.model.app import App, AppSpec
+from consensus.model.app import App, AppSpec, Revision
 from consensus.model.event import EventType
 from consensus.model.service import Service
 from consensus.model.volume import Volume
@@ -20,14 +21,23 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
     refusal = _conflicts(draft, spec)
     if refusal is not None:
         return refusal
+    revision = draft.put_spec(spec)
     app = App(
         spec=spec,
-        revision=draft.put_spec(spec),
+        revision=revision,
         created_at_s=draft.time_s,
         updated_at_s=draft.time_s,
+        history=(Revision(1, revision, draft.time_s, "deployed"),),
     )
     draft.put_app(app)
-    for mount in spec.volumes:
+    provide(draft, app)
+    tasks = [mint_task(draft, app, slot) for slot in range(1, spec.replicas + 1)]
+    return Deployed(name=app.name, service=app.service_name, task_ids=[task.id for task in tasks])
+
+
+def provide(draft: Draft, app: App) -> None:
+    """What `app` refers to and nobody made: its volumes and its service."""
+    for mount in app.spec.volumes:
         if mount.name not in draft.state.volumes:
             draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
     if app.service_name not in draft.state.services:
@@ -38,16 +48,19 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
             name=app.service_name,
             app=app.name,
         )
-    tasks = [mint_task(draft, app, slot) for slot in range(1, spec.replicas + 1)]
-    return Deployed(name=app.name, service=app.service_name, task_ids=[task.id for task in tasks])
 
 
 def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
     if spec.name in draft.state.apps:
         return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
+    return port_conflict(draft, spec)
+
+
+def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:
+    """Where another app publishes what `spec` would."""
     for port, protocol in published_ports(spec):
         owner = draft.state.app_by_host_port.get((port, protocol))
-        if owner is not None:
+        if owner is not None and owner != spec.name:
             return conflict(f"host_port {port}/{protocol} is published by app {owner!r} already")
     return None
 
@@ -59,6 +72,10 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
     previous = app.spec.replicas
     app = replace(app, spec=replace(app.spec, replicas=command.replicas), updated_at_s=draft.time_s)
     draft.put_app(app)
+    if app.name in draft.state.changing_apps:
+        # Of which revision the new ones are is the deployment's matter: the leader makes and ends replicas.
+        scale_deployment(draft, app, command.replicas)
+        return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
     slots = wanted_by_slot(draft.state.tasks_of_app(app.name))
     created = [mint_task(draft, app, slot).id for slot in free_slots(slots, max(0, command.replicas - len(slots)))]
     removed = surplus(slots, command.replicas)
@@ -86,9 +103,16 @@ def delete(draft: Draft, command: DeleteApp) -> AnyOutcome:
     app = draft.state.apps.get(command.name)
     if app is None:
         return not_found("app", command.name)
+    end_with_app(draft, app)
     draft.delete_app(app)
     for task in draft.state.tasks_of_app(app.name):
         retire(draft, task)
+    end_unused_service(draft, app)
+    return Done()
+
+
+def end_unused_service(draft: Draft, app: App) -> None:
+    """Deletes the service by which `app` was reached, if no app is reached by it."""
     if not any(other.service_name == app.service_name for other in draft.state.apps.values()):
         draft.delete_service(app.service_name)
         draft.emit(
@@ -97,4 +121,3 @@ def delete(draft: Draft, command: DeleteApp) -> AnyOutcome:
             name=app.service_name,
             app=app.name,
         )
-    return Done()

@@ -15,13 +15,13 @@ from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStat
 from consensus.outcomes import AnyOutcome, Done, Refusal, conflict, not_found
 
 
-def mint_task(draft: Draft, app: App, slot: int) -> Task:
-    """A new replica of `app`, not placed yet."""
+def mint_task(draft: Draft, app: App, slot: int, revision: int = 0) -> Task:
+    """A new replica of `app`, not placed yet. `revision` 0 is the app's own."""
     task = Task(
         id=f"{app.name}.{slot}.{draft.mint()}",
         app=app.name,
         slot=slot,
-        revision=app.revision,
+        revision=revision or app.revision,
         generation=app.generation,
         created_at_s=draft.time_s,
     )
@@ -50,12 +50,15 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
     app = draft.state.apps.get(command.app)
     if app is None:
         return not_found("app", command.app)
-    tasks = draft.state.tasks_of_app(app.name)
-    filled = {task.slot for task in tasks if task.wanted and not draft.state.outdated(task)}
+    revision = command.revision or app.revision
+    if (app.name, revision) not in draft.state.specs:
+        return conflict(f"app {app.name!r} has no revision {revision} any more")
+    tasks = [task for task in draft.state.tasks_of_app(app.name) if task.wanted and task.revision == revision]
+    filled = {task.slot for task in tasks if not draft.state.outdated(task)}
     for slot in command.slots:
         if slot not in filled:
             filled.add(slot)
-            mint_task(draft, app, slot)
+            mint_task(draft, app, slot, revision)
     return Done()
 
 
@@ -109,7 +112,10 @@ def forget(draft: Draft, task: Task, *, recreate: bool) -> None:
         _emit_service(draft, task)
     app = draft.state.apps.get(task.app)
     if recreate and app is not None:
-        mint_task(draft, app, task.slot)
+        if app.name not in draft.state.changing_apps:
+            mint_task(draft, app, task.slot)
+        elif draft.state.is_live(app, task.revision):
+            mint_task(draft, app, task.slot, task.revision)
 
 
 def report(draft: Draft, command: ReportTasks) -> AnyOutcome:
@@ -135,6 +141,8 @@ def _refuse_lost(node_id: str, status: NodeStatus) -> Refusal:
 
 def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
     task = replace(old, status=status)
+    if task.serving is not old.serving:
+        task = replace(task, serving_since_s=draft.time_s if task.serving else None)
     draft.put_task(task)
     before = old.status
     if status.engine_id is not None and status.engine_id != before.engine_id:

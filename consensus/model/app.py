@@ -8,11 +8,14 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
+from consensus.model.strategy import Strategy
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=63)]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 MAX_REPLICAS = 100_000
+DRAIN_TIMEOUT_S = 1.0
+"""For apps with ports: longer than a commit needs to reach every node."""
 
 
 class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -88,10 +91,19 @@ class AppSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     priority_class: str | None = None
     stop_signal: str | None = None
     stop_grace_period: Duration = "10s"
+    drain_timeout: Duration | None = None
+    update_strategy: Strategy | None = None
 
     @property
     def stop_grace_period_s(self) -> float:
         return duration_s(self.stop_grace_period)
+
+    @property
+    def drain_timeout_s(self) -> float:
+        """How long a replica runs on after it left the endpoints: requests under way end, every node has heard."""
+        if self.drain_timeout is None:
+            return DRAIN_TIMEOUT_S if self.ports else 0.0
+        return duration_s(self.drain_timeout)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say: pairs of field path and what was expected there."""
@@ -122,6 +134,10 @@ class AppSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
             if value is not None:
                 yield from _problem(f"resources.{name}", memory_bytes, value)
         yield from _problem("stop_grace_period", duration_s, self.stop_grace_period)
+        if self.drain_timeout is not None:
+            yield from _problem("drain_timeout", duration_s, self.drain_timeout)
+        if self.update_strategy is not None:
+            yield from ((f"update_strategy.{name}", text) for name, text in self.update_strategy.problems())
         if self.health_check is not None:
             for name in ("interval", "timeout", "start_period"):
                 yield from _problem(f"health_check.{name}", duration_s, getattr(self.health_check, name))
@@ -134,12 +150,30 @@ def _problem(path: str, parse: object, value: object) -> Iterator[tuple[str, str
         yield path, str(error)
 
 
+class Revision(Struct, frozen=True):
+    """One entry of an app's history. `number` counts from 1; `revision` finds the spec; `reason` is one line."""
+
+    number: int
+    revision: int
+    created_at_s: float
+    reason: str = ""
+
+
+class Standby(Struct, frozen=True):
+    """A second, complete set of replicas that gets no traffic: the one to come, or (`until_s`) the one before."""
+
+    revision: int
+    replicas: int
+    until_s: float | None = None
+
+
 class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An application as the cluster keeps it.
 
     `generation` counts what replicas must be made anew for (a restart, a changed spec); a task of an older
     generation is outdated, and the leader replaces it. `revision` is the log index at which `spec` was stored;
-    its `replicas` is the number wanted now.
+    its `replicas` is the number wanted now. While a deployment goes on (`rollout` is its id), spec and revision are
+    the old ones until the new ones have proved good. `history` is oldest first, its last entry is the present.
     """
 
     spec: AppSpec
@@ -147,6 +181,9 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int = 1
     created_at_s: float
     updated_at_s: float
+    rollout: str = ""
+    standby: Standby | None = None
+    history: tuple[Revision, ...] = ()
 
     @property
     def name(self) -> str:

@@ -22,6 +22,11 @@ class EventType(enum.StrEnum):
     SERVICE_UPDATED = "service_updated"
     ALERT_CREATED = "alert_created"
     ALERT_RESOLVED = "alert_resolved"
+    DEPLOYMENT_STARTED = "deployment_started"
+    DEPLOYMENT_STEP = "deployment_step"
+    DEPLOYMENT_COMPLETED = "deployment_completed"
+    DEPLOYMENT_FAILED = "deployment_failed"
+    DEPLOYMENT_ROLLED_BACK = "deployment_rolled_back"
 
 
 class EventPosition(Struct, frozen=True, order=True):

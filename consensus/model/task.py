@@ -70,7 +70,10 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`revision` is the log index at which its spec was stored: (app, revision) finds the spec."""
+    """`revision` is the log index at which its spec was stored: (app, revision) finds the spec.
+
+    `serving_since_s` is when it last came to serve; None while it does not.
+    """
 
     id: str
     app: str
@@ -82,6 +85,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired_state: DesiredState = DesiredState.RUNNING
     placement_message: str = ""
     status: TaskStatus = TaskStatus()
+    serving_since_s: float | None = None
 
     @property
     def wanted(self) -> bool:
@@ -91,6 +95,13 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def serving(self) -> bool:
         """Whether requests may be sent to it."""
         return self.wanted and self.status.state is TaskState.RUNNING and self.status.health is Health.HEALTHY
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is a bad sign of its revision: unhealthy, could not start, or did not stay up."""
+        status = self.status
+        ended = status.state in (TaskState.FAILED, TaskState.COMPLETED)
+        return ended or status.restart_count > 0 or status.health is Health.UNHEALTHY
 
     @property
     def name(self) -> str:

@@ -12,8 +12,10 @@ The reconcilers, pure functions `plan(state, …) -> commands`, each empty when 
 liveness.py    nodes that are lost, restarting, back, gone
 alerts.py      more than a third lost at once: a pause
 lost.py        tasks of nodes that are not there
+rollout.py     deployments: on, done, failed, back
+sets.py        which replicas an app shall have, of which revision (for the two that follow)
 replicas.py    as many replicas as are wanted
-rolling.py     outdated replicas are replaced one after the other
+rolling.py     outdated replicas are replaced, within limits
 placement.py   tasks without a node
 voters.py      1, 3 or 5 voters
 """

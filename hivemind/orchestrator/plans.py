@@ -13,7 +13,7 @@ from msgspec import Struct
 from consensus.commands import AnyCommand
 from consensus.model.node import Node
 from consensus.state import State
-from hivemind.orchestrator import alerts, liveness, lost, placement, replicas, rolling
+from hivemind.orchestrator import alerts, liveness, lost, placement, replicas, rolling, rollout
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.observer import Observer
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
@@ -50,7 +50,15 @@ class Plans:
 
     def stages(self) -> list[Callable[[State, float, float], Job | None]]:
         """In order; each is to be asked with the State that the commands of those before it made."""
-        return [self._liveness, self._alerts, self._lost, self._replicas, self._rolling, self._placement]
+        return [
+            self._liveness,
+            self._alerts,
+            self._lost,
+            self._rollouts,
+            self._replicas,
+            self._rolling,
+            self._placement,
+        ]
 
     def _liveness(self, state: State, now_s: float, wall_s: float) -> Job:
         evidence = self._observer.evidence(now_s)
@@ -62,6 +70,9 @@ class Plans:
 
     def _lost(self, state: State, now_s: float, wall_s: float) -> Job:
         return Job("lost", 0, lambda: lost.plan(state))
+
+    def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
 
     def _replicas(self, state: State, now_s: float, wall_s: float) -> Job | None:
         self._note_drains(state)

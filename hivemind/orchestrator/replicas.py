@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from consensus.apply.slots import free_slots, surplus, usefulness, wanted_by_slot
+from consensus.apply.slots import usefulness
 from consensus.commands import CreateTasks, RemoveTasks
+from consensus.model.app import App
 from consensus.model.task import Task
 from consensus.state import State
 from hivemind.orchestrator.batches import batched
+from hivemind.orchestrator.sets import fits, limits_of, sets_of
 
 
 def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
@@ -18,23 +20,34 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
         app = state.apps.get(name)
         if app is None:
             continue
-        slots = wanted_by_slot(state.tasks_of_app(name))
-        doomed = surplus(slots, app.spec.replicas)
-        gone = {task.id for task in doomed}
-        for tasks in slots.values():
-            if len(tasks) > 1 and tasks[0].id not in gone:
-                doomed += _doubles(state, tasks)
-        commands += (RemoveTasks(batch) for batch in batched([task.id for task in doomed]))
-        missing = free_slots(slots, max(0, app.spec.replicas - len(slots)))
-        commands += (CreateTasks(name, batch) for batch in batched(missing))
+        waiting = _still_stopping(state, app)
+        for replica_set in sets_of(state, app):
+            doomed = list(replica_set.surplus)
+            for slot, tasks in replica_set.slots.items():
+                if len(tasks) > 1:
+                    doomed += _doubles(state, tasks, replica_set.revisions[slot])
+            commands += (RemoveTasks(batch) for batch in batched([task.id for task in doomed]))
+            for revision, slots in replica_set.missing.items():
+                # The app's own revision need not be said.
+                own = 0 if revision == app.revision else revision
+                free = [slot for slot in slots if slot not in waiting]
+                commands += (CreateTasks(name, batch, own) for batch in batched(free))
     return commands
 
 
-def _doubles(state: State, tasks: list[Task]) -> list[Task]:
-    """Of one slot: all but its best up-to-date and its best outdated task."""
+def _still_stopping(state: State, app: App) -> frozenset[int]:
+    """Slots whose last replica must be gone before the next one starts: where a deployment stops first."""
+    deployment = state.deployment_of(app)
+    if deployment is None or not limits_of(app, deployment).stop_first:
+        return frozenset()
+    return frozenset(task.slot for task in state.tasks_of_app(app.name) if not task.wanted)
+
+
+def _doubles(state: State, tasks: list[Task], revision: int) -> list[Task]:
+    """Of one slot: all but the best of what it shall have and the best of the rest."""
     doubles = []
-    for outdated in (False, True):
-        alike = [task for task in tasks if state.outdated(task) is outdated]
+    for fitting in (True, False):
+        alike = [task for task in tasks if fits(state, task, revision) is fitting]
         if alike:
             alike.remove(max(alike, key=usefulness))
         doubles += alike

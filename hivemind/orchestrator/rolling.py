@@ -1,19 +1,19 @@
-"""Replacing what is outdated (restarted apps, draining nodes): one replica per app at a time, start first.
+"""Replacing replicas that are not what their slot shall have: restarted apps, draining nodes, new revisions.
 
-A replacement is made in the same slot; the old task goes when the new one serves. Where the replacement cannot be
-placed, the old one stays and the pending task says why.
+A replacement is made in the same slot; with start first, which is the rule, the old task goes when the new one serves.
+Where the replacement cannot be placed, the old one stays and the pending task says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from consensus.apply.slots import wanted_by_slot
 from consensus.commands import CreateTasks, RemoveTasks
 from consensus.model.app import App
-from consensus.model.task import Task, TaskState
+from consensus.model.task import Task
 from consensus.state import State
 from hivemind.orchestrator.batches import batched
+from hivemind.orchestrator.sets import Limits, ReplicaSet, fits, limits_of, runs, sets_of
 
 
 def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
@@ -22,38 +22,60 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
     for name in sorted(apps):
         app = state.apps.get(name)
         if app is not None:
-            commands += _plan_app(state, app)
+            limits = limits_of(app, state.deployment_of(app))
+            for replica_set in sets_of(state, app):
+                commands += _plan_set(state, app, replica_set, limits)
     return commands
 
 
-def _plan_app(state: State, app: App) -> list[CreateTasks | RemoveTasks]:
+def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -> list[CreateTasks | RemoveTasks]:
     finished: list[str] = []
-    ready_to_go: list[Task] = []
-    under_way = unsettled = False
-    for tasks in wanted_by_slot(state.tasks_of_app(app.name)).values():
-        old = [task for task in tasks if state.outdated(task)]
-        new = [task for task in tasks if not state.outdated(task)]
+    candidates: list[Task] = []
+    under_way, available, unsettled = 0, 0, False
+    for slot, tasks in replica_set.slots.items():
+        revision = replica_set.revisions[slot]
+        new = [task for task in tasks if fits(state, task, revision)]
+        old = [task for task in tasks if not fits(state, task, revision)]
+        available += any(task.serving for task in tasks)
         if not old:
             unsettled = unsettled or any(task.node_id is not None and not task.serving for task in new)
-        elif any(task.serving for task in new) or not any(_runs(task) for task in old):
+        elif any(task.serving for task in new) or not any(runs(task) for task in old):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             finished += (task.id for task in old)
+        elif new and limits.give_way and any(task.node_id is None and task.placement_message for task in new):
+            finished += (task.id for task in old)
         elif new:
-            under_way = True
+            under_way += 1
+            if limits.stop_first:
+                candidates += old
         else:
-            ready_to_go += old
-    commands: list[CreateTasks | RemoveTasks] = [RemoveTasks(batch) for batch in batched(finished)]
-    if not under_way:
-        commands += (CreateTasks(app.name, [task.slot]) for task in _next(app, ready_to_go, unsettled))
+            candidates += old
+    stopped, started = _next(app, candidates, unsettled, limits, under_way, available - replica_set.replicas)
+    commands: list[CreateTasks | RemoveTasks] = [
+        RemoveTasks(batch) for batch in batched([*finished, *(task.id for task in stopped)])
+    ]
+    for task in started:
+        revision = replica_set.revisions[task.slot]
+        commands.append(CreateTasks(app.name, [task.slot], 0 if revision == app.revision else revision))
     return commands
 
 
-def _next(app: App, candidates: list[Task], unsettled: bool) -> list[Task]:
-    """The one to replace next. What was replaced before must serve, or a bad restart would go through all of them;
-    a drain does not change the app, and goes on."""
-    allowed = [task for task in candidates if not unsettled or task.generation == app.generation]
-    return [min(allowed, key=lambda task: (task.serving, task.slot, task.id))] if allowed else []
+def _next(
+    app: App, candidates: list[Task], unsettled: bool, limits: Limits, under_way: int, spare: int
+) -> tuple[list[Task], list[Task]]:
+    """Which old ones to stop, and beside which to start a new one. `spare`: those available beyond what is wanted.
 
-
-def _runs(task: Task) -> bool:
-    return task.status.state is TaskState.RUNNING
+    After a restart, what was replaced before must serve, or a bad one would go through all; a drain does not change
+    the app, and a deployment has its own gates: both go on.
+    """
+    allowed = [task for task in candidates if not unsettled or app.rollout or task.generation == app.generation]
+    allowed.sort(key=lambda task: (task.serving, task.slot, task.id))
+    to_stop = max(0, limits.unavailable + spare)
+    to_start = max(0, limits.surge - under_way)
+    if limits.stop_first:
+        # One that serves nobody costs nothing when it stops.
+        idle = [task for task in allowed if not task.serving]
+        rest = [task for task in allowed if task.serving]
+        return [*idle, *rest[:to_stop]], rest[to_stop : to_stop + to_start]
+    started, rest = allowed[:to_start], allowed[to_start:]
+    return rest[:to_stop], started

@@ -17,7 +17,7 @@ from consensus.commands import AnyCommand
 from consensus.errors import ConsensusError
 from consensus.outcomes import Refusal
 from consensus.raft.errors import RaftError
-from hivemind.orchestrator import voters
+from hivemind.orchestrator import rollout, voters
 from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps
@@ -32,6 +32,9 @@ THREAD_FROM_SIZE = 1500
 
 RECHECK_S = 1.0
 """How often is looked at what sends no news, while it matters: whether a learner caught up, whether a loss settled."""
+
+ROLLOUT_RECHECK_S = 0.1
+"""How often a deployment is looked at for what only time brings: `min_healthy`, delays, deadlines."""
 
 VOTER_TIMEOUT_S = 10.0
 
@@ -149,4 +152,6 @@ class Term:
         deadlines_s = [at_s for at_s in self._observer.deadlines_s() if at_s > now_s]
         if MASS_LOSS in state.alerts or voters.may_grow(state.nodes, self._deps.raft.voters):
             deadlines_s.append(now_s + RECHECK_S)
+        if rollout.timed(state):
+            deadlines_s.append(now_s + ROLLOUT_RECHECK_S)
         return min(deadlines_s, default=math.inf)

@@ -51,7 +51,7 @@ def routes(state: State) -> dict[PublishedPort, tuple[Backend, ...]]:
     for (host_port, protocol), app in state.app_by_host_port.items():
         backends = []
         for task in state.tasks_of_app(app):
-            if not task.serving:
+            if not state.takes_traffic(task):
                 continue
             for port in state.spec_of(task).ports:
                 if (port.host_port, port.protocol) == (host_port, protocol):

@@ -68,7 +68,7 @@ class _Batch:
         }
         self._pinned = dict(snapshot.pinned)
         self._spread = {app: dict(counts) for app, counts in snapshot.spread.items()}
-        self._sizes = Counter(task.app for task in tasks)
+        self._sizes = Counter(task.spread_key for task in tasks)
         # Passing over the nodes that an app has already costs tasks² in the shared heap; a heap of its own, nodes.
         self._own_queue_from = isqrt(2 * len(self._rooms)) + 1
         self._shapes: dict[Demand, _Shape] = {}
@@ -81,7 +81,7 @@ class _Batch:
             shape = self._shapes[demand] = _Shape(demand, self._rooms.values())
         if shape.failure is not None:
             return Placement(task.task_id, None, shape.failure)
-        spread = self._spread.setdefault(task.app, {})
+        spread = self._spread.setdefault(task.spread_key, {})
         pinned = {name: self._pinned[name] for name in demand.volumes if name in self._pinned}
         room = self._among(pinned, shape, spread) if pinned else self._best(task, shape, spread)
         if room is None:
@@ -96,13 +96,13 @@ class _Batch:
         return Placement(task.task_id, room.node.id)
 
     def _best(self, task: PendingTask, shape: _Shape, spread: dict[str, int]) -> Room | None:
-        if self._sizes[task.app] < self._own_queue_from:
+        if self._sizes[task.spread_key] < self._own_queue_from:
             room = shape.queue.best(spread)
             if room is not None:
                 return room
-        queue = self._queues.get((task.app, task.demand))
+        queue = self._queues.get((task.spread_key, task.demand))
         if queue is None:
-            queue = self._queues[task.app, task.demand] = SpreadQueue(shape.rooms, shape.fits, spread)
+            queue = self._queues[task.spread_key, task.demand] = SpreadQueue(shape.rooms, shape.fits, spread)
         return queue.best()
 
     def _among(self, pinned: dict[str, frozenset[str]], shape: _Shape, spread: dict[str, int]) -> Room | None:

@@ -15,11 +15,20 @@ from hivemind.orchestrator.scheduler.demand import Demand
 
 
 class PendingTask(Struct, frozen=True):
-    """A task that wants a node."""
+    """A task that wants a node.
+
+    `revision` is set while its app is being changed: it is then spread among those of its own revision, since the
+    others will be gone.
+    """
 
     task_id: str
     app: str
     demand: Demand
+    revision: int | None = None
+
+    @property
+    def spread_key(self) -> str:
+        return self.app if self.revision is None else f"{self.app}@{self.revision}"
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -50,7 +59,8 @@ def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
         demand = demands.get(key)
         if demand is None:
             demand = demands[key] = Demand.of(state.specs[key], local)
-        pending.append((task, PendingTask(task.id, task.app, demand)))
+        revision = task.revision if task.app in state.changing_apps else None
+        pending.append((task, PendingTask(task.id, task.app, demand, revision)))
     return pending
 
 
@@ -58,22 +68,24 @@ def take_snapshot(
     state: State, pending: Iterable[PendingTask], overcommit: Overcommit, cache: ReservedCache
 ) -> Snapshot:
     """What concerns `pending`. Costs the nodes, the apps concerned, and what is new since the last with `cache`."""
-    apps = {task.app for task in pending}
+    apps = {task.spread_key: task for task in pending}
     volumes = frozenset(chain.from_iterable(task.demand.volumes for task in pending))
     cache.keep_only(state)
     return Snapshot(
         nodes=tuple(sorted(state.nodes.values(), key=lambda node: node.id)),
         reserved={node_id: cache.of(state, node_id) for node_id in state.nodes},
-        spread={app: _spread(state, app) for app in apps},
+        spread={key: _spread(state, task) for key, task in apps.items()},
         pinned={name: nodes for name in volumes if (nodes := _nodes_of_volume(state, name))},
         overcommit=overcommit,
     )
 
 
-def _spread(state: State, app: str) -> dict[str, int]:
+def _spread(state: State, pending: PendingTask) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for task_id in state.task_ids_by_app.get(app, ()):
+    for task_id in state.task_ids_by_app.get(pending.app, ()):
         task = state.tasks[task_id]
+        if pending.revision is not None and task.revision != pending.revision:
+            continue
         # A replica that will be gone must not push its successor to another node: rollouts would undo the spread.
         if task.node_id is not None and task.wanted and not state.outdated(task):
             counts[task.node_id] = counts.get(task.node_id, 0) + 1

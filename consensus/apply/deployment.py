@@ -1,0 +1,218 @@
+"""Deployments: recorded, begun, moved on by the leader, promoted and rolled back by hand."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from consensus.apply import rollout
+from consensus.apply.app import end_unused_service, port_conflict, provide
+from consensus.commands import (
+    AdvanceDeployment,
+    CreateDeployment,
+    EndStandby,
+    ExecuteDeployment,
+    PromoteDeployment,
+    RollbackDeployment,
+)
+from consensus.draft import Draft
+from consensus.model.app import App
+from consensus.model.deployment import Deployment, DeploymentStatus, Move
+from consensus.model.event import EventType
+from consensus.model.strategy import ABTesting, RollingUpdate
+from consensus.outcomes import AnyOutcome, Done, Recorded, Refusal, conflict, invalid, not_found
+
+
+def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
+    app = draft.state.apps.get(command.app)
+    if app is None:
+        return not_found("app", command.app)
+    change = command.change
+    spec = change.spec
+    strategy = command.strategy or (spec or app.spec).update_strategy or RollingUpdate()
+    replicas = change.replicas
+    if replicas is None:
+        replicas = app.spec.replicas if spec is None else spec.replicas
+    deployment = Deployment(
+        id=f"deployment-{draft.mint()}",
+        app=app.name,
+        change=change,
+        strategy=strategy,
+        image=change.image or (spec or app.spec).image,
+        replicas=replicas,
+        created_at_s=draft.time_s,
+    )
+    draft.put_deployment(deployment)
+    if command.execute:
+        refusal = _begin(draft, deployment)
+        if refusal is not None:
+            return refusal
+    return Recorded(deployment_id=deployment.id, app=app.name)
+
+
+def execute(draft: Draft, command: ExecuteDeployment) -> AnyOutcome:
+    deployment = draft.state.deployments.get(command.deployment_id)
+    if deployment is None:
+        return not_found("deployment", command.deployment_id)
+    if deployment.status is not DeploymentStatus.PENDING:
+        return conflict(f"deployment {deployment.id!r} was executed already: it is {deployment.status}")
+    return _begin(draft, deployment) or Done()
+
+
+def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
+    app = draft.state.apps.get(deployment.app)
+    if app is None:
+        return not_found("app", deployment.app)
+    if app.rollout:
+        return _busy(app)
+    for spec in rollout.new_specs(app, deployment):
+        refusal = port_conflict(draft, spec)
+        if refusal is not None:
+            return refusal
+    rollout.begin(draft, app, deployment)
+    return None
+
+
+def _busy(app: App) -> Refusal:
+    return conflict(f"deployment {app.rollout!r} of app {app.name!r} goes on; wait for it or roll it back")
+
+
+def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
+    deployment = draft.state.deployments.get(command.deployment_id)
+    if deployment is None:
+        return not_found("deployment", command.deployment_id)
+    if deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
+        return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to promote")
+    strategy = deployment.strategy
+    if command.variant is not None:
+        if not isinstance(strategy, ABTesting):
+            return invalid("variant: only an ab-testing deployment has variants")
+        names = [strategy.name_of(i) for i in range(len(strategy.variants))]
+        if command.variant not in names:
+            return invalid(f"variant: expected one of {', '.join(names)}, got {command.variant!r}")
+        if deployment.step > 1:
+            return conflict(f"deployment {deployment.id!r} has its winner already")
+        deployment = _choose(deployment, names.index(command.variant))
+    elif _waits_for_a_winner(deployment):
+        return invalid("variant: expected the name of the winner")
+    app = draft.state.apps[deployment.app]
+    failing = sum(task.failing for task in draft.state.tasks_of_app(app.name) if task.wanted)
+    deployment = rollout.put_deployment(
+        draft,
+        deployment,
+        status=DeploymentStatus.IN_PROGRESS,
+        step_at_s=draft.time_s,
+        approved_step=deployment.step,
+        forgiven=failing if deployment.status is DeploymentStatus.PAUSED else deployment.forgiven,
+        message="",
+    )
+    if command.variant is not None:
+        return _step(draft, app, deployment, f"variant {command.variant} takes all")
+    return Done()
+
+
+def _waits_for_a_winner(deployment: Deployment) -> bool:
+    strategy = deployment.strategy
+    running = deployment.status is DeploymentStatus.IN_PROGRESS
+    return isinstance(strategy, ABTesting) and strategy.manual and deployment.step == 1 and running
+
+
+def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
+    deployment = draft.state.deployments.get(command.deployment_id)
+    if deployment is None:
+        return not_found("deployment", command.deployment_id)
+    app = draft.state.apps.get(deployment.app)
+    if app is None:
+        return not_found("app", deployment.app)
+    if deployment.status is DeploymentStatus.COMPLETED:
+        if app.rollout:
+            return _busy(app)
+        if app.revision != deployment.new_revision or deployment.old_revision == app.revision:
+            return conflict(f"deployment {deployment.id!r} is not what app {app.name!r} runs now")
+        if (app.name, deployment.old_revision) not in draft.state.specs:
+            return conflict(f"the revision before deployment {deployment.id!r} is no longer remembered")
+        refusal = port_conflict(draft, draft.state.specs[app.name, deployment.old_revision])
+        if refusal is not None:
+            return refusal
+    elif deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
+        return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to roll back")
+    rollout.turn_back(draft, app, deployment, "rolled back by hand")
+    return Done()
+
+
+def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
+    deployment = draft.state.deployments.get(command.deployment_id)
+    if deployment is None:
+        return not_found("deployment", command.deployment_id)
+    if deployment.version != command.version or not deployment.status.active:
+        return conflict(f"deployment {deployment.id!r} has changed meanwhile")
+    app = draft.state.apps[deployment.app]
+    match command.move:
+        case Move.STEP:
+            if command.winner:
+                deployment = _choose(deployment, deployment.new_revisions.index(command.winner))
+            return _step(draft, app, deployment, command.message)
+        case Move.PROMOTE:
+            return _take_over(draft, app, deployment)
+        case Move.COMPLETE:
+            deployment = rollout.finish(draft, app, deployment, DeploymentStatus.COMPLETED, command.message)
+            rollout.emit(draft, EventType.DEPLOYMENT_COMPLETED, deployment)
+        case Move.FAIL:
+            return _fail(draft, app, deployment, command.message)
+        case Move.FORCE:
+            rollout.put_deployment(draft, deployment, forced=True)
+        case Move.ROLLED_BACK:
+            deployment = rollout.finish(draft, app, deployment, DeploymentStatus.ROLLED_BACK, command.message)
+            rollout.emit(draft, EventType.DEPLOYMENT_ROLLED_BACK, deployment)
+    return Done()
+
+
+def _choose(deployment: Deployment, number: int) -> Deployment:
+    """The winner is the only new revision from now on."""
+    assert isinstance(deployment.strategy, ABTesting)
+    return replace(
+        deployment,
+        new_revisions=(deployment.new_revisions[number],),
+        image=deployment.strategy.variants[number].image,
+    )
+
+
+def _step(draft: Draft, app: App, deployment: Deployment, message: str) -> AnyOutcome:
+    before = draft.state.deployments[deployment.id].new_revisions
+    deployment = rollout.put_deployment(
+        draft, deployment, step=deployment.step + 1, step_at_s=draft.time_s, message=message
+    )
+    draft.forget_unused_specs(app.name, set(before) - set(deployment.new_revisions))
+    rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
+    return Done()
+
+
+def _take_over(draft: Draft, app: App, deployment: Deployment) -> AnyOutcome:
+    refusal = port_conflict(draft, draft.state.specs[app.name, deployment.new_revision])
+    if refusal is not None:
+        return _fail(draft, app, deployment, refusal.message)
+    deployment = rollout.take_over(draft, app, deployment)
+    present = draft.state.apps[app.name]
+    provide(draft, present)
+    if present.service_name != app.service_name:
+        end_unused_service(draft, app)
+    rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
+    return Done()
+
+
+def _fail(draft: Draft, app: App, deployment: Deployment, reason: str) -> AnyOutcome:
+    if deployment.strategy.failure_action == "pause":
+        failed = rollout.put_deployment(draft, deployment, status=DeploymentStatus.PAUSED, message=reason)
+    else:
+        failed = rollout.turn_back(draft, app, deployment, reason)
+    rollout.emit(draft, EventType.DEPLOYMENT_FAILED, failed)
+    return Done()
+
+
+def end_standby(draft: Draft, command: EndStandby) -> AnyOutcome:
+    app = draft.state.apps.get(command.app)
+    if app is None:
+        return not_found("app", command.app)
+    if app.standby is not None and app.standby.revision == command.revision:
+        draft.put_app(replace(app, standby=None))
+        draft.forget_unused_specs(app.name, [command.revision])
+    return Done()

@@ -1,0 +1,191 @@
+"""What a deployment does to its app: which specs it stores, who gets traffic, how it begins, turns back and ends.
+
+The commands are in `deployment`; this is what they are made of, and what app commands need of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from consensus.draft import Draft
+from consensus.model.app import App, AppSpec, Revision, Standby
+from consensus.model.deployment import Deployment, DeploymentStatus
+from consensus.model.event import EventType
+from consensus.model.strategy import ABTesting, BlueGreen
+
+HISTORY = 20
+"""Revisions of one app that are remembered, with their specs."""
+
+
+def target_spec(app: App, deployment: Deployment) -> AppSpec:
+    """What the app shall be: a whole new spec, or its own overlaid."""
+    change = deployment.change
+    if change.spec is not None:
+        return replace(change.spec, replicas=deployment.replicas)
+    spec = replace(app.spec, replicas=deployment.replicas)
+    if change.image is not None:
+        spec = replace(spec, image=change.image)
+    if change.environment is not None:
+        spec = replace(spec, env={**spec.env, **change.environment})
+    if change.labels is not None:
+        spec = replace(spec, labels={**spec.labels, **change.labels})
+    return spec
+
+
+def new_specs(app: App, deployment: Deployment) -> list[AppSpec]:
+    """Of each of the deployment's new revisions: one, or one for each variant."""
+    target = target_spec(app, deployment)
+    if isinstance(deployment.strategy, ABTesting):
+        return [replace(target, image=variant.image) for variant in deployment.strategy.variants]
+    return [target]
+
+
+def alike(one: AppSpec, other: AppSpec) -> bool:
+    """Whether replicas of both are the same: how many there are, and how they are changed, is not theirs."""
+    return one == replace(other, replicas=one.replicas, update_strategy=one.update_strategy)
+
+
+def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Deployment:
+    """Stores the next version of it."""
+    deployment = replace(deployment, version=deployment.version + 1, **changes)
+    draft.put_deployment(deployment)
+    draft.touched_apps.add(deployment.app)
+    return deployment
+
+
+def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
+    """The first step. The app keeps its spec until the new one has proved good."""
+    kept = None if app.standby is None else app.standby.revision
+    specs = new_specs(app, deployment)
+    same = len(specs) == 1 and alike(app.spec, specs[0])
+    revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
+    app = replace(app, rollout=deployment.id, standby=None)
+    if isinstance(deployment.strategy, BlueGreen) and not same:
+        app = replace(app, standby=Standby(revisions[0], deployment.replicas))
+    deployment = put_deployment(
+        draft,
+        deployment,
+        status=DeploymentStatus.IN_PROGRESS,
+        started_at_s=draft.time_s,
+        step=1,
+        step_at_s=draft.time_s,
+        old_revision=app.revision,
+        new_revisions=revisions,
+        previous_replicas=app.spec.replicas,
+        message="",
+    )
+    draft.put_app(app)
+    if kept is not None:
+        draft.forget_unused_specs(app.name, [kept])
+    emit(draft, EventType.DEPLOYMENT_STARTED, deployment)
+    return deployment if not same else take_over(draft, app, deployment)
+
+
+def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:
+    """The new spec becomes the app's own; with it, in this one commit, the traffic of a blue-green deployment."""
+    new, old = deployment.new_revision, app.revision
+    spec = draft.state.specs[app.name, new]
+    standby = None
+    if isinstance(deployment.strategy, BlueGreen) and new != old and deployment.strategy.keep_old_s > 0:
+        standby = Standby(old, app.spec.replicas, draft.time_s + deployment.strategy.keep_old_s)
+    if new == old:
+        spec = replace(spec, update_strategy=target_spec(app, deployment).update_strategy)
+    deployment = put_deployment(draft, deployment, promoted=True, step_at_s=draft.time_s, step=deployment.total_steps)
+    app = replace(app, standby=standby)
+    set_spec(draft, app, replace(spec, replicas=deployment.replicas), new, f"{deployment.id}: {spec.image}")
+    return deployment
+
+
+def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) -> None:
+    """Makes `spec`, stored at `revision`, the app's own, and notes it in its history."""
+    history = app.history
+    if revision != app.revision:
+        number = history[-1].number + 1 if history else 1
+        history = (*history, Revision(number, revision, draft.time_s, reason))
+    forgotten, history = history[:-HISTORY], history[-HISTORY:]
+    before = app
+    app = replace(app, spec=spec, revision=revision, updated_at_s=draft.time_s, history=history)
+    draft.put_app(app)
+    draft.forget_unused_specs(app.name, [entry.revision for entry in forgotten])
+    draft.emit(
+        EventType.SERVICE_UPDATED,
+        [f"service/{app.service_name}", f"app/{app.name}"],
+        name=app.service_name,
+        app=app.name,
+        previous_revision=before.revision,
+        revision=revision,
+    )
+
+
+def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> Deployment:
+    """To the old revision. Where its replicas still stand by, they get the traffic in this commit."""
+    old = deployment.old_revision
+    standby = app.standby
+    if deployment.promoted:
+        instant = standby is not None and standby.revision == old
+        standby = Standby(deployment.new_revision, 0, draft.time_s) if instant else None
+        spec = replace(draft.state.specs[app.name, old], replicas=deployment.previous_replicas)
+        app = replace(app, rollout=deployment.id, standby=standby)
+        deployment = _turned(draft, deployment, reason)
+        set_spec(draft, app, spec, old, f"{deployment.id} rolled back")
+        return deployment
+    if standby is not None:
+        standby = Standby(standby.revision, 0, draft.time_s)
+    deployment = _turned(draft, deployment, reason)
+    draft.put_app(replace(app, rollout=deployment.id, standby=standby))
+    return deployment
+
+
+def _turned(draft: Draft, deployment: Deployment, reason: str) -> Deployment:
+    return put_deployment(
+        draft,
+        deployment,
+        status=DeploymentStatus.ROLLING_BACK,
+        step_at_s=draft.time_s,
+        completed_at_s=None,
+        message=reason,
+    )
+
+
+def finish(draft: Draft, app: App, deployment: Deployment, status: DeploymentStatus, message: str) -> Deployment:
+    """The app is free for the next deployment; what only this one needed is forgotten."""
+    deployment = put_deployment(draft, deployment, status=status, completed_at_s=draft.time_s, message=message)
+    draft.put_app(replace(app, rollout=""))
+    draft.forget_unused_specs(app.name, [deployment.old_revision, *deployment.new_revisions])
+    return deployment
+
+
+def scale_deployment(draft: Draft, app: App, replicas: int) -> None:
+    """An app is scaled while its deployment goes on: the number holds for its end, too."""
+    deployment = draft.state.deployment_of(app)
+    if deployment is not None:
+        put_deployment(draft, deployment, replicas=replicas)
+    standby = app.standby
+    if standby is not None and standby.until_s is None:
+        draft.put_app(replace(app, standby=replace(standby, replicas=replicas)))
+
+
+def end_with_app(draft: Draft, app: App) -> None:
+    """The app is deleted: what goes on with it has failed."""
+    for deployment in draft.state.deployments.values():
+        if deployment.app == app.name and not deployment.status.finished:
+            message = "the app was deleted"
+            put_deployment(
+                draft, deployment, status=DeploymentStatus.FAILED, completed_at_s=draft.time_s, message=message
+            )
+
+
+def emit(draft: Draft, event_type: EventType, deployment: Deployment, **more: Any) -> None:
+    about = {
+        "id": deployment.id,
+        "deployment_id": deployment.id,
+        "app": deployment.app,
+        "app_name": deployment.app,
+        "status": deployment.status.value,
+        "current_step": deployment.step,
+        "total_steps": deployment.total_steps,
+        "message": deployment.message,
+    }
+    draft.emit(event_type, [f"deployment/{deployment.id}", f"app/{deployment.app}"], **{**about, **more})

@@ -1,0 +1,162 @@
+"""Deployments: an app on its way from one revision to another. Every step is state, so any leader can go on with it."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from consensus.model.app import MAX_REPLICAS, App, AppSpec
+from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy
+
+
+class DeploymentStatus(enum.StrEnum):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling_back"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+
+    @property
+    def active(self) -> bool:
+        """Whether it holds its app: a second one must wait."""
+        return self in (self.IN_PROGRESS, self.PAUSED, self.ROLLING_BACK)
+
+    @property
+    def finished(self) -> bool:
+        return self in (self.COMPLETED, self.FAILED, self.ROLLED_BACK)
+
+
+class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What becomes different. `spec` is a whole new one; else what is given here overlays the app's own."""
+
+    spec: AppSpec | None = None
+    image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
+    environment: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+
+class Move(enum.StrEnum):
+    """What the leader decides about a deployment."""
+
+    STEP = "step"
+    PROMOTE = "promote"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    FORCE = "force"
+    ROLLED_BACK = "rolled_back"
+
+
+class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`version` counts its changes, so that a decision made on older news changes nothing.
+
+    Attributes:
+        replicas: how many there shall be at the end; previous_replicas: how many there were.
+        new_revisions: what is deployed: one, or one for each variant until a winner is found.
+        step: from 1; 0 while it has not begun.
+        step_at_s: when the present step, or the rollback, began.
+        approved_step: steps up to this one were promoted by hand.
+        promoted: the app's own spec is the new one by now.
+        forgiven: failing replicas that a promotion by hand accepted.
+        forced: the rollback goes on without regard to what serves, since nothing else helped in time.
+    """
+
+    id: str
+    app: str
+    change: Change
+    strategy: Strategy
+    image: str
+    replicas: int
+    status: DeploymentStatus = DeploymentStatus.PENDING
+    message: str = ""
+    version: int = 0
+    created_at_s: float
+    started_at_s: float | None = None
+    completed_at_s: float | None = None
+    previous_replicas: int = 0
+    old_revision: int = 0
+    new_revisions: tuple[int, ...] = ()
+    step: int = 0
+    step_at_s: float = 0.0
+    approved_step: int = 0
+    promoted: bool = False
+    forgiven: int = 0
+    forced: bool = False
+
+    @property
+    def total_steps(self) -> int:
+        return steps_of(self.strategy, self.previous_replicas)
+
+    @property
+    def new_revision(self) -> int:
+        """Of the winner, where there were variants."""
+        return self.new_revisions[0]
+
+
+def steps_of(strategy: Strategy, replicas: int) -> int:
+    """How many steps it takes to change `replicas`."""
+    match strategy:
+        case RollingUpdate():
+            return max(1, -(-replicas // batch_size(strategy, replicas)))
+        case Canary():
+            return len(strategy.percentages)
+        case Simple() | BlueGreen() | ABTesting():
+            return 2
+
+
+def batch_size(strategy: RollingUpdate, replicas: int) -> int:
+    return max(1, strategy.surge(replicas) + strategy.unavailable(replicas))
+
+
+class Share(Struct, frozen=True):
+    revision: int
+    replicas: int
+
+
+def shares(app: App, deployment: Deployment | None) -> list[Share]:
+    """How many of `app`'s replicas shall be of which revision now, the newest first. A standby set is not in it."""
+    replicas = app.spec.replicas
+    if deployment is None or deployment.promoted or deployment.status is DeploymentStatus.ROLLING_BACK:
+        return [Share(app.revision, replicas)]
+    wanted = [
+        Share(revision, count)
+        for revision, count in zip(deployment.new_revisions, _new_replicas(deployment, replicas), strict=True)
+    ]
+    rest = replicas - sum(share.replicas for share in wanted)
+    if isinstance(deployment.strategy, Simple):
+        rest = 0
+    return [share for share in (*wanted, Share(app.revision, rest)) if share.replicas]
+
+
+def _new_replicas(deployment: Deployment, replicas: int) -> list[int]:
+    """Of each new revision at the present step."""
+    strategy, step = deployment.strategy, deployment.step
+    match strategy:
+        case Simple():
+            return [replicas if step >= 2 else 0]
+        case RollingUpdate():
+            last = step >= deployment.total_steps
+            return [replicas if last else min(replicas, step * batch_size(strategy, replicas))]
+        case BlueGreen():
+            return [0]
+        case Canary():
+            percentages = strategy.percentages
+            return [-(-replicas * percentages[min(step, len(percentages)) - 1] // 100)]
+        case ABTesting():
+            if step >= 2:
+                return [replicas]
+            return _split([variant.percentage for variant in strategy.variants], replicas)
+
+
+def _split(percentages: list[int], replicas: int) -> list[int]:
+    """Largest remainders, so that the parts sum to their share of `replicas`."""
+    exact = [percentage * replicas for percentage in percentages]
+    counts = [value // 100 for value in exact]
+    spare = round(sum(exact) / 100) - sum(counts)
+    for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] % 100), i))[:spare]:
+        counts[i] += 1
+    return counts

@@ -1,0 +1,254 @@
+"""How an app gets from one revision to the next. Stored and returned as it was given: what was left out stays out.
+
+Every kind knows `min_healthy` (a replica counts once it has served for so long), `progress_deadline` (without
+progress for so long, the deployment has failed), `max_failure_ratio` and `on_failure`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from consensus.model.quantity import Duration, duration_s
+
+Amount = int | str
+"""Of replicas: a number, or percents such as ``25%``."""
+Percent = Annotated[int, Meta(ge=1, le=100)]
+OnFailure = Literal["pause", "continue", "rollback"]
+
+UNCHECKED_MIN_HEALTHY_S = 0.5
+"""For apps without a health check: long enough to see a command that ends at once."""
+
+
+def amount(value: Amount, of: int, *, up: bool) -> int:
+    """How many of `of` replicas `value` means; percents are rounded `up` or down.
+
+    Raises:
+        ValueError: it is neither a number nor percents.
+    """
+    if isinstance(value, int):
+        if value < 0:
+            raise ValueError(f"expected a number of replicas or percents such as 25%, got {value}")
+        return value
+    text = value.strip().removesuffix("%")
+    if not text.isdecimal() or (value.strip().endswith("%") and int(text) > 100):
+        raise ValueError(f"expected a number of replicas or percents such as 25%, got {value!r}")
+    if not value.strip().endswith("%"):
+        return int(text)
+    share = of * int(text) / 100
+    return math.ceil(share) if up else math.floor(share)
+
+
+class BaseStrategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    min_healthy: Duration | None = None
+    progress_deadline: Duration | None = None
+    max_failure_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
+    on_failure: OnFailure | None = None
+
+    def min_healthy_s(self, *, checked: bool) -> float:
+        """`checked`: the app has a health check, and so its word is enough."""
+        if self.min_healthy is None:
+            return 0.0 if checked else UNCHECKED_MIN_HEALTHY_S
+        return duration_s(self.min_healthy)
+
+    @property
+    def progress_deadline_s(self) -> float:
+        """Kubernetes' default."""
+        return 600.0 if self.progress_deadline is None else duration_s(self.progress_deadline)
+
+    @property
+    def failure_action(self) -> OnFailure:
+        return self.on_failure or "rollback"
+
+    @property
+    def hold_s(self) -> float:
+        """How long a complete step is left as it is before the next."""
+        return 0.0
+
+    @property
+    def monitor_s(self) -> float:
+        """How long the last replicas must have served before the deployment is complete."""
+        return 0.0
+
+    @property
+    def manual(self) -> bool:
+        """Whether each step waits for a promotion by hand."""
+        return False
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What the types cannot say: pairs of field and what was expected there."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is None or name not in _DURATIONS:
+                continue
+            try:
+                duration_s(value)
+            except ValueError as error:
+                yield name, str(error)
+
+
+_DURATIONS = (
+    "min_healthy",
+    "progress_deadline",
+    "batch_delay",
+    "monitor",
+    "verification_timeout",
+    "keep_old",
+    "interval",
+    "duration",
+)
+
+
+class Simple(BaseStrategy, frozen=True, tag_field="type", tag="simple"):
+    """Stops all, then starts the new: for what must not run twice."""
+
+
+class RollingUpdate(BaseStrategy, frozen=True, tag_field="type", tag="rolling-update"):
+    """Batch by batch. `max_surge` replicas more than wanted, `max_unavailable` fewer; a batch is both together."""
+
+    max_unavailable: Amount | None = None
+    max_surge: Amount | None = None
+    order: Literal["start-first", "stop-first"] | None = None
+    batch_delay: Duration | None = None
+    monitor: Duration | None = None
+
+    @property
+    def stop_first(self) -> bool:
+        return self.order == "stop-first"
+
+    def surge(self, replicas: int) -> int:
+        if self.max_surge is not None:
+            return amount(self.max_surge, replicas, up=True)
+        # One of the two must be there, or nothing could ever move.
+        return 0 if self.stop_first or self.unavailable(replicas) else max(1, amount("25%", replicas, up=True))
+
+    def unavailable(self, replicas: int) -> int:
+        if self.max_unavailable is not None:
+            return amount(self.max_unavailable, replicas, up=False)
+        return max(1, amount("25%", replicas, up=False)) if self.stop_first and self.max_surge is None else 0
+
+    @property
+    def hold_s(self) -> float:
+        return 0.0 if self.batch_delay is None else duration_s(self.batch_delay)
+
+    @property
+    def monitor_s(self) -> float:
+        return 2.0 if self.monitor is None else duration_s(self.monitor)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        sizes: dict[str, int] = {}
+        for name in ("max_unavailable", "max_surge"):
+            value = getattr(self, name)
+            if value is not None:
+                try:
+                    sizes[name] = amount(value, 100, up=True)
+                except ValueError as error:
+                    yield name, str(error)
+        if sizes.get("max_unavailable") == 0 and sizes.get("max_surge") == 0:
+            yield "max_unavailable", "expected more than 0 where max_surge is 0: nothing could move"
+        if self.stop_first and sizes.get("max_unavailable") == 0:
+            yield "max_unavailable", "expected more than 0 with order stop-first: nothing could be stopped"
+
+
+class BlueGreen(BaseStrategy, frozen=True, tag_field="type", tag="blue-green"):
+    """A whole second set gets healthy without traffic; then all traffic goes there at once, in one commit.
+
+    `keep_old`: how long the old set stays, so that a rollback is instant.
+    """
+
+    verification_timeout: Duration | None = None
+    keep_old: Duration | None = None
+    promotion: Literal["health", "manual"] | None = None
+
+    @property
+    def progress_deadline_s(self) -> float:
+        return 300.0 if self.verification_timeout is None else duration_s(self.verification_timeout)
+
+    @property
+    def keep_old_s(self) -> float:
+        return 60.0 if self.keep_old is None else duration_s(self.keep_old)
+
+    @property
+    def manual(self) -> bool:
+        return self.promotion == "manual"
+
+
+class Canary(BaseStrategy, frozen=True, tag_field="type", tag="canary"):
+    """`percentage` of the replicas first, then by `steps` (percentages, or how many equal steps) to all of them."""
+
+    percentage: Annotated[int, Meta(ge=1, le=99)] | None = None
+    steps: list[Percent] | Annotated[int, Meta(ge=1, le=100)] | None = None
+    interval: Duration | None = None
+    promotion: Literal["health", "manual", "failure-ratio"] | None = None
+
+    @property
+    def percentages(self) -> list[int]:
+        """Of every step, the last is 100."""
+        first = self.percentage or 10
+        if isinstance(self.steps, list):
+            tail = self.steps if self.percentage is None or self.steps[:1] == [first] else [first, *self.steps]
+        elif self.steps is not None and self.steps > 1:
+            tail = [first + (100 - first) * i // (self.steps - 1) for i in range(self.steps)]
+        else:
+            tail = [first]
+        return [*tail, *([] if tail[-1] == 100 else [100])]
+
+    @property
+    def hold_s(self) -> float:
+        return 60.0 if self.interval is None else duration_s(self.interval)
+
+    @property
+    def manual(self) -> bool:
+        return self.promotion == "manual"
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        if isinstance(self.steps, list):
+            if not self.steps:
+                yield "steps", "expected at least one percentage"
+            elif any(a >= b for a, b in zip(self.percentages, self.percentages[1:], strict=False)):
+                yield "steps", f"expected percentages that rise (from {self.percentages[0]}), got {self.steps}"
+        if self.promotion == "failure-ratio" and self.max_failure_ratio is None:
+            yield "max_failure_ratio", "required with promotion failure-ratio"
+
+
+class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    image: Annotated[str, Meta(min_length=1, max_length=512)]
+    percentage: Percent
+    name: Annotated[str, Meta(min_length=1, max_length=63)] | None = None
+
+
+class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
+    """Several images at once for `duration`; then the winner takes all. What the variants leave stays as it is."""
+
+    variants: Annotated[list[Variant], Meta(min_length=1, max_length=8)]
+    duration: Duration | None = None
+    winner: Literal["health", "manual"] | None = None
+
+    @property
+    def hold_s(self) -> float:
+        return 3600.0 if self.duration is None else duration_s(self.duration)
+
+    @property
+    def manual(self) -> bool:
+        return self.winner == "manual"
+
+    def name_of(self, number: int) -> str:
+        """Of the variant with this place in the list; those without a name are called by letters."""
+        return self.variants[number].name or "abcdefgh"[number]
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        total = sum(variant.percentage for variant in self.variants)
+        if total > 100:
+            yield "variants", f"expected percentages of 100 together at most, got {total}"
+        names = [self.name_of(i) for i in range(len(self.variants))]
+        if len(set(names)) < len(names):
+            yield "variants", f"expected different names, got {', '.join(names)}"
+
+
+Strategy = Simple | RollingUpdate | BlueGreen | Canary | ABTesting

@@ -1,0 +1,188 @@
+"""Deployments, one decision at a time: on, done, failed, back. What is decided becomes state, and then the replicas
+follow (`replicas`, `rolling`); so a new leader goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.commands import AdvanceDeployment, EndStandby
+from consensus.model.app import App
+from consensus.model.deployment import Deployment, DeploymentStatus, Move, Share, shares
+from consensus.model.strategy import ABTesting, BlueGreen, Simple
+from consensus.model.task import Task
+from consensus.state import State
+
+Command = AdvanceDeployment | EndStandby
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far the present step is.
+
+    Attributes:
+        wanted: how many new replicas it shall have.
+        counted: how many of them have served for `min_healthy`.
+        failing: how many are a bad sign, without those that a promotion by hand accepted.
+        blocked: why a new replica finds no place.
+        moved_at_s: when something last got better.
+        steady_at_s: since when all that count have served.
+    """
+
+    wanted: int
+    counted: int
+    failing: int
+    blocked: str
+    moved_at_s: float
+    steady_at_s: float
+
+
+def plan(state: State, wall_s: float) -> list[Command]:
+    """At most one decision for each app. `wall_s` is Unix time, compared with when the steps were agreed."""
+    commands: list[Command] = []
+    for name in sorted(state.changing_apps):
+        app = state.apps[name]
+        deployment = state.deployment_of(app)
+        command: Command | None = None
+        if deployment is not None:
+            command = _decide(state, app, deployment, wall_s)
+        standby = app.standby
+        if command is None and standby is not None and standby.until_s is not None and wall_s >= standby.until_s:
+            command = EndStandby(name, standby.revision)
+        if command is not None:
+            commands.append(command)
+    return commands
+
+
+def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> AdvanceDeployment | None:
+    match deployment.status:
+        case DeploymentStatus.IN_PROGRESS:
+            found = _decide_forward(state, app, deployment, wall_s)
+        case DeploymentStatus.ROLLING_BACK:
+            found = _decide_back(state, app, deployment, wall_s)
+        case _:
+            found = None
+    if found is None:
+        return None
+    move, message = found
+    return AdvanceDeployment(
+        deployment_id=deployment.id,
+        version=deployment.version,
+        move=move,
+        message=message,
+        winner=_winner(state, deployment) if move is Move.STEP else 0,
+    )
+
+
+def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
+    strategy = deployment.strategy
+    seen = progress(state, app, deployment, wall_s)
+    carry_on = strategy.failure_action == "continue"
+    if seen.failing and seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted and not carry_on:
+        return Move.FAIL, f"{seen.failing} of {seen.wanted} new replicas fail: {_complaint(state, app, deployment)}"
+    complete = seen.counted >= seen.wanted and _stopped_enough(state, app, deployment)
+    if not complete:
+        if wall_s - seen.moved_at_s < strategy.progress_deadline_s:
+            return None
+        why = seen.blocked or _complaint(state, app, deployment) or "they are not healthy"
+        told = f"{seen.counted} of {seen.wanted} new replicas serve, no progress for {strategy.progress_deadline_s:g} s"
+        if not carry_on:
+            return Move.FAIL, f"{told}: {why}"
+    if deployment.promoted:
+        steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
+        return (Move.COMPLETE, "") if steady else None
+    switches = isinstance(strategy, BlueGreen)
+    if deployment.step >= deployment.total_steps and not switches:
+        steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
+        return (Move.PROMOTE, "") if steady else None
+    if strategy.manual:
+        if deployment.approved_step < deployment.step:
+            return None
+    elif wall_s - seen.steady_at_s < strategy.hold_s:
+        return None
+    # The second step of blue-green is the switch itself.
+    return (Move.PROMOTE, "") if switches else (Move.STEP, f"step {deployment.step + 1} of {deployment.total_steps}")
+
+
+def _stopped_enough(state: State, app: App, deployment: Deployment) -> bool:
+    """The first step of `simple` is over when nothing of the app is left anywhere."""
+    if not isinstance(deployment.strategy, Simple) or deployment.step > 1 or deployment.promoted:
+        return True
+    return not state.task_ids_by_app.get(app.name)
+
+
+def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
+    late = wall_s - deployment.step_at_s >= deployment.strategy.progress_deadline_s
+    wanted = [task for task in state.tasks_of_app(app.name) if task.wanted and not state.on_standby(task)]
+    old = [task for task in wanted if task.revision == app.revision]
+    if app.standby is None and len(old) == len(wanted) == app.spec.replicas:
+        if late or all(task.serving for task in old):
+            return Move.ROLLED_BACK, deployment.message
+    elif late and not deployment.forced:
+        return Move.FORCE, ""
+    return None
+
+
+def new_tasks(state: State, app: App, deployment: Deployment) -> list[Task]:
+    """The wanted replicas of what is deployed."""
+    revisions = deployment.new_revisions
+    return [task for task in state.tasks_of_app(app.name) if task.wanted and task.revision in revisions]
+
+
+def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> Progress:
+    strategy = deployment.strategy
+    tasks = [task for task in new_tasks(state, app, deployment) if not state.outdated(task)]
+    checked = app.spec.health_check is not None
+    if deployment.new_revisions:
+        checked = state.specs[app.name, deployment.new_revision].health_check is not None
+    least_s = strategy.min_healthy_s(checked=checked)
+    since = [task.serving_since_s for task in tasks if task.serving and task.serving_since_s is not None]
+    failing = [task for task in tasks if task.failing]
+    counted = sum(wall_s - at_s >= least_s for at_s in since)
+    if strategy.failure_action == "continue":
+        counted += sum(not task.serving for task in failing)
+    return Progress(
+        wanted=_new_wanted(app, deployment),
+        counted=counted,
+        failing=max(0, len(failing) - deployment.forgiven),
+        blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
+        moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
+        steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
+    )
+
+
+def _new_wanted(app: App, deployment: Deployment) -> int:
+    if isinstance(deployment.strategy, BlueGreen) and not deployment.promoted:
+        return 0 if app.standby is None else app.standby.replicas
+    shared: list[Share] = shares(app, deployment)
+    return sum(share.replicas for share in shared if share.revision in deployment.new_revisions)
+
+
+def _complaint(state: State, app: App, deployment: Deployment) -> str:
+    failing = [task for task in new_tasks(state, app, deployment) if task.failing]
+    told = sorted({task.status.message or task.status.health.value for task in failing})
+    return "; ".join(told[:3])
+
+
+def _winner(state: State, deployment: Deployment) -> int:
+    """The variant with the fewest failures for its size; of equals the one with the most replicas, then the first."""
+    if not isinstance(deployment.strategy, ABTesting) or len(deployment.new_revisions) < 2:
+        return 0
+    tasks = new_tasks(state, state.apps[deployment.app], deployment)
+
+    def rank(number: int) -> tuple[float, int, int]:
+        own = [task for task in tasks if task.revision == deployment.new_revisions[number]]
+        failures = sum(task.status.restart_count + task.failing for task in own)
+        assert isinstance(deployment.strategy, ABTesting)
+        return failures / max(1, len(own)), -deployment.strategy.variants[number].percentage, number
+
+    return deployment.new_revisions[min(range(len(deployment.new_revisions)), key=rank)]
+
+
+def timed(state: State) -> bool:
+    """Whether time alone may change a decision."""
+    for name in state.changing_apps:
+        app = state.apps[name]
+        deployment = state.deployment_of(app)
+        if deployment is None or deployment.status is not DeploymentStatus.PAUSED:
+            return True
+    return False
