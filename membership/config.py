@@ -48,6 +48,10 @@ class SwimConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Longest suspicion, in shortest ones: what one lone accuser has to wait (beta in Lifeguard §V).
     1 turns the dynamic timeout off."""
 
+    suspicion_confirmations: int | None = None
+    """Independent accusers besides the first that bring a suspicion to its shortest time. None is memberlist's
+    suspicion_mult - 2; a number lets the shortest time be cut without trusting a lone accuser any more."""
+
     buddy: bool = True
     """Tell a suspect that it is suspected first thing in the next packet to it (Lifeguard §IV-C)."""
 
@@ -109,6 +113,10 @@ class SwimConfig(msgspec.Struct, frozen=True, kw_only=True):
             (not 0 < self.nack_fraction < 1, "nack_fraction must lie between 0 and 1: a nack at the end is late"),
             (self.suspicion_mult < 1, "suspicion_mult below 1 leaves a suspect no period to refute in"),
             (self.suspicion_max_mult < 1, "suspicion_max_mult below 1 puts the longest below the shortest"),
+            (
+                self.suspicion_confirmations is not None and self.suspicion_confirmations < 0,
+                "suspicion_confirmations must not be negative (0 turns the dynamic timeout off)",
+            ),
             (self.awareness_max < 1, "awareness_max must be at least 1 (1 turns the multiplier off)"),
             (self.gossip_nodes < 1, "gossip_nodes must be at least 1, or news never leave this member"),
             (self.gossip_to_dead_s < 0, "gossip_to_dead_s must not be negative"),

@@ -65,7 +65,7 @@ class Coordinate(msgspec.Struct, frozen=True):
             return None
         *vector, error, adjustment_s, height_s = _PACKED.unpack(data)
         lengths = (*vector, adjustment_s, height_s)
-        if not all(math.isfinite(length) and abs(length) <= LONGEST_RTT_S for length in lengths):
+        if not math.isfinite(sum(lengths)) or max(map(abs, lengths)) > LONGEST_RTT_S:
             return None
         if not (0 <= error <= ERROR_MAX and height_s > 0):
             return None

@@ -23,10 +23,12 @@ def shortest_suspicion_s(config: SwimConfig, live_members: int) -> float:
 def confirmations_wanted(config: SwimConfig, live_members: int) -> int:
     """k: accusers besides the first that bring the timeout to its minimum.
 
-    suspicion_mult - 2 as in memberlist, and 0 where the cluster has not that many members besides the suspect
-    and the first accuser: waiting for witnesses who do not exist would only delay.
+    `suspicion_confirmations`, or suspicion_mult - 2 as in memberlist; and 0 where the cluster has not that many
+    members besides the suspect and the first accuser: waiting for witnesses who do not exist would only delay.
     """
-    wanted = int(config.suspicion_mult) - 2
+    wanted = config.suspicion_confirmations
+    if wanted is None:
+        wanted = int(config.suspicion_mult) - 2
     return wanted if 1 <= wanted <= live_members - 2 else 0
 
 

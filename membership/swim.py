@@ -227,6 +227,8 @@ class Swim:
 
     def _hear(self, message: Message, source: Address, sender: str, now_s: float) -> None:
         match message:
+            case Suspect() | Dead() if message.name == self.name and message.accuser == sender:
+                self._accused_by(message, source, sender, now_s)
             case Alive() | Suspect() | Dead() | Left():
                 self._view.hear(message, now_s)
             case Vitals():
@@ -243,6 +245,14 @@ class Swim:
                 self._detector.nacked(message, sender, now_s)
             case _:
                 assert_never(message)
+
+    def _accused_by(self, claim: Suspect | Dead, source: Address, sender: str, now_s: float) -> None:
+        """The sender itself holds us suspect or dead. If we refuted that long ago, it alone has missed it."""
+        own = self.own
+        if claim.incarnation < own.incarnation and own.is_live:
+            self._writer.send(source, sender, Alive(own.name, own.address, own.port, own.incarnation, own.meta))
+        else:
+            self._view.hear(claim, now_s)
 
     def _timer(self, timer: Timer, now_s: float) -> None:
         match timer:

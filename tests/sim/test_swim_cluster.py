@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,31 +9,18 @@ import pytest
 from membership import MemberState, lan
 from membership.faults import LinkQuality
 from membership.inputs import Leave, SetMeta, SetVitals
+from tests.sim.swim.world import Simulation
 
 ROUGH = LinkQuality(loss=0.01, duplication=0.01, delay_min_s=0.001, delay_max_s=0.03)
 AWFUL = LinkQuality(loss=0.2, duplication=0.1, delay_min_s=0.001, delay_max_s=0.2)
-
-
-@pytest.fixture(scope="session")
-def sim_swim() -> ModuleType:
-    """The module `sim_swim`."""
-    name = "hivemind_tests_sim_swim"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("sim_swim.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
 
 
 @SEEDS
-def test_joins_converge(sim_swim: ModuleType, seed: int) -> None:
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+def test_joins_converge(seed: int) -> None:
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(32, settle_s=0.4)
     took_s = sim.run_until(sim.all_see_all_alive, within_s=5)
     assert all(outcome.error is None for outcome in sim.joins), f"seed {seed}"
@@ -45,10 +28,10 @@ def test_joins_converge(sim_swim: ModuleType, seed: int) -> None:
 
 
 @SEEDS
-def test_a_dead_member_is_detected_by_all(sim_swim: ModuleType, seed: int) -> None:
+def test_a_dead_member_is_detected_by_all(seed: int) -> None:
     """Full detection: a probe, the suspicion, and gossip. With 32 members the suspicion lasts 6 s at the
     shortest and 36 s at the longest; independent accusers bring it near the shortest."""
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(32)
     sim.kill("n7")
     sim.run_until(lambda: sim.all_believe("n7", MemberState.DEAD), within_s=20)
@@ -56,18 +39,18 @@ def test_a_dead_member_is_detected_by_all(sim_swim: ModuleType, seed: int) -> No
 
 
 @SEEDS
-def test_no_false_death_at_one_percent_loss(sim_swim: ModuleType, seed: int) -> None:
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+def test_no_false_death_at_one_percent_loss(seed: int) -> None:
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(32)
     sim.run(180)
     assert not sim.seen(MemberState.DEAD), f"seed {seed}"
     assert not sim.seen(MemberState.SUSPECT), f"seed {seed}"
 
 
-def test_no_false_death_on_an_awful_network_without_streams(sim_swim: ModuleType) -> None:
+def test_no_false_death_on_an_awful_network_without_streams() -> None:
     """Suspicions there are, but they are refuted (SWIM §4.2)."""
     config = lan().__class__(fallback_probe=False)
-    sim = sim_swim.Simulation(config, seed=5, quality=AWFUL)
+    sim = Simulation(config, seed=5, quality=AWFUL)
     sim.start_cluster(16, settle_s=30)
     sim.run(120)
     assert sim.total("suspicions") > 0
@@ -75,9 +58,9 @@ def test_no_false_death_on_an_awful_network_without_streams(sim_swim: ModuleType
 
 
 @SEEDS
-def test_a_partition_heals(sim_swim: ModuleType, seed: int) -> None:
+def test_a_partition_heals(seed: int) -> None:
     """Longer than `gossip_to_dead_s`, so that only the reconnect can heal it."""
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(12)
     addresses = [host.address for host in sim.hosts.values()]
     sim.faults.partition(addresses[:5], addresses[5:])
@@ -90,9 +73,9 @@ def test_a_partition_heals(sim_swim: ModuleType, seed: int) -> None:
 
 
 @SEEDS
-def test_a_paused_member_refutes(sim_swim: ModuleType, seed: int) -> None:
+def test_a_paused_member_refutes(seed: int) -> None:
     """SIGSTOP for long enough to be suspected but not to be dead: nobody ever holds it dead."""
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(16)
     sim.pause("n3", 4.5)
     sim.run_until(lambda: bool(sim.seen(MemberState.SUSPECT, "n3")), within_s=5)
@@ -103,8 +86,8 @@ def test_a_paused_member_refutes(sim_swim: ModuleType, seed: int) -> None:
 
 
 @SEEDS
-def test_a_member_paused_for_a_minute_comes_back(sim_swim: ModuleType, seed: int) -> None:
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+def test_a_member_paused_for_a_minute_comes_back(seed: int) -> None:
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(16)
     sim.pause("n3", 60)
     sim.run(59)
@@ -114,9 +97,9 @@ def test_a_member_paused_for_a_minute_comes_back(sim_swim: ModuleType, seed: int
 
 
 @pytest.mark.parametrize("towards", ["from", "to"])
-def test_a_one_way_udp_cut_leads_to_no_suspicion_while_streams_work(sim_swim: ModuleType, towards: str) -> None:
+def test_a_one_way_udp_cut_leads_to_no_suspicion_while_streams_work(towards: str) -> None:
     """n1 loses every datagram in one direction, to or from everybody."""
-    sim = sim_swim.Simulation(lan(), seed=4, quality=ROUGH)
+    sim = Simulation(lan(), seed=4, quality=ROUGH)
     sim.start_cluster(8)
     victim = sim.hosts["n1"].address
     for host in sim.hosts.values():
@@ -127,8 +110,8 @@ def test_a_one_way_udp_cut_leads_to_no_suspicion_while_streams_work(sim_swim: Mo
 
 
 @SEEDS
-def test_leaving_is_no_death(sim_swim: ModuleType, seed: int) -> None:
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+def test_leaving_is_no_death(seed: int) -> None:
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(16)
     sim.input("n5", Leave())
     sim.run_until(lambda: sim.hosts["n5"].left, within_s=5)
@@ -139,9 +122,9 @@ def test_leaving_is_no_death(sim_swim: ModuleType, seed: int) -> None:
 
 
 @SEEDS
-def test_a_restart_is_seen_with_a_higher_incarnation_and_without_a_death(sim_swim: ModuleType, seed: int) -> None:
+def test_a_restart_is_seen_with_a_higher_incarnation_and_without_a_death(seed: int) -> None:
     """The incarnation comes from the store, so the second life overrides the first at once."""
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(8)
     first = sim.hosts["n2"]
     sim.kill("n2")
@@ -159,8 +142,8 @@ def test_a_restart_is_seen_with_a_higher_incarnation_and_without_a_death(sim_swi
     assert not sim.seen(MemberState.DEAD), f"seed {seed}"
 
 
-def test_the_same_name_elsewhere_is_refused_until_the_old_one_is_dead(sim_swim: ModuleType) -> None:
-    sim = sim_swim.Simulation(lan(), seed=6)
+def test_the_same_name_elsewhere_is_refused_until_the_old_one_is_dead() -> None:
+    sim = Simulation(lan(), seed=6)
     sim.start_cluster(8)
     old = sim.hosts["n2"].address
     sim.kill("n2")
@@ -182,8 +165,8 @@ def test_the_same_name_elsewhere_is_refused_until_the_old_one_is_dead(sim_swim: 
 
 
 @SEEDS
-def test_meta_and_vitals_reach_everybody(sim_swim: ModuleType, seed: int) -> None:
-    sim = sim_swim.Simulation(lan(), seed=seed, quality=ROUGH)
+def test_meta_and_vitals_reach_everybody(seed: int) -> None:
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
     sim.start_cluster(24)
     sim.input("n1", SetMeta(b"restarting"))
     sim.input("n1", SetVitals(b"load 1"))
@@ -198,11 +181,11 @@ def test_meta_and_vitals_reach_everybody(sim_swim: ModuleType, seed: int) -> Non
     assert sim.run_until(all_know, within_s=5) < 5
 
 
-def test_load_per_member_does_not_grow_with_the_cluster(sim_swim: ModuleType) -> None:
+def test_load_per_member_does_not_grow_with_the_cluster() -> None:
     """SWIM §3: a ping and an ack per member and period, whatever n."""
     per_member = []
     for count in (8, 32):
-        sim = sim_swim.Simulation(lan(), seed=7)
+        sim = Simulation(lan(), seed=7)
         sim.start_cluster(count, settle_s=30)
         sim.sent.clear()
         sim.run(60)
@@ -210,9 +193,9 @@ def test_load_per_member_does_not_grow_with_the_cluster(sim_swim: ModuleType) ->
     assert per_member == pytest.approx([2.0, 2.0], rel=0.05)
 
 
-def test_a_run_is_repeated_by_its_seed(sim_swim: ModuleType) -> None:
+def test_a_run_is_repeated_by_its_seed() -> None:
     def history() -> Any:
-        sim = sim_swim.Simulation(lan(), seed=8, quality=AWFUL)
+        sim = Simulation(lan(), seed=8, quality=AWFUL)
         sim.start_cluster(10)
         sim.kill("n3")
         sim.run(30)
