@@ -9,14 +9,18 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct, field
 
+from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import AppSpec
+from consensus.model.audit import AuditNote
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Change, Move
 from consensus.model.node import NodeFacts, NodeStatus, Taint
+from consensus.model.origin import Origin
+from consensus.model.service import ServiceCheck
 from consensus.model.strategy import Strategy
 from consensus.model.task import TaskStatus
-from consensus.model.user import ApiKey, Role, User
+from consensus.model.user import ApiKey, User
 from consensus.model.volume import Volume
 
 
@@ -34,6 +38,13 @@ class FoundCluster(Command, frozen=True):
 class RotateJoinSecret(Command, frozen=True):
     join_secret_hash: str
     join_secret_sealed: bytes
+
+
+class RotateTokenKey(Command, frozen=True):
+    """Tokens are signed with a new key from now on; those of the old one hold until `previous_until_s` (unix time)."""
+
+    token_key_sealed: bytes
+    previous_until_s: float
 
 
 # -- nodes
@@ -209,6 +220,17 @@ class DeleteVolume(Command, frozen=True):
     force: bool = False
 
 
+# -- services
+
+
+class UpdateService(Command, frozen=True):
+    """Replaces what is given."""
+
+    name: str
+    load_balancing_strategy: str | None = None
+    health_check: ServiceCheck | None = None
+
+
 # -- users and credentials
 
 
@@ -221,7 +243,7 @@ class UpdateUser(Command, frozen=True):
 
     user_id: str
     password_hash: str | None = None
-    role: Role | None = None
+    role: str | None = None
 
 
 class DeleteUser(Command, frozen=True):
@@ -241,6 +263,43 @@ class RevokeToken(Command, frozen=True):
     expires_at_s: float
 
 
+class CreateRole(Command, frozen=True):
+    role: OwnRole
+
+
+class UpdateRole(Command, frozen=True):
+    """Replaces the role of that name, but for when it was created."""
+
+    role: OwnRole
+
+
+class DeleteRole(Command, frozen=True):
+    """Refused while a user, a group or an API key has it."""
+
+    name: str
+
+
+class CreateGroup(Command, frozen=True):
+    group: Group
+
+
+class UpdateGroup(Command, frozen=True):
+    """Replaces the group of that name, but for when it was created."""
+
+    group: Group
+
+
+class DeleteGroup(Command, frozen=True):
+    name: str
+
+
+class RecordAccess(Command, frozen=True):
+    """What a node saw that changed nothing else: logins, requests that were denied, when API keys were used."""
+
+    notes: list[AuditNote] = field(default_factory=list)
+    key_uses: dict[str, float] = field(default_factory=dict)
+
+
 # -- alerts
 
 
@@ -252,9 +311,19 @@ class ResolveAlert(Command, frozen=True):
     alert_id: str
 
 
+# -- several at once
+
+
+class Batch(Command, frozen=True):
+    """All of `commands`, in order, or none of them. Batches do not nest."""
+
+    commands: list[AnyCommand]
+
+
 AnyCommand = (
     FoundCluster
     | RotateJoinSecret
+    | RotateTokenKey
     | AddNode
     | StartNode
     | SetNodeStatus
@@ -278,14 +347,23 @@ AnyCommand = (
     | EndStandby
     | CreateVolume
     | DeleteVolume
+    | UpdateService
     | CreateUser
     | UpdateUser
     | DeleteUser
     | CreateApiKey
     | DeleteApiKey
     | RevokeToken
+    | CreateRole
+    | UpdateRole
+    | DeleteRole
+    | CreateGroup
+    | UpdateGroup
+    | DeleteGroup
+    | RecordAccess
     | RaiseAlert
     | ResolveAlert
+    | Batch
 )
 
 
@@ -303,12 +381,14 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One command on its way through the log.
 
     `answered_below`: the proposer needs no answer to a lower number any more. `time_s` is the proposer's wall clock.
+    `origin` is set where a user asked for it.
     """
 
     id: CommandId
     answered_below: int = 1
     time_s: float
     command: AnyCommand
+    origin: Origin | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,12 +14,15 @@ import msgspec
 from immutables import Map
 
 from consensus.commands import CommandId
+from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
+from consensus.model.audit import REMEMBERED, AuditNote, AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
 from consensus.model.node import Node, RemovedNode
+from consensus.model.origin import OnceRecord
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -31,6 +34,8 @@ K = TypeVar("K")
 REMEMBERED_DEPLOYMENTS = 1000
 TOMBSTONE_S = 100 * 24 * 3600.0
 """How long a removed node is remembered: longer than its certificate lasts."""
+MAX_ONCE = 4096
+"""Idempotency keys that are remembered; at least half of them at any time."""
 
 
 def _with_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K, Map[str, None]]:
@@ -54,8 +59,13 @@ class Draft:
         self.time_s = time_s
         self.events: list[Event] = []
         self.touched_apps: set[str] = set()
+        self._base = state
         self._command_id = command_id
         self._minted = 0
+
+    def again(self) -> Draft:
+        """A new draft from where this one began."""
+        return Draft(self._base, index=self.index, time_s=self.time_s, command_id=self._command_id)
 
     def mint(self) -> str:
         """Ten hex digits, unique for all time and the same on every node: made from the command's id."""
@@ -226,6 +236,35 @@ class Draft:
     def put_revoked_token(self, token: RevokedToken) -> None:
         alive = (t for t in self.state.revoked_tokens.values() if t.expires_at_s > self.time_s)
         self._replace(revoked_tokens=Map((t.id, t) for t in (*alive, token)))
+
+    def put_role(self, role: OwnRole) -> None:
+        self._replace(roles=self.state.roles.set(role.name, role))
+
+    def delete_role(self, name: str) -> None:
+        self._replace(roles=self.state.roles.delete(name))
+
+    def put_group(self, group: Group) -> None:
+        self._replace(groups=self.state.groups.set(group.name, group))
+
+    def delete_group(self, name: str) -> None:
+        self._replace(groups=self.state.groups.delete(name))
+
+    def add_audit_note(self, note: AuditNote) -> None:
+        """Keeps the newest records."""
+        number, records = self.state.next_audit_number, self.state.audit
+        told = {name: getattr(note, name) for name in AuditNote.__struct_fields__}
+        records = records.set(number, AuditRecord(number=number, index=self.index, **told))
+        if number - REMEMBERED in records:
+            records = records.delete(number - REMEMBERED)
+        self._replace(audit=records, next_audit_number=number + 1)
+
+    def put_once(self, record: OnceRecord) -> None:
+        """Forgets the older half where there are too many."""
+        known = self.state.once
+        if len(known) >= MAX_ONCE:
+            newest = sorted(known.values(), key=lambda r: (r.time_s, r.key))[MAX_ONCE // 2 :]
+            known = Map((r.key, r) for r in newest)
+        self._replace(once=known.set(record.key, record))
 
     def put_alert(self, alert: Alert) -> None:
         self._replace(alerts=self.state.alerts.set(alert.id, alert))

@@ -13,11 +13,11 @@ import structlog
 from msgspec import Struct
 
 from consensus import snapshot
-from consensus.apply import apply_command
+from consensus.apply.origin import apply_entry
 from consensus.commands import CommandId, Entry, Part, decode, decode_entry
 from consensus.draft import Draft
 from consensus.events import EventLog
-from consensus.outcomes import AnyOutcome, Done, Refusal, conflict
+from consensus.outcomes import AnyOutcome, Done, conflict
 from consensus.state import State
 from consensus.watch import Watch
 
@@ -124,13 +124,12 @@ class Machine:
         for answered in [n for n in session.answers if n < session.answered_below]:
             del session.answers[answered]
         draft = Draft(self.state, index=index, time_s=entry.time_s, command_id=entry.id)
-        outcome = apply_command(draft, entry.command)
+        draft, outcome = apply_entry(draft, entry)
         session.answers[number] = outcome
-        if not isinstance(outcome, Refusal):
-            self.state = draft.state
-            self.events.append(draft.events)
-            if draft.touched_apps:
-                self._touch(draft.touched_apps)
+        self.state = draft.state
+        self.events.append(draft.events)
+        if draft.touched_apps:
+            self._touch(draft.touched_apps)
         return outcome
 
     def _session(self, entry: Entry) -> _Session:

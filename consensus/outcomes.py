@@ -11,6 +11,8 @@ class RefusalCode(enum.StrEnum):
     INVALID = "invalid"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    CHANGED = "changed"
+    """It is not any more what the client saw (If-Match)."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -22,10 +24,11 @@ class Done(Outcome, frozen=True):
 
 
 class Refusal(Outcome, frozen=True):
-    """Nothing was changed."""
+    """Nothing was changed. `operation`: which command of a Batch was refused, from 0."""
 
     code: RefusalCode
     message: str
+    operation: int | None = None
 
 
 class Deployed(Outcome, frozen=True):
@@ -49,7 +52,13 @@ class Recorded(Outcome, frozen=True):
     app: str
 
 
-AnyOutcome = Done | Refusal | Deployed | Scaled | Recorded
+class Batched(Outcome, frozen=True):
+    """What each command of a Batch answers, in order."""
+
+    outcomes: list[Done | Deployed | Scaled | Recorded]
+
+
+AnyOutcome = Done | Refusal | Deployed | Scaled | Batched | Recorded
 
 
 def not_found(kind: str, name: str) -> Refusal:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from consensus.commands import AnyCommand, CommandId, Entry, encode
 from consensus.errors import OutcomeUnknown, Unavailable
 from consensus.machine import Machine
+from consensus.model.origin import Origin
 from consensus.outcomes import AnyOutcome
 
 MAX_OUTSTANDING = 1024
@@ -40,6 +41,14 @@ class Proposer(Protocol):
             OutcomeUnknown: `timeout_s` passed after it was sent.
         """
         ...
+
+
+class UserProposer(Protocol):
+    """As Proposer, for commands that users ask for."""
+
+    async def propose(
+        self, command: AnyCommand, *, timeout_s: float = 10.0, origin: Origin | None = None
+    ) -> Committed: ...
 
 
 class NotAccepted(Exception):
@@ -87,7 +96,7 @@ class ClusterProposer:
             waiter.answer = Committed(index, outcome)
             waiter.answered.set()
 
-    async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0) -> Committed:
+    async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0, origin: Origin | None = None) -> Committed:
         async with self._slots:
             self._last_number += 1
             number = self._last_number
@@ -97,6 +106,7 @@ class ClusterProposer:
                 answered_below=min(self._waiters),
                 time_s=time.time(),
                 command=command,
+                origin=origin,
             )
             try:
                 return await self._try_until_answered(waiter, encode(entry), timeout_s)
@@ -135,10 +145,10 @@ class LocalProposer:
         self._now_s = now_s
         self._number = 0
 
-    async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0) -> Committed:
+    async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0, origin: Origin | None = None) -> Committed:
         await trio.lowlevel.checkpoint()
         self._number += 1
-        entry = Entry(id=CommandId("local", self._number), time_s=self._now_s(), command=command)
+        entry = Entry(id=CommandId("local", self._number), time_s=self._now_s(), command=command, origin=origin)
         outcome: Any = None
         for piece in encode(entry):
             outcome = self._machine.apply(self._machine.index + 1, piece)

@@ -18,12 +18,15 @@ from msgspec.structs import replace
 
 from consensus.commands import Part
 from consensus.events import History
+from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
+from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event
 from consensus.model.node import Node, RemovedNode
+from consensus.model.origin import OnceRecord
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -76,7 +79,11 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "users": (User, "id"),
     "api_keys": (ApiKey, "id"),
     "revoked_tokens": (RevokedToken, "id"),
+    "roles": (OwnRole, "name"),
+    "groups": (Group, "name"),
     "alerts": (Alert, "id"),
+    "audit": (AuditRecord, "number"),
+    "once": (OnceRecord, "key"),
     "deployments": (Deployment, "id"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
@@ -106,7 +113,7 @@ def _rows(image: Image) -> Iterator[tuple[str, Iterator[Any]]]:
     if state.cluster is not None:
         yield "cluster", iter([state.cluster])
     for table in _TABLES:
-        rows: Map[str, Any] = getattr(state, table)
+        rows: Map[Any, Any] = getattr(state, table)
         yield table, (rows[key] for key in sorted(rows))
     yield "specs", (_SpecRow(*key, state.specs[key]) for key in sorted(state.specs))
     yield "sessions", iter(image.sessions)

@@ -13,11 +13,14 @@ from immutables import Map
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec
+from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
 from consensus.model.node import Node, RemovedNode
+from consensus.model.origin import OnceRecord
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -44,13 +47,18 @@ class State(Struct, frozen=True, kw_only=True):
     users: Map[str, User] = Map()
     api_keys: Map[str, ApiKey] = Map()
     revoked_tokens: Map[str, RevokedToken] = Map()
+    roles: Map[str, OwnRole] = Map()
+    groups: Map[str, Group] = Map()
     alerts: Map[str, Alert] = Map()
+    audit: Map[int, AuditRecord] = Map()
+    once: Map[str, OnceRecord] = Map()
     deployments: Map[str, Deployment] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()
     unplaced_task_ids: Keys = Map()
     app_by_host_port: Map[tuple[int, str], str] = Map()
+    next_audit_number: int = 1
     changing_apps: Keys = Map()
 
     def tasks_of_app(self, app: str) -> list[Task]:
@@ -134,5 +142,6 @@ def with_indexes(state: State) -> State:
         task_ids_by_node=Map((node, Map(ids)) for node, ids in by_node.items()),
         unplaced_task_ids=Map(unplaced),
         app_by_host_port=Map(ports),
+        next_audit_number=max(state.audit, default=0) + 1,
         changing_apps=Map((app.name, None) for app in state.apps.values() if app.rollout or app.standby),
     )

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus import commands
-from consensus.apply import alert, app, cluster, deployment, node, task, user, volume
+from consensus.apply import access, alert, app, batch, cluster, deployment, node, service, task, user, volume
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome
 
 _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.FoundCluster: cluster.found,
     commands.RotateJoinSecret: cluster.rotate_join_secret,
+    commands.RotateTokenKey: cluster.rotate_token_key,
     commands.AddNode: node.add,
     commands.StartNode: node.start,
     commands.SetNodeStatus: node.set_status,
@@ -39,14 +40,23 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.EndStandby: deployment.end_standby,
     commands.CreateVolume: volume.create,
     commands.DeleteVolume: volume.delete,
+    commands.UpdateService: service.update,
     commands.CreateUser: user.create,
     commands.UpdateUser: user.update,
     commands.DeleteUser: user.delete,
     commands.CreateApiKey: user.create_api_key,
     commands.DeleteApiKey: user.delete_api_key,
     commands.RevokeToken: user.revoke_token,
+    commands.CreateRole: access.create_role,
+    commands.UpdateRole: access.update_role,
+    commands.DeleteRole: access.delete_role,
+    commands.CreateGroup: access.create_group,
+    commands.UpdateGroup: access.update_group,
+    commands.DeleteGroup: access.delete_group,
+    commands.RecordAccess: access.record,
     commands.RaiseAlert: alert.raise_alert,
     commands.ResolveAlert: alert.resolve,
+    commands.Batch: lambda draft, command: batch.apply(draft, command, apply_command),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.commands import FoundCluster, RotateJoinSecret
+from consensus.commands import FoundCluster, RotateJoinSecret, RotateTokenKey
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome, Done, conflict
 
@@ -25,6 +25,21 @@ def rotate_join_secret(draft: Draft, command: RotateJoinSecret) -> AnyOutcome:
             draft.state.cluster,
             join_secret_hash=command.join_secret_hash,
             join_secret_sealed=command.join_secret_sealed,
+        )
+    )
+    return Done()
+
+
+def rotate_token_key(draft: Draft, command: RotateTokenKey) -> AnyOutcome:
+    cluster = draft.state.cluster
+    if cluster is None:
+        return conflict("the cluster is not founded yet")
+    draft.put_cluster(
+        msgspec.structs.replace(
+            cluster,
+            token_key_sealed=command.token_key_sealed,
+            previous_token_key_sealed=cluster.token_key_sealed,
+            previous_token_key_until_s=command.previous_until_s,
         )
     )
     return Done()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from consensus.apply.access import unknown_role
 from consensus.commands import CreateApiKey, CreateUser, DeleteApiKey, DeleteUser, RevokeToken, UpdateUser
 from consensus.draft import Draft
 from consensus.model.user import RevokedToken, Role
@@ -14,6 +15,9 @@ def create(draft: Draft, command: CreateUser) -> AnyOutcome:
     user = command.user
     if user.id in draft.state.users or any(u.username == user.username for u in draft.state.users.values()):
         return conflict(f"user {user.username!r} exists already")
+    refusal = unknown_role(draft.state, [user.role])
+    if refusal is not None:
+        return refusal
     draft.put_user(user)
     return Done()
 
@@ -23,7 +27,10 @@ def update(draft: Draft, command: UpdateUser) -> AnyOutcome:
     if user is None:
         return not_found("user", command.user_id)
     role = command.role or user.role
-    if role is not Role.ADMIN and _is_last_admin(draft, user.id):
+    refusal = unknown_role(draft.state, [role])
+    if refusal is not None:
+        return refusal
+    if role != Role.ADMIN and _is_last_admin(draft, user.id):
         return conflict(f"user {user.username!r} is the last admin")
     draft.put_user(
         replace(
@@ -46,16 +53,22 @@ def delete(draft: Draft, command: DeleteUser) -> AnyOutcome:
     for key in list(draft.state.api_keys.values()):
         if key.created_by == user.id:
             draft.delete_api_key(key.id)
+    for group in list(draft.state.groups.values()):
+        if user.id in group.members:
+            draft.put_group(replace(group, members=[member for member in group.members if member != user.id]))
     return Done()
 
 
 def _is_last_admin(draft: Draft, user_id: str) -> bool:
-    return [u.id for u in draft.state.users.values() if u.role is Role.ADMIN] == [user_id]
+    return [u.id for u in draft.state.users.values() if u.role == Role.ADMIN] == [user_id]
 
 
 def create_api_key(draft: Draft, command: CreateApiKey) -> AnyOutcome:
     if any(key.name == command.key.name for key in draft.state.api_keys.values()):
         return conflict(f"API key {command.key.name!r} exists already")
+    refusal = unknown_role(draft.state, [command.key.role])
+    if refusal is not None:
+        return refusal
     draft.put_api_key(command.key)
     return Done()
 

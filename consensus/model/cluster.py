@@ -8,6 +8,7 @@ from msgspec import Struct
 class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`*_sealed` values are NaCl boxes under the member key, which is on every member's disk and never here.
 
+    The previous token key still verifies tokens until `previous_token_key_until_s` (unix time).
     `epoch` changes when a cluster is restored from a backup, so that event ids of another history are known.
     """
 
@@ -17,5 +18,7 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ca_certificate_pem: bytes
     ca_key_sealed: bytes
     token_key_sealed: bytes
+    previous_token_key_sealed: bytes | None = None
+    previous_token_key_until_s: float = 0.0
     join_secret_hash: str
     join_secret_sealed: bytes
