@@ -26,6 +26,7 @@ class Raw(Struct, frozen=True):
 
     body: bytes
     content_type: str
+    status: int = 200
 
 
 class Stream(Struct, frozen=True):

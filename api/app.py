@@ -7,39 +7,37 @@ from collections.abc import Awaitable, Callable, Iterable
 from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
+from api import sockets
 from api.answer import JSON, encode_error
 from api.auth.authenticator import Authenticator
 from api.call import Services
 from api.deps import Deps
-from api.dispatch import Dispatcher, authorise
-from api.errors import ApiError, AuthenticationFailed, translate
-from api.events import websocket as event_socket
+from api.dispatch import Dispatcher
+from api.errors import ApiError, translate
 from api.events.closing import Closing
-from api.events.feed import Feed, Filter
 from api.hypercorn_fixes.empty_frames import WebsocketConnection
 from api.hypercorn_fixes.stream_errors import HttpConnection
+from api.journal import Journal
 from api.limits import RateLimits
-from api.query import Query
-from api.route import Access, Parameter, Route, check
-from api.routes import all_routes
-from api.routes.stream import PARAMETERS as EVENT_PARAMETERS
-
-SOCKET_RULE = "/api/ws"
-SOCKET_ACCESS = Access.VIEW
-SOCKET_PARAMETERS = (*EVENT_PARAMETERS, Parameter("token", description="a token or an API key"))
+from api.route import Route, RouteTable
+from api.routes import all_routes, all_sockets
+from api.sockets import SocketRoute
 
 
 class Api(QuartTrio):
-    """One node's API."""
+    """One node's API. `journal.run` must run beside it (api/serve.py does that)."""
 
     asgi_http_class = HttpConnection
     asgi_websocket_class = WebsocketConnection
 
-    def __init__(self, deps: Deps, routes: Iterable[Route]) -> None:
+    def __init__(self, deps: Deps, routes: Iterable[Route], socket_routes: Iterable[SocketRoute]) -> None:
         super().__init__(__name__, static_folder=None)
         self.closing = Closing()
-        self.routes = check(routes)
-        self.dispatcher = Dispatcher(Services(deps, Authenticator(deps), self.closing), RateLimits(deps.settings))
+        self.journal = Journal(deps)
+        table = RouteTable(routes)
+        self.routes = table.routes
+        services = Services(deps, table, Authenticator(deps, self.journal), self.closing, self.journal)
+        self.dispatcher = Dispatcher(services, RateLimits(deps.settings))
         self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False
@@ -51,7 +49,8 @@ class Api(QuartTrio):
                 methods=[route.method],
                 provide_automatic_options=False,
             )
-        self.add_websocket(SOCKET_RULE, "WS /ws", _event_view(self.dispatcher))
+        for socket in socket_routes:
+            self.add_websocket(socket.rule, socket.name, sockets.view(self.dispatcher, socket))
         self.before_request(self._admit_request)
         self.before_websocket(self._admit_websocket)
         self.after_request(self._complete)
@@ -87,52 +86,10 @@ def _view(dispatcher: Dispatcher, route: Route) -> Callable[..., Awaitable[Respo
     return view
 
 
-def _event_view(dispatcher: Dispatcher) -> Callable[[], Awaitable[None]]:
-    async def view() -> None:
-        services = dispatcher.services
-        deps, authenticator = services.deps, services.authenticator
-        query = Query(websocket.args.items(multi=True))
-        query.refuse_unknown(SOCKET_PARAMETERS)
-        token = query.text("token") or _bearer(websocket.headers.get("Authorization"))
-        if token is not None:
-            identity = authenticator.identify_token(token)
-        else:
-            identity = await authenticator.identify(websocket.headers.get("Authorization"))
-        dispatcher.charge(identity)
-        authorise(identity, SOCKET_ACCESS)
-
-        def still_allowed() -> bool:
-            try:
-                if token is not None:
-                    authenticator.identify_token(token)
-            except AuthenticationFailed:
-                return False
-            return identity.user_id in deps.replica.state.users
-
-        wanted = Filter.of(query.words("types"), query.words("resources"))
-        since = query.text("since") or websocket.headers.get("Last-Event-Id")
-        feed = Feed(deps.replica, since=since, wanted=wanted)
-        await websocket.accept()
-        await event_socket.run(
-            websocket,
-            feed,
-            services.closing,
-            heartbeat_s=deps.settings.heartbeat_s,
-            still_allowed=still_allowed,
-        )
-
-    return view
-
-
-def _bearer(authorization: str | None) -> str | None:
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def create_app(deps: Deps) -> Api:
     """The whole of ``/api``, as an ASGI application for trio.
 
     Raises:
         api.route.RouteTableError: a route does not say who may use it.
     """
-    return Api(deps, all_routes())
+    return Api(deps, all_routes(), all_sockets())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ import trio
 from msgspec import Struct
 
 from api import body as bodies
+from api import etags
 from api import listing as lists
 from api.answer import Answer
 from api.auth.authenticator import Authenticator
@@ -16,23 +18,31 @@ from api.auth.identity import Identity
 from api.deps import Deps
 from api.errors import InvalidRequest, UnsupportedMediaType, refused
 from api.events.closing import Closing
+from api.journal import Journal
 from api.query import Query
-from api.route import Route
+from api.route import Route, RouteTable
 from consensus.commands import AnyCommand
+from consensus.model.origin import Guard, Once, Origin
 from consensus.outcomes import AnyOutcome, Refusal
 from consensus.state import State
 
 S = TypeVar("S")
 T = TypeVar("T")
 SLICE = 500
+MAX_KEY_LENGTH = 255
 
 
 class Services(Struct, frozen=True):
     """What all requests of an app share."""
 
     deps: Deps
+    table: RouteTable
     authenticator: Authenticator
     closing: Closing
+    journal: Journal
+
+
+Propose = Callable[[AnyCommand, Origin], Awaitable[AnyOutcome]]
 
 
 class Call:
@@ -40,6 +50,8 @@ class Call:
 
     Attributes:
         path: the path's variables.
+        target: the path as it was asked for, below ``/api``.
+        address: the client's IP address.
         identity: who asks; on PUBLIC routes, too, nobody.
         headers: by lowercase name.
     """
@@ -50,19 +62,27 @@ class Call:
         services: Services,
         route: Route,
         path: Mapping[str, str],
+        target: str,
+        address: str,
         query: Query,
         headers: Mapping[str, str],
         identity: Identity | None,
         read_body: Callable[[], Awaitable[bytes]],
+        is_head: bool = False,
+        propose: Propose | None = None,
     ) -> None:
+        self.is_head = is_head
         self.services = services
         self.deps = services.deps
         self.route = route
         self.path = path
+        self.target = target
+        self.address = address
         self.query = query
         self.headers = headers
         self._identity = identity
         self._read_body = read_body
+        self._propose = propose or self._propose_now
 
     @property
     def identity(self) -> Identity:
@@ -86,12 +106,52 @@ class Call:
             raise UnsupportedMediaType(f"expected a body of type application/json, got {media_type[:80]!r}")
         return bodies.decode(await self._read_body(), kind)
 
-    async def propose(self, command: AnyCommand) -> AnyOutcome:
-        """The outcome once it is applied here. Raises what a Refusal means, and Unavailable or Timeout."""
-        committed = await self.deps.proposer.propose(command, timeout_s=self.deps.settings.propose_timeout_s)
-        if isinstance(committed.outcome, Refusal):
-            raise refused(committed.outcome)
-        return committed.outcome
+    async def propose(self, command: AnyCommand, *, about: tuple[str, str] | None = None) -> AnyOutcome:
+        """The outcome once it is applied here. Raises what a Refusal means, and Unavailable or Timeout.
+
+        `about`: table and key of the row that If-Match speaks of; by default the route's subject.
+        """
+        origin = Origin(
+            user_id=self.identity.user_id,
+            address=self.address,
+            action=self.route.name,
+            target=self.target,
+            once=await self._once(),
+            guard=self._guard(about),
+        )
+        outcome = await self._propose(command, origin)
+        if isinstance(outcome, Refusal):
+            raise refused(outcome)
+        return outcome
+
+    async def _propose_now(self, command: AnyCommand, origin: Origin) -> AnyOutcome:
+        timeout_s = self.deps.settings.propose_timeout_s
+        return (await self.deps.proposer.propose(command, timeout_s=timeout_s, origin=origin)).outcome
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Raises InvalidRequest where the header is no key."""
+        key = self.headers.get("idempotency-key")
+        if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
+            raise InvalidRequest(f"header Idempotency-Key: expected 1 to {MAX_KEY_LENGTH} printable ASCII characters")
+        return key
+
+    async def _once(self) -> Once | None:
+        key = self.idempotency_key
+        if key is None:
+            return None
+        request = f"{self.route.method} {self.target}\n".encode() + await self._read_body()
+        return Once(key, hashlib.blake2b(request, digest_size=12).hexdigest())
+
+    def _guard(self, about: tuple[str, str] | None) -> Guard | None:
+        if_match, subject = self.headers.get("if-match"), self.route.subject
+        if if_match is None:
+            return None
+        if about is None:
+            if subject is None:
+                raise InvalidRequest("header If-Match: this operation is not about one resource")
+            about = (subject.table, self.path[subject.variable])
+        return etags.guard(if_match, *about)
 
     async def listed(self, sources: Sequence[S], show: Callable[[S], Struct]) -> Answer:
         """The page that was asked for of what `show` makes of `sources`.

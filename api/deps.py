@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from consensus.machine import Machine
 from consensus.model.task import Task
-from consensus.proposer import Proposer
+from consensus.proposer import UserProposer
 
 # -- the cluster as this node sees it
 
@@ -186,6 +186,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     body_limit_bytes: int = 4 * 1024 * 1024
     propose_timeout_s: float = 15.0
     token_lifetime_s: float = 24 * 3600.0
+    leader_wait_s: float = 5.0
     heartbeat_s: float = 15.0
 
 
@@ -194,13 +195,15 @@ class Deps(Struct, frozen=True, kw_only=True):
 
     Attributes:
         token_key: gives the Ed25519 private key (32 bytes) that signs JWTs; the same at every node of the cluster.
+        previous_token_key: gives the one before, while tokens that it signed still hold.
+        seal: encrypts for the members of the cluster, for what must be in the replicated state; None: no rotation.
         join_token: gives the token by which a new node joins.
         render_metrics: gives the answer to ``GET /metrics`` in Prometheus' text format.
         now_s: unix time.
     """
 
     replica: Machine
-    proposer: Proposer
+    proposer: UserProposer
     cluster: ClusterView
     containers: ContainerGateway
     nodes: NodeGateway
@@ -210,3 +213,10 @@ class Deps(Struct, frozen=True, kw_only=True):
     render_metrics: Callable[[], bytes]
     settings: Settings
     now_s: Callable[[], float] = time.time
+    previous_token_key: Callable[[], bytes | None] = lambda: None
+    seal: Callable[[bytes], bytes] | None = None
+
+    def token_keys(self) -> tuple[bytes, ...]:
+        """All keys that verify tokens; the one that signs is the first."""
+        previous = self.previous_token_key()
+        return (self.token_key(),) if previous is None else (self.token_key(), previous)

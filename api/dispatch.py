@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import trio
 from msgspec import Struct
 from quart import Response, g, request
 from quart.wrappers import Request, Websocket
 
+from api import compression, etags, versions
 from api.answer import JSON, Answer, Raw, Stream, encode_success
 from api.auth.identity import Identity
 from api.call import Call, Services
 from api.errors import PermissionDenied
 from api.limits import RateLimits, enforce, headers, tighter
+from api.longpoll import LongPoll
 from api.query import COMMON, Query
 from api.ratelimit import Budget
-from api.route import Access, Route
+from api.route import Access, Need, Route
+from consensus.errors import Unavailable
+
+BARRIER_PAUSE_S = 0.1
+
+
+def address_of(connection: Request | Websocket) -> str:
+    client = connection.scope.get("client")
+    return str(client[0]) if client else "<local>"
 
 
 class Dispatcher(Struct, frozen=True):
@@ -26,38 +37,77 @@ class Dispatcher(Struct, frozen=True):
 
     def admit(self, connection: Request | Websocket) -> None:
         """Before anything else is looked at. Raises RateLimited."""
-        client = connection.scope.get("client")
-        address = str(client[0]) if client else "<local>"
-        g.budget = self.limits.of_ip(address, self.services.deps.now_s())
+        g.budget = self.limits.of_ip(address_of(connection), self.services.deps.now_s())
         enforce(g.budget)
 
-    def charge(self, identity: Identity) -> None:
+    def charge(self, identity: Identity, *, cost: int = 1) -> None:
         """Raises RateLimited."""
-        budget = self.limits.of_user(identity.user_id, self.services.deps.now_s())
+        budget = self.limits.of_user(identity.user_id, self.services.deps.now_s(), cost=cost)
         g.budget = tighter(g.get("budget"), budget)
         enforce(budget)
 
+    def authorise(self, identity: Identity, need: Need, *, action: str, target: str, address: str) -> None:
+        """Raises PermissionDenied, and notes it."""
+        try:
+            identity.authorise(need)
+        except PermissionDenied as error:
+            self.services.journal.note(
+                user_id=identity.user_id,
+                address=address,
+                action=action,
+                target=target,
+                outcome=error.code,
+                message=error.message,
+            )
+            raise
+
     async def answer(self, route: Route, path: Mapping[str, str]) -> Response:
+        versions.check(request.headers.get("Accept"))
+        address, target = address_of(request), request.path.removeprefix("/api")
         identity = None
         if route.access is not Access.PUBLIC:
-            identity = await self.services.authenticator.identify(request.headers.get("Authorization"))
-            self.charge(identity)
-            authorise(identity, route.access)
-        query = Query(request.args.items(multi=True))
-        if route.listing is None:
-            query.refuse_unknown((*route.parameters, *COMMON))
-        if route.reads and query.boolean("consistent"):
-            await self.services.deps.cluster.read_barrier()
+            identity = await self.services.authenticator.identify(request.headers.get("Authorization"), address)
+            if route.counted:
+                self.charge(identity)
+            self.authorise(identity, route.need, action=route.name, target=target, address=address)
         call = Call(
             services=self.services,
             route=route,
             path=path,
-            query=query,
+            target=target,
+            address=address,
+            query=read_query(route, Query(request.args.items(multi=True))),
             headers={name.lower(): value for name, value in request.headers.items()},
             identity=identity,
             read_body=_read_body,
+            is_head=request.method == "HEAD",
         )
-        return render(await route.handler(call), head_only=request.method == "HEAD")
+        return await self._respond(call)
+
+    async def _respond(self, call: Call) -> Response:
+        if not call.route.reads:
+            return await render(await call.route.handler(call), call)
+        if call.query.boolean("consistent"):
+            await self._confirm()
+        poll = LongPoll(call.query, call.deps.replica, self.services.closing)
+        await poll.first()
+        while True:
+            response = await render(await call.route.handler(call), call)
+            if response.status_code != 304 or not await poll.again():
+                return response
+
+    async def _confirm(self) -> None:
+        """Raises Unavailable where no leader confirms it in `leader_wait_s`."""
+        deps = self.services.deps
+        deadline_s = trio.current_time() + deps.settings.leader_wait_s
+        while True:
+            try:
+                await deps.cluster.read_barrier()
+                return
+            except Unavailable:
+                if trio.current_time() + BARRIER_PAUSE_S > deadline_s:
+                    raise
+            await trio.sleep(BARRIER_PAUSE_S)
 
     def headers(self) -> dict[str, str]:
         """What every answer carries: this node's place in the cluster, and what is left of the rate limit."""
@@ -73,25 +123,43 @@ class Dispatcher(Struct, frozen=True):
         return told
 
 
+def read_query(route: Route, query: Query) -> Query:
+    """Raises InvalidRequest where there are parameters that `route` does not take."""
+    if route.listing is None:
+        query.refuse_unknown((*route.parameters, *COMMON) if route.reads else route.parameters)
+    return query
+
+
 async def _read_body() -> bytes:
     return await request.get_data(cache=True, as_text=False, parse_form_data=False)
 
 
-def authorise(identity: Identity, access: Access) -> None:
-    """Raises PermissionDenied, saying what is missing."""
-    if not access.allows(identity.role):
-        raise PermissionDenied(f"this needs role {access.role}; {identity.username} has role {identity.role}")
-
-
-def render(answer: Answer | Raw | Stream, *, head_only: bool) -> Response:
+async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
+    """What the handler of `call` returned, as it goes out."""
+    if isinstance(answer, Stream):
+        if call.is_head:
+            return Response(b"", content_type=answer.content_type)
+        response = Response(answer.body, content_type=answer.content_type)
+        response.timeout = None
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
     if isinstance(answer, Answer):
-        return Response(encode_success(answer.data), status=answer.status, content_type=JSON)
-    if isinstance(answer, Raw):
-        return Response(answer.body, content_type=answer.content_type)
-    if head_only:
-        return Response(b"", content_type=answer.content_type)
-    response = Response(answer.body, content_type=answer.content_type)
-    response.timeout = None
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+        body, status, content_type = encode_success(answer.data), answer.status, JSON
+    else:
+        body, status, content_type = answer.body, answer.status, answer.content_type
+    added: dict[str, str] = {}
+    if call.route.reads and status == 200:
+        tag = etags.of_answer(body, etags.row_of(call.route, call.path, call.state))
+        if etags.matches(call.headers.get("if-none-match"), tag):
+            return Response(b"", status=304, headers={"ETag": tag})
+        added["ETag"] = tag
+    if len(body) >= compression.LEAST_BYTES:
+        added["Vary"] = "Accept-Encoding"
+        coding = compression.choose(call.headers.get("accept-encoding"))
+        if coding is not None:
+            body = await compression.compress(body, coding)
+            added["Content-Encoding"] = coding
+            if "ETag" in added:
+                added["ETag"] = "W/" + added["ETag"]
+    return Response(body, status=status, content_type=content_type, headers=added)

@@ -7,11 +7,14 @@ ApiError
 ├── NotFound                404 resource_not_found
 ├── MethodNotAllowed        405 method_not_allowed
 ├── RequestTimeout          408 request_timeout
+├── NotAcceptable           406 not_acceptable
 ├── Conflict                409 resource_conflict
+├── PreconditionFailed      412 precondition_failed
 ├── PayloadTooLarge         413 payload_too_large
 ├── UnsupportedMediaType    415 unsupported_media_type
 ├── HeadTooLarge            431 request_head_too_large
 ├── RateLimited             429 rate_limit_exceeded
+│   └── LockedOut
 ├── InternalError           500 internal_error
 ├── Unavailable             503 unavailable
 └── Timeout                 504 timeout
@@ -69,12 +72,20 @@ class MethodNotAllowed(ApiError):
     status, code = 405, "method_not_allowed"
 
 
+class NotAcceptable(ApiError):
+    status, code = 406, "not_acceptable"
+
+
 class RequestTimeout(ApiError):
     status, code = 408, "request_timeout"
 
 
 class Conflict(ApiError):
     status, code = 409, "resource_conflict"
+
+
+class PreconditionFailed(ApiError):
+    status, code = 412, "precondition_failed"
 
 
 class PayloadTooLarge(ApiError):
@@ -97,6 +108,14 @@ class RateLimited(ApiError):
         super().__init__(f"Rate limit exceeded. Try again in {seconds} seconds.", headers={"Retry-After": str(seconds)})
 
 
+class LockedOut(RateLimited):
+    """Passwords are being guessed."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.message = f"Too many wrong passwords. Try again in {self.headers['Retry-After']} seconds."
+
+
 class InternalError(ApiError):
     status, code = 500, "internal_error"
 
@@ -116,6 +135,7 @@ _BY_REFUSAL = {
     RefusalCode.INVALID: InvalidRequest,
     RefusalCode.NOT_FOUND: NotFound,
     RefusalCode.CONFLICT: Conflict,
+    RefusalCode.CHANGED: PreconditionFailed,
 }
 
 

@@ -24,8 +24,8 @@ class RateLimits:
     def of_ip(self, address: str, now_s: float) -> Budget | None:
         return None if self._per_ip is None else self._per_ip.spend(address, now_s)
 
-    def of_user(self, user_id: str, now_s: float) -> Budget | None:
-        return None if self._per_user is None else self._per_user.spend(user_id, now_s)
+    def of_user(self, user_id: str, now_s: float, *, cost: int = 1) -> Budget | None:
+        return None if self._per_user is None else self._per_user.spend(user_id, now_s, cost=cost)
 
 
 def tighter(one: Budget | None, other: Budget | None) -> Budget | None:

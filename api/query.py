@@ -8,7 +8,12 @@ from api.errors import InvalidRequest
 from api.route import Kind, Parameter
 from api.times import parse_time
 
-COMMON = (Parameter("consistent", Kind.BOOLEAN, "first confirm with the leader that this answer is the newest"),)
+COMMON = (
+    Parameter("consistent", Kind.BOOLEAN, "first confirm with the leader that this answer is the newest"),
+    Parameter("wait", Kind.INTEGER, "answer when there is news after this index (X-Hivemind-Index), or at the timeout"),
+    Parameter("timeout", Kind.DURATION, "how long to wait at most: 30s if nothing is said, up to 10m"),
+)
+"""What every GET takes."""
 _TRUE, _FALSE = ("true", "1", "yes", ""), ("false", "0", "no")
 
 

@@ -19,19 +19,17 @@ if TYPE_CHECKING:
 
 
 class Access(enum.IntEnum):
-    """Who may use a route; each includes those below."""
+    """Who may use a route; each includes those below. SELF: anybody who has authenticated, for what is their own."""
 
     PUBLIC = 0
-    VIEW = 1
-    OPERATE = 2
-    ADMIN = 3
-
-    def allows(self, role: Role) -> bool:
-        return ROLE_ACCESS[role] >= self
+    SELF = 1
+    VIEW = 2
+    OPERATE = 3
+    ADMIN = 4
 
     @property
     def role(self) -> Role:
-        """The least role that has this access; not for PUBLIC."""
+        """The least built-in role that has this access; not for PUBLIC and SELF."""
         return next(role for role, access in ROLE_ACCESS.items() if access is self)
 
 
@@ -42,6 +40,30 @@ ROLE_ACCESS: Mapping[Role, Access] = {
 }
 
 
+class Need(Struct, frozen=True):
+    """What an operation needs: a built-in role's access, or a permission of an own role for it."""
+
+    access: Access
+    permission: str
+
+    @property
+    def resource(self) -> str:
+        return self.permission.partition(":")[0]
+
+    @property
+    def verb(self) -> str:
+        return self.permission.partition(":")[2]
+
+
+VERBS = ("read", "create", "update", "delete", "exec")
+RESOURCES = (
+    "apps", "containers", "logs", "services", "volumes", "deployments",
+    "nodes", "cluster", "alerts", "metrics", "events", "users", "roles", "groups", "api-keys", "audit",
+)  # fmt: skip
+NAMESPACED = frozenset(RESOURCES[:6])
+"""These belong to a namespace; a permission that is limited to a scope holds for no others."""
+
+
 class Kind(enum.StrEnum):
     """What a query parameter's text must be."""
 
@@ -49,6 +71,7 @@ class Kind(enum.StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     TIME = "time"
+    DURATION = "duration"
 
 
 class Parameter(Struct, frozen=True):
@@ -65,22 +88,43 @@ class Listing(Struct, frozen=True):
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
+class Subject(Struct, frozen=True):
+    """The row that a route is about: its table in the State, and the path's variable that is its key."""
+
+    table: str
+    variable: str
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """One operation. `path` is below ``/api``, with ``{name}`` for its variables.
 
     Attributes:
+        permission: ``resource:verb``; "" only where `access` is PUBLIC or SELF.
         parameters: the query parameters besides the common ones.
         body: the Struct that the body must be, or None.
+        answer: the type of the answer's `data`; None where it has no envelope (`media_type`) or is a list.
         listing: set where the answer is a list.
+        subject: set where the answer's ETag, or an If-Match, is about one row.
+        counted: False where the request costs the user nothing: it is many, and each is charged.
     """
 
     method: str
     path: str
     access: Access
     handler: Handler
+    permission: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    answer: Any = None
+    status: int = 200
+    media_type: str = "application/json"
     listing: Listing | None = None
+    subject: Subject | None = None
+    counted: bool = True
+
+    @property
+    def need(self) -> Need:
+        return Need(self.access, self.permission)
 
     @property
     def reads(self) -> bool:
@@ -100,6 +144,28 @@ class RouteTableError(Exception):
     """The table says something that cannot be meant."""
 
 
+class RouteTable:
+    """All routes, and which of them a method and a path mean."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = check(routes)
+        self._patterns = [
+            (route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path))) for route in self.routes
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """`path` is below ``/api``, without a query; its variables are as they were written."""
+        for route, pattern in self._patterns:
+            if route.method == method and (match := pattern.fullmatch(path)):
+                return route, match.groupdict()
+        return None
+
+
+def _names_permission(text: str) -> bool:
+    resource, _, verb = text.partition(":")
+    return resource in RESOURCES and verb in VERBS
+
+
 def check(routes: Iterable[Route]) -> tuple[Route, ...]:
     """The routes, each once and each with an access.
 
@@ -110,6 +176,8 @@ def check(routes: Iterable[Route]) -> tuple[Route, ...]:
     for route in routes:
         if not isinstance(route.access, Access):
             raise RouteTableError(f"{route.name} does not say who may use it")
+        if route.access > Access.SELF and not _names_permission(route.permission):
+            raise RouteTableError(f"{route.name} does not say which permission it needs: {route.permission!r}")
         if route.access is Access.PUBLIC and not route.reads and route.path != "/auth/login":
             raise RouteTableError(f"{route.name} would let anybody change something")
         key = re.sub(r"\{\w+\}", "{}", route.name)

@@ -18,6 +18,7 @@ from api.hypercorn_fixes.connection import Connection, ConnectionLimits, Stream
 
 log = structlog.get_logger()
 BACKLOG = 512
+LAST_NOTES_S = 1.0
 
 
 class ServeConfig(Struct, frozen=True, kw_only=True):
@@ -104,6 +105,7 @@ async def serve(
         listeners += await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
     addresses = [tuple(listener.socket.getsockname()[:2]) for listener in listeners]
     async with trio.open_nursery() as timer:
+        timer.start_soon(app.journal.run)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
@@ -117,6 +119,8 @@ async def serve(
             for connection in list(server.connections):
                 connection.finish()
             timer.start_soon(_end_by_force, server, config.grace_s, connections.cancel_scope)
+        with trio.move_on_after(LAST_NOTES_S):
+            await app.journal.flush()
         timer.cancel_scope.cancel()
 
 

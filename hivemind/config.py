@@ -41,7 +41,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
 
     `restart_grace_s`: how long a daemon that said it restarts may be away before its tasks are moved (60 s: longer
     than an upgrade of the package takes). `lost_after_s`: how long a suspected node's peer channel must not answer
-    the leader (2 s: above a TCP retransmission). `offline_start_after_s`: design.md §2.5.
+    the leader (2 s: above a TCP retransmission). `leader_wait_s`: how long a request waits for a leader before it is
+    answered 503 (5 s: an election takes 1 to 3). `offline_start_after_s`: design.md §2.5.
     """
 
     name: str | None = None
@@ -56,6 +57,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     docker_host: str | None = None
     labels: Mapping[str, str] = {}
     rate_limit: RateLimits | None = RateLimits()
+    leader_wait_s: float = 5.0
     admin_password: str | None = None
     log_level: str = "info"
     log_format: str = "console"
@@ -182,6 +184,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("docker_host", _docker_host, "unix:///… or tcp://…", "The Docker engine's address."),
     Setting("label", _labels, "key=value", "A label of this node.", env="HIVEMIND_LABELS", repeatable=True),
     Setting("rate_limit", _rate_limit, "off, or N/minute,M/hour", "Limits per address and per user."),
+    Setting("leader_wait", _seconds, "seconds", "How long a request waits for a leader before a 503."),
     Setting("admin_password", _text, "a password", "The admin's password when founding (default: generated)."),
     Setting("admin_password_file", Path, "a readable file", "A file that holds the admin's password."),
     Setting(
@@ -284,7 +287,7 @@ def _build(values: dict[str, Any]) -> DaemonConfig:
                 values[secret] = path.read_text().strip()
             except OSError as error:
                 raise ConfigError(f"{secret}_file {path}: expected a readable file ({error.strerror})") from error
-    for name in ("restart_grace", "lost_after", "offline_start_after"):
+    for name in ("restart_grace", "lost_after", "offline_start_after", "leader_wait"):
         if name in values:
             values[f"{name}_s"] = values.pop(name)
     if "label" in values:

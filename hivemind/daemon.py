@@ -55,6 +55,7 @@ from hivemind.startup import first_steps, founding
 from hivemind.startup.admitting import Admissions
 from hivemind.startup.first_steps import Found, Learn
 from hivemind.startup.obtain import StartupError
+from hivemind.token_keys import TokenKeys
 from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
 from runtime.agent import Agent
@@ -127,7 +128,9 @@ class Daemon:
         self.renewal = Renewal(identity, config.data_dir, self.machine, self.channel)
         self.forwarding = Forwarding(self.raft, self.channel)
         session = f"{self.node_id}-{self.boot_id}"
-        self.proposer = ClusterProposer(self.machine, self.forwarding.submit, session=session)
+        self.proposer = ClusterProposer(
+            self.machine, self.forwarding.submit, session=session, leader_wait_s=config.leader_wait_s
+        )
         self.leader_proposer = ClusterProposer(
             self.machine, self.forwarding.submit_here, session=f"{session}-leader", leader_wait_s=0.5
         )
@@ -346,6 +349,8 @@ class _Parts:
         daemon, limits = self._daemon, self._daemon.config.rate_limit
         member_key = daemon.identity.member_key
 
+        token_keys = TokenKeys(daemon.cluster, member_key)
+
         async def join_token() -> str:
             return str(await trio.to_thread.run_sync(founding.join_token, daemon.cluster(), member_key))
 
@@ -356,11 +361,14 @@ class _Parts:
             containers=ApiContainers(self._gateway),
             nodes=ApiNodes(self._gateway, daemon.channel),
             passwords=daemon.passwords,
-            token_key=lambda: founding.unseal(daemon.cluster().token_key_sealed, member_key),
+            token_key=token_keys.current,
+            previous_token_key=token_keys.previous,
+            seal=token_keys.seal,
             join_token=join_token,
             render_metrics=self._metrics().render,
             settings=api_deps.Settings(
                 version=daemon.facts.version,
+                leader_wait_s=daemon.config.leader_wait_s,
                 requests_per_ip_per_minute=None if limits is None else limits.per_address_per_minute,
                 requests_per_user_per_hour=None if limits is None else limits.per_user_per_hour,
             ),

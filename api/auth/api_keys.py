@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -13,9 +14,14 @@ from consensus.state import State
 PREFIX = "hmk_"
 
 
-def mint() -> tuple[str, str, str]:
-    """A new key's id, the whole key to show once, and the hash to keep."""
-    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+def mint(seed: bytes | None = None) -> tuple[str, str, str]:
+    """A new key's id, the whole key to show once, and the hash to keep.
+
+    The same key for the same secret `seed` of 32 bytes: so a request that is tried again is answered the same.
+    """
+    source = secrets.token_bytes(32) if seed is None else seed
+    key_id = hashlib.sha256(b"id" + source).hexdigest()[:12]
+    secret = base64.urlsafe_b64encode(hashlib.sha256(b"secret" + source).digest()).decode().rstrip("=")
     return key_id, f"{PREFIX}{key_id}_{secret}", secret_hash(secret)
 
 

@@ -10,11 +10,12 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from api.auth import api_keys, tokens
+from api.auth import api_keys, grants, tokens
 from api.auth.identity import Identity
+from api.auth.lockout import Lockout
 from api.deps import Deps
-from api.errors import ApiError, AuthenticationFailed, Unavailable
-from api.route import ROLE_ACCESS
+from api.errors import ApiError, AuthenticationFailed, LockedOut, Unavailable
+from api.journal import Journal
 from consensus.model.user import User
 from consensus.state import State
 
@@ -35,21 +36,25 @@ class Authenticator:
     an argon2 each time; a changed password, role or user makes it forgotten at once.
     """
 
-    def __init__(self, deps: Deps) -> None:
+    def __init__(self, deps: Deps, journal: Journal) -> None:
         self._deps = deps
+        self._journal = journal
+        self._lockout = Lockout()
+        self._tokens: OrderedDict[str, tuple[bytes, tokens.TokenClaims]] = OrderedDict()
         self._memory_key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._decoy_hash: str | None = None
 
-    async def identify(self, authorization: str | None) -> Identity:
-        """Raises AuthenticationFailed."""
+    async def identify(self, authorization: str | None, address: str) -> Identity:
+        """Raises AuthenticationFailed, LockedOut."""
         if not authorization:
             raise AuthenticationFailed("credentials are needed: a token, an API key, or a user name and password")
         scheme, _, credentials = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
             return self.identify_token(credentials.strip())
         if scheme.lower() == "basic":
-            return _identity(await self.check_password(*_basic(credentials.strip())))
+            user = await self.check_password(*_basic(credentials.strip()), address)
+            return _identity(self._deps.replica.state, user)
         raise AuthenticationFailed("expected Authorization: Bearer or Basic")
 
     def identify_token(self, token: str) -> Identity:
@@ -62,20 +67,47 @@ class Authenticator:
     def _identify_token(self, token: str) -> Identity:
         state, now_s = self._deps.replica.state, self._deps.now_s()
         if token.startswith(api_keys.PREFIX):
-            return _key_identity(token, state, now_s)
-        claims = tokens.read(token, key=self._deps.token_key(), state=state, now_s=now_s)
-        return _identity(state.users[claims.user_id], claims)
+            identity = _key_identity(token, state, now_s)
+            self._journal.key_used(identity.key_id or "")
+            return identity
+        claims = self._claims(token)
+        return _identity(state, tokens.check(claims, state=state, now_s=now_s), claims)
 
-    async def check_password(self, username: str, password: str) -> User:
-        """The user whose password this is. Raises AuthenticationFailed, in the same time for a user that is none."""
+    def _claims(self, token: str) -> tokens.TokenClaims:
+        """A signature is checked once, as long as its key stands."""
+        keys = self._deps.token_keys()
+        known = self._tokens.get(token)
+        if known is not None and known[0] in keys:
+            return known[1]
+        claims = tokens.verify(token, keys)
+        self._tokens[token] = (tokens.signer(token, keys), claims)
+        if len(self._tokens) > MAX_REMEMBERED:
+            self._tokens.popitem(last=False)
+        return claims
+
+    async def check_password(self, username: str, password: str, address: str) -> User:
+        """The user whose password this is.
+
+        Raises:
+            AuthenticationFailed: it is wrong; in the same time for a user that is none.
+            LockedOut: there were too many wrong ones before.
+        """
         user = next((u for u in self._deps.replica.state.users.values() if u.username == username), None)
         memory = hashlib.blake2b(f"{username}\0{password}".encode(), key=self._memory_key, digest_size=32).digest()
         if user is not None and self._remembers(memory, user):
             return user
+        wait_s = self._lockout.wait_s(username, address, self._deps.now_s())
+        if wait_s:
+            raise LockedOut(wait_s)
         password_hash = user.password_hash if user is not None else await self._decoy()
         right = await self._deps.passwords.verify(password_hash, password)
         if user is None or not right:
-            raise self._refusal(AuthenticationFailed("the user name or the password is wrong"))
+            error = self._refusal(AuthenticationFailed("the user name or the password is wrong"))
+            if isinstance(error, AuthenticationFailed):
+                self._lockout.failed(username, address, self._deps.now_s())
+                self._journal.note(user_id=username, address=address, action="password", target="", outcome=error.code)
+            raise error
+        self._lockout.succeeded(username, address)
         self._remember(memory, user)
         return user
 
@@ -115,11 +147,12 @@ def _basic(credentials: str) -> tuple[str, str]:
     return username, password
 
 
-def _identity(user: User, claims: tokens.TokenClaims | None = None) -> Identity:
+def _identity(state: State, user: User, claims: tokens.TokenClaims | None = None) -> Identity:
     return Identity(
         user_id=user.id,
         username=user.username,
         role=user.role,
+        grants=(grants.of_user(state, user),),
         token_id=claims.token_id if claims else None,
         token_expires_at_s=claims.expires_at_s if claims else None,
     )
@@ -130,6 +163,11 @@ def _key_identity(token: str, state: State, now_s: float) -> Identity:
     owner = state.users.get(key.created_by)
     if owner is None:
         raise AuthenticationFailed("the API key's user is gone")
-    # A key can never do more than who made it can do now.
-    role = min(key.role, owner.role, key=lambda r: ROLE_ACCESS[r])
-    return Identity(user_id=owner.id, username=owner.username, role=role)
+    return Identity(
+        user_id=owner.id,
+        username=owner.username,
+        role=key.role,
+        # A key can never do more than who made it can do now.
+        grants=(grants.of_user(state, owner), grants.of_roles(state, [key.role])),
+        key_id=key.id,
+    )

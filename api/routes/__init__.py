@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from api.route import Route, check
-from api.routes import apps, auth, cluster, containers, health, nodes, services, stream, users, volumes
+from api.routes import (
+    apps,
+    audit,
+    auth,
+    cluster,
+    containers,
+    groups,
+    health,
+    nodes,
+    roles,
+    services,
+    stream,
+    users,
+    volumes,
+)
+from api.sockets import SocketRoute
 
-_NOUNS = (apps, containers, services, volumes, nodes, health, cluster, auth, users, stream)
+_NOUNS = (apps, containers, services, volumes, nodes, health, cluster, auth, users, groups, roles, audit, stream)
 
 
 def all_routes() -> tuple[Route, ...]:
     """Raises RouteTableError where a route does not say who may use it."""
     return check(route for noun in _NOUNS for route in noun.ROUTES)
+
+
+def all_sockets() -> tuple[SocketRoute, ...]:
+    return (*stream.SOCKETS,)

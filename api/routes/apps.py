@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import InternalError, NotFound
-from api.route import Access, Listing, Route
-from api.views.app import AppItem, app_detail, app_item
+from api.route import Access, Listing, Route, Subject
+from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.model.app import MAX_REPLICAS, AppSpec
 from consensus.outcomes import Deployed, Scaled
@@ -64,7 +64,7 @@ async def get_app(call: Call) -> Answer:
 
 async def scale(call: Call) -> Answer:
     body = await call.body(ScaleBody)
-    outcome = await call.propose(ScaleApp(name=body.name, replicas=body.replicas))
+    outcome = await call.propose(ScaleApp(name=body.name, replicas=body.replicas), about=("apps", body.name))
     if not isinstance(outcome, Scaled):
         raise InternalError(f"a scale was answered with {type(outcome).__name__}")
     return Answer(
@@ -74,7 +74,7 @@ async def scale(call: Call) -> Answer:
 
 async def restart(call: Call) -> Answer:
     body = await call.body(NameBody)
-    await call.propose(RestartApp(name=body.name))
+    await call.propose(RestartApp(name=body.name), about=("apps", body.name))
     return Answer(Message(name=body.name, message="Application restarted successfully"))
 
 
@@ -84,11 +84,60 @@ async def delete_app(call: Call) -> Answer:
     return Answer(Message(name=name, message="Application deleted successfully"))
 
 
+_APP = Subject("apps", "app_name")
 ROUTES = (
-    Route(method="POST", path="/deploy", access=Access.OPERATE, handler=deploy, body=AppSpec),
-    Route(method="GET", path="/apps", access=Access.VIEW, handler=list_apps, listing=Listing("apps", AppItem)),
-    Route(method="GET", path="/apps/{app_name}", access=Access.VIEW, handler=get_app),
-    Route(method="DELETE", path="/apps/{app_name}", access=Access.OPERATE, handler=delete_app),
-    Route(method="POST", path="/scale", access=Access.OPERATE, handler=scale, body=ScaleBody),
-    Route(method="POST", path="/restart", access=Access.OPERATE, handler=restart, body=NameBody),
+    Route(
+        method="POST",
+        path="/deploy",
+        access=Access.OPERATE,
+        permission="apps:create",
+        handler=deploy,
+        body=AppSpec,
+        answer=DeployAnswer,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/apps",
+        access=Access.VIEW,
+        permission="apps:read",
+        handler=list_apps,
+        listing=Listing("apps", AppItem),
+    ),
+    Route(
+        method="GET",
+        path="/apps/{app_name}",
+        access=Access.VIEW,
+        permission="apps:read",
+        handler=get_app,
+        answer=AppDetail,
+        subject=_APP,
+    ),
+    Route(
+        method="DELETE",
+        path="/apps/{app_name}",
+        access=Access.OPERATE,
+        permission="apps:delete",
+        handler=delete_app,
+        answer=Message,
+        subject=_APP,
+    ),
+    Route(
+        method="POST",
+        path="/scale",
+        access=Access.OPERATE,
+        permission="apps:update",
+        handler=scale,
+        body=ScaleBody,
+        answer=ScaleAnswer,
+    ),
+    Route(
+        method="POST",
+        path="/restart",
+        access=Access.OPERATE,
+        permission="apps:update",
+        handler=restart,
+        body=NameBody,
+        answer=Message,
+    ),
 )

@@ -1,22 +1,24 @@
-"""Logging in and out, and API keys."""
+"""Logging in and out, API keys, and the key that signs tokens."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from api.answer import Answer, Message
-from api.auth import api_keys, tokens
+from api.auth import api_keys, grants, tokens
 from api.call import Call
-from api.errors import InvalidRequest, NotFound, PermissionDenied
-from api.route import ROLE_ACCESS, Access, Listing, Route
+from api.errors import Conflict, InvalidRequest, NotFound, PermissionDenied, Unavailable
+from api.route import Access, Listing, Route
 from api.times import parse_time
 from api.views.container import time_or_none
-from consensus.commands import CreateApiKey, DeleteApiKey, RevokeToken
+from consensus.commands import CreateApiKey, DeleteApiKey, RevokeToken, RotateTokenKey
 from consensus.model.quantity import Duration, duration_s
-from consensus.model.user import ApiKey, Role
+from consensus.model.user import ApiKey
 from consensus.timestamp import iso_utc
 
 
@@ -37,7 +39,7 @@ class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
     """`role`: at most one's own, which is the default. At most one of `expires_at` and `expires_in`."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
-    role: Role | None = None
+    role: str | None = None
     expires_at: str | None = None
     expires_in: Duration | None = None
 
@@ -49,6 +51,7 @@ class KeyItem(Struct, frozen=True, kw_only=True):
     created_by: str
     created_at: str
     expires_at: str | None
+    last_used: str | None
 
 
 class KeyAnswer(KeyItem, frozen=True, kw_only=True):
@@ -60,7 +63,10 @@ class KeyAnswer(KeyItem, frozen=True, kw_only=True):
 
 async def login(call: Call) -> Answer:
     body = await call.body(LoginBody)
-    user = await call.services.authenticator.check_password(body.username, body.password)
+    user = await call.services.authenticator.check_password(body.username, body.password, call.address)
+    call.services.journal.note(
+        user_id=user.id, address=call.address, action=call.route.name, target=call.target, outcome="done"
+    )
     token, expires_at_s = tokens.issue(
         user,
         key=call.deps.token_key(),
@@ -73,7 +79,7 @@ async def login(call: Call) -> Answer:
             token=token,
             user_id=user.id,
             username=user.username,
-            role=user.role.value,
+            role=user.role,
             expires_at=iso_utc(expires_at_s),
         )
     )
@@ -91,15 +97,16 @@ def _key_item(key: ApiKey) -> KeyItem:
     return KeyItem(
         id=key.id,
         name=key.name,
-        role=key.role.value,
+        role=key.role,
         created_by=key.created_by,
         created_at=iso_utc(key.created_at_s),
         expires_at=time_or_none(key.expires_at_s),
+        last_used=time_or_none(key.last_used_s),
     )
 
 
 def _visible(call: Call, key: ApiKey) -> bool:
-    return key.created_by == call.identity.user_id or call.identity.role is Role.ADMIN
+    return key.created_by == call.identity.user_id or call.identity.access is Access.ADMIN
 
 
 async def list_keys(call: Call) -> Answer:
@@ -110,11 +117,12 @@ async def list_keys(call: Call) -> Answer:
 async def create_key(call: Call) -> Answer:
     body, identity = await call.body(KeyBody), call.identity
     role = body.role or identity.role
-    if ROLE_ACCESS[role] > ROLE_ACCESS[identity.role]:
+    held = any(role in grant.roles for grant in identity.grants)
+    if not held and grants.of_roles(call.state, [role]).access > identity.access:
         raise PermissionDenied(
             f"a key of role {role} needs a user of that role; {identity.username} is {identity.role}"
         )
-    key_id, shown, secret_hash = api_keys.mint()
+    key_id, shown, secret_hash = api_keys.mint(_seed(call))
     key = ApiKey(
         id=key_id,
         name=body.name,
@@ -125,9 +133,20 @@ async def create_key(call: Call) -> Answer:
         expires_at_s=_expiry_s(body, call.now_s),
     )
     await call.propose(CreateApiKey(key=key))
-    item = _key_item(key)
+    made = call.state.api_keys.get(key_id)
+    if made is None:
+        raise Conflict("this request has made a key before, and it is shown only once")
+    item = _key_item(made)
     same = {name: getattr(item, name) for name in KeyItem.__struct_fields__}
     return Answer(KeyAnswer(**same, key=shown, message="API key created; it is shown only once"), status=201)
+
+
+def _seed(call: Call) -> bytes | None:
+    """With an Idempotency-Key, a retry through any node shows the same API key."""
+    key = call.idempotency_key
+    if key is None:
+        return None
+    return hmac.digest(call.deps.token_key(), f"api-key/{call.identity.user_id}/{key}".encode(), hashlib.sha256)
 
 
 def _expiry_s(body: KeyBody, now_s: float) -> float | None:
@@ -154,16 +173,42 @@ async def delete_key(call: Call) -> Answer:
     return Answer(Message(id=key_id, message="API key deleted successfully"))
 
 
+async def rotate_keys(call: Call) -> Answer:
+    deps = call.deps
+    if deps.seal is None:
+        raise Unavailable("this node cannot seal a new key")
+    sealed = deps.seal(secrets.token_bytes(32))
+    lifetime_s = deps.settings.token_lifetime_s
+    await call.propose(RotateTokenKey(token_key_sealed=sealed, previous_until_s=call.now_s + lifetime_s))
+    return Answer(Message(message="Tokens are signed with a new key; those issued before hold until they expire"))
+
+
 ROUTES = (
-    Route(method="POST", path="/auth/login", access=Access.PUBLIC, handler=login, body=LoginBody),
-    Route(method="POST", path="/auth/logout", access=Access.VIEW, handler=logout),
+    Route(method="POST", path="/auth/login", access=Access.PUBLIC, handler=login, body=LoginBody, answer=LoginAnswer),
+    Route(method="POST", path="/auth/logout", access=Access.SELF, handler=logout, answer=Message),
     Route(
         method="GET",
         path="/auth/api-keys",
-        access=Access.VIEW,
+        access=Access.SELF,
         handler=list_keys,
         listing=Listing("api_keys", KeyItem),
     ),
-    Route(method="POST", path="/auth/api-keys", access=Access.VIEW, handler=create_key, body=KeyBody),
-    Route(method="DELETE", path="/auth/api-keys/{key_id}", access=Access.VIEW, handler=delete_key),
+    Route(
+        method="POST",
+        path="/auth/api-keys",
+        access=Access.SELF,
+        handler=create_key,
+        body=KeyBody,
+        answer=KeyAnswer,
+        status=201,
+    ),
+    Route(method="DELETE", path="/auth/api-keys/{key_id}", access=Access.SELF, handler=delete_key, answer=Message),
+    Route(
+        method="POST",
+        path="/auth/rotate-keys",
+        access=Access.ADMIN,
+        permission="cluster:update",
+        handler=rotate_keys,
+        answer=Message,
+    ),
 )

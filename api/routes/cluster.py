@@ -87,8 +87,36 @@ async def get_metrics(call: Call) -> Raw:
 
 
 ROUTES = (
-    Route(method="GET", path="/cluster", access=Access.VIEW, handler=get_cluster),
-    Route(method="GET", path="/cluster/token", access=Access.ADMIN, handler=get_token),
-    Route(method="GET", path="/alerts", access=Access.VIEW, handler=list_alerts, listing=Listing("alerts", AlertItem)),
-    Route(method="GET", path="/metrics", access=Access.VIEW, handler=get_metrics),
+    Route(
+        method="GET",
+        path="/cluster",
+        access=Access.VIEW,
+        permission="cluster:read",
+        handler=get_cluster,
+        answer=ClusterAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/cluster/token",
+        access=Access.ADMIN,
+        permission="cluster:create",
+        handler=get_token,
+        answer=TokenAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/alerts",
+        access=Access.VIEW,
+        permission="alerts:read",
+        handler=list_alerts,
+        listing=Listing("alerts", AlertItem),
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        access=Access.VIEW,
+        permission="metrics:read",
+        handler=get_metrics,
+        media_type="text/plain",
+    ),
 )

@@ -12,8 +12,8 @@ from api.call import Call
 from api.deps import ContainerGone, LogLine, NodeUnreachable
 from api.errors import InvalidRequest, NotFound
 from api.log_stream import LogBody, as_sse, as_text
-from api.route import Access, Kind, Listing, Parameter, Route
-from api.views.container import ContainerItem, container_detail, container_item, in_order
+from api.route import Access, Kind, Listing, Parameter, Route, Subject
+from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
 from consensus.model.task import Task, TaskState
 from consensus.timestamp import iso_utc
 
@@ -127,21 +127,40 @@ LOG_PARAMETERS = (
     Parameter("follow", Kind.BOOLEAN, "stream lines as they come: text, or Server-Sent Events where accepted"),
 )
 
+_CONTAINER = Subject("tasks", "container_id")
 ROUTES = (
     Route(
         method="GET",
         path="/containers",
         access=Access.VIEW,
+        permission="containers:read",
         handler=list_containers,
         listing=Listing("containers", ContainerItem, {"node": "node_id", "health": "health.status"}),
     ),
-    Route(method="GET", path="/containers/{container_id}", access=Access.VIEW, handler=get_container),
+    Route(
+        method="GET",
+        path="/containers/{container_id}",
+        access=Access.VIEW,
+        permission="containers:read",
+        handler=get_container,
+        answer=ContainerDetail,
+        subject=_CONTAINER,
+    ),
     Route(
         method="GET",
         path="/containers/{container_id}/logs",
         access=Access.VIEW,
+        permission="logs:read",
         handler=get_logs,
         parameters=LOG_PARAMETERS,
+        answer=LogsAnswer,
     ),
-    Route(method="GET", path="/containers/{container_id}/stats", access=Access.VIEW, handler=get_stats),
+    Route(
+        method="GET",
+        path="/containers/{container_id}/stats",
+        access=Access.VIEW,
+        permission="containers:read",
+        handler=get_stats,
+        answer=StatsAnswer,
+    ),
 )

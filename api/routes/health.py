@@ -204,7 +204,21 @@ def _percent(part: int, whole: int) -> float:
 
 
 ROUTES = (
-    Route(method="GET", path="/health", access=Access.PUBLIC, handler=get_health),
-    Route(method="GET", path="/health/container/{container_id}", access=Access.VIEW, handler=get_container_health),
-    Route(method="GET", path="/health/node/{node_id}", access=Access.VIEW, handler=get_node_health),
+    Route(method="GET", path="/health", access=Access.PUBLIC, handler=get_health, answer=HealthAnswer),
+    Route(
+        method="GET",
+        path="/health/container/{container_id}",
+        access=Access.VIEW,
+        permission="containers:read",
+        handler=get_container_health,
+        answer=ContainerHealthAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/health/node/{node_id}",
+        access=Access.VIEW,
+        permission="nodes:read",
+        handler=get_node_health,
+        answer=NodeHealthAnswer,
+    ),
 )

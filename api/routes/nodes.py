@@ -7,8 +7,8 @@ from msgspec import Struct, field
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import NotFound
-from api.route import Access, Kind, Listing, Parameter, Route
-from api.views.node import NodeItem, node_detail, node_item
+from api.route import Access, Kind, Listing, Parameter, Route, Subject
+from api.views.node import NodeDetail, NodeItem, node_detail, node_item
 from consensus.commands import LabelNode, RemoveNode, SetMaintenance
 from consensus.model.node import Node, Taint
 
@@ -81,23 +81,61 @@ async def leave(call: Call) -> Answer:
     return Answer(Message(id=node.id, message="Node drains and leaves"))
 
 
+_NODE = Subject("nodes", "node_id")
 ROUTES = (
-    Route(method="GET", path="/nodes", access=Access.VIEW, handler=list_nodes, listing=Listing("nodes", NodeItem)),
-    Route(method="GET", path="/nodes/{node_id}", access=Access.VIEW, handler=get_node),
+    Route(
+        method="GET",
+        path="/nodes",
+        access=Access.VIEW,
+        permission="nodes:read",
+        handler=list_nodes,
+        listing=Listing("nodes", NodeItem),
+    ),
+    Route(
+        method="GET",
+        path="/nodes/{node_id}",
+        access=Access.VIEW,
+        permission="nodes:read",
+        handler=get_node,
+        answer=NodeDetail,
+        subject=_NODE,
+    ),
     Route(
         method="DELETE",
         path="/nodes/{node_id}",
         access=Access.ADMIN,
+        permission="nodes:delete",
         handler=remove_node,
         parameters=(Parameter("force", Kind.BOOLEAN, "also while it has containers"),),
+        answer=Message,
+        subject=_NODE,
     ),
     Route(
         method="POST",
         path="/nodes/{node_id}/maintenance",
         access=Access.ADMIN,
+        permission="nodes:update",
         handler=set_maintenance,
         body=MaintenanceBody,
+        answer=Message,
+        subject=_NODE,
     ),
-    Route(method="PUT", path="/nodes/{node_id}/labels", access=Access.ADMIN, handler=set_labels, body=LabelsBody),
-    Route(method="POST", path="/nodes/{node_id}/leave", access=Access.ADMIN, handler=leave),
+    Route(
+        method="PUT",
+        path="/nodes/{node_id}/labels",
+        access=Access.ADMIN,
+        permission="nodes:update",
+        handler=set_labels,
+        body=LabelsBody,
+        answer=Message,
+        subject=_NODE,
+    ),
+    Route(
+        method="POST",
+        path="/nodes/{node_id}/leave",
+        access=Access.ADMIN,
+        permission="nodes:delete",
+        handler=leave,
+        answer=Message,
+    ),
 )

@@ -7,10 +7,12 @@ from msgspec import Struct
 
 from api.answer import Answer, Stream
 from api.call import Call
+from api.events import websocket as event_socket
 from api.events.feed import Feed, Filter, Told
 from api.events.sse import EventBody
 from api.listing import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from api.route import Access, Kind, Parameter, Route
+from api.sockets import SocketCall, SocketRoute
 
 PARAMETERS = (
     Parameter("types", description="event types, separated by commas"),
@@ -63,17 +65,47 @@ async def stream_events(call: Call) -> Stream:
     )
 
 
+async def event_websocket(call: SocketCall) -> None:
+    query, deps = call.query, call.services.deps
+    wanted = Filter.of(query.words("types"), query.words("resources"))
+    since = query.text("since") or call.headers.get("last-event-id")
+    feed = Feed(deps.replica, since=since, wanted=wanted)
+    await call.socket.accept()
+    await event_socket.run(
+        call.socket,
+        feed,
+        call.services.closing,
+        heartbeat_s=deps.settings.heartbeat_s,
+        still_allowed=call.still_allowed,
+    )
+
+
 ROUTES = (
     Route(
         method="GET",
         path="/events",
         access=Access.VIEW,
+        permission="events:read",
         handler=list_events,
         parameters=(
             *PARAMETERS,
             Parameter("limit", Kind.INTEGER, f"at most so many events, 1 to {MAX_LIMIT}"),
             Parameter("offset", Kind.INTEGER, "leave out so many of the oldest"),
         ),
+        answer=EventsAnswer,
     ),
-    Route(method="GET", path="/stream/events", access=Access.VIEW, handler=stream_events, parameters=PARAMETERS),
+    Route(
+        method="GET",
+        path="/stream/events",
+        access=Access.VIEW,
+        permission="events:read",
+        handler=stream_events,
+        parameters=PARAMETERS,
+        media_type="text/event-stream",
+    ),
+)
+SOCKETS = (
+    SocketRoute(
+        path="/ws", access=Access.VIEW, permission="events:read", handler=event_websocket, parameters=PARAMETERS
+    ),
 )

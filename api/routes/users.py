@@ -9,11 +9,13 @@ from msgspec import Meta, Struct
 from api.answer import Answer, Message
 from api.call import Call
 from api.errors import NotFound, PermissionDenied
-from api.route import Access, Listing, Route
+from api.route import Access, Listing, Need, Route, Subject
 from consensus.commands import CreateUser, DeleteUser, UpdateUser
 from consensus.model.user import Role, User
+from consensus.state import State
 from consensus.timestamp import iso_utc
 
+_UPDATE = Need(Access.ADMIN, "users:update")
 Username = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$")]
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
 
@@ -21,7 +23,7 @@ Password = Annotated[str, Meta(min_length=8, max_length=256)]
 class UserBody(Struct, frozen=True, forbid_unknown_fields=True):
     username: Username
     password: Password
-    role: Role = Role.VIEWER
+    role: str = Role.VIEWER
 
 
 class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,18 +34,25 @@ class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoleBody(Struct, frozen=True, forbid_unknown_fields=True):
-    role: Role
+    role: str
 
 
 class UserItem(Struct, frozen=True, kw_only=True):
     id: str
     username: str
     role: str
+    groups: list[str]
     created_at: str
 
 
-def _item(user: User) -> UserItem:
-    return UserItem(id=user.id, username=user.username, role=user.role.value, created_at=iso_utc(user.created_at_s))
+def _item(state: State, user: User) -> UserItem:
+    return UserItem(
+        id=user.id,
+        username=user.username,
+        role=user.role,
+        groups=sorted(group.name for group in state.groups.values() if user.id in group.members),
+        created_at=iso_utc(user.created_at_s),
+    )
 
 
 def _find(call: Call) -> User:
@@ -55,11 +64,13 @@ def _find(call: Call) -> User:
 
 
 async def list_users(call: Call) -> Answer:
-    return await call.listed(sorted(call.state.users.values(), key=lambda user: user.username), _item)
+    state = call.state
+    users = sorted(state.users.values(), key=lambda user: user.username)
+    return await call.listed(users, lambda user: _item(state, user))
 
 
 async def get_user(call: Call) -> Answer:
-    return Answer(_item(_find(call)))
+    return Answer(_item(call.state, _find(call)))
 
 
 async def create_user(call: Call) -> Answer:
@@ -85,8 +96,7 @@ async def set_password(call: Call) -> Answer:
     identity, user_id = call.identity, call.path["user_id"]
     body = await call.body(PasswordBody)
     if user_id != identity.user_id:
-        if identity.role is not Role.ADMIN:
-            raise PermissionDenied("changing another user's password needs role admin")
+        identity.authorise(_UPDATE)
     elif body.current_password is None or not await call.deps.passwords.verify(
         _find(call).password_hash, body.current_password
     ):
@@ -102,11 +112,61 @@ async def set_role(call: Call) -> Answer:
     return Answer(Message(id=user.id, message="Role changed successfully"))
 
 
+_USER = Subject("users", "user_id")
 ROUTES = (
-    Route(method="GET", path="/users", access=Access.ADMIN, handler=list_users, listing=Listing("users", UserItem)),
-    Route(method="POST", path="/users", access=Access.ADMIN, handler=create_user, body=UserBody),
-    Route(method="GET", path="/users/{user_id}", access=Access.ADMIN, handler=get_user),
-    Route(method="DELETE", path="/users/{user_id}", access=Access.ADMIN, handler=delete_user),
-    Route(method="PUT", path="/users/{user_id}/password", access=Access.VIEW, handler=set_password, body=PasswordBody),
-    Route(method="PUT", path="/users/{user_id}/role", access=Access.ADMIN, handler=set_role, body=RoleBody),
+    Route(
+        method="GET",
+        path="/users",
+        access=Access.ADMIN,
+        permission="users:read",
+        handler=list_users,
+        listing=Listing("users", UserItem),
+    ),
+    Route(
+        method="POST",
+        path="/users",
+        access=Access.ADMIN,
+        permission="users:create",
+        handler=create_user,
+        body=UserBody,
+        answer=Message,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/users/{user_id}",
+        access=Access.ADMIN,
+        permission="users:read",
+        handler=get_user,
+        answer=UserItem,
+        subject=_USER,
+    ),
+    Route(
+        method="DELETE",
+        path="/users/{user_id}",
+        access=Access.ADMIN,
+        permission="users:delete",
+        handler=delete_user,
+        answer=Message,
+        subject=_USER,
+    ),
+    Route(
+        method="PUT",
+        path="/users/{user_id}/password",
+        access=Access.SELF,
+        handler=set_password,
+        body=PasswordBody,
+        answer=Message,
+        subject=_USER,
+    ),
+    Route(
+        method="PUT",
+        path="/users/{user_id}/role",
+        access=Access.ADMIN,
+        permission="users:update",
+        handler=set_role,
+        body=RoleBody,
+        answer=Message,
+        subject=_USER,
+    ),
 )

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import NotFound
-from api.route import Access, Kind, Listing, Parameter, Route
+from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import CreateVolume, DeleteVolume
 from consensus.model.app import Name
@@ -73,26 +73,56 @@ async def delete_by_path(call: Call) -> Answer:
 
 
 async def _delete(call: Call, name: str, *, force: bool) -> Answer:
-    await call.propose(DeleteVolume(name=name, force=force))
+    await call.propose(DeleteVolume(name=name, force=force), about=("volumes", name))
     return Answer(Message(name=name, message="Volume deleted successfully"))
 
 
+_VOLUME = Subject("volumes", "volume_name")
 ROUTES = (
     Route(
         method="GET",
         path="/volumes",
         access=Access.VIEW,
+        permission="volumes:read",
         handler=list_volumes,
         listing=Listing("volumes", VolumeItem),
     ),
-    Route(method="GET", path="/volumes/{volume_name}", access=Access.VIEW, handler=get_volume),
+    Route(
+        method="GET",
+        path="/volumes/{volume_name}",
+        access=Access.VIEW,
+        permission="volumes:read",
+        handler=get_volume,
+        answer=VolumeItem,
+        subject=_VOLUME,
+    ),
     Route(
         method="DELETE",
         path="/volumes/{volume_name}",
         access=Access.OPERATE,
+        permission="volumes:delete",
         handler=delete_by_path,
         parameters=(Parameter("force", Kind.BOOLEAN, "also while containers use it"),),
+        answer=Message,
+        subject=_VOLUME,
     ),
-    Route(method="POST", path="/volumes/create", access=Access.OPERATE, handler=create, body=CreateBody),
-    Route(method="POST", path="/volumes/delete", access=Access.OPERATE, handler=delete, body=DeleteBody),
+    Route(
+        method="POST",
+        path="/volumes/create",
+        access=Access.OPERATE,
+        permission="volumes:create",
+        handler=create,
+        body=CreateBody,
+        answer=Message,
+        status=201,
+    ),
+    Route(
+        method="POST",
+        path="/volumes/delete",
+        access=Access.OPERATE,
+        permission="volumes:delete",
+        handler=delete,
+        body=DeleteBody,
+        answer=Message,
+    ),
 )

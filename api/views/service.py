@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from consensus.model.app import HealthCheck
 from consensus.model.quantity import Duration
-from consensus.model.service import Service
+from consensus.model.service import Service, ServiceCheck
 from consensus.model.task import Task, TaskState
 from consensus.state import State
 from consensus.timestamp import iso_utc
@@ -109,7 +109,21 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
         ],
         load_balancing_strategy=service.load_balancing_strategy,
         created_at=iso_utc(service.created_at_s),
-        health_check=_health_check(checks[0]) if checks else None,
+        health_check=_own_check(service.health_check)
+        if service.health_check is not None
+        else (_health_check(checks[0]) if checks else None),
+    )
+
+
+def _own_check(check: ServiceCheck) -> ServiceHealthCheck:
+    return ServiceHealthCheck(
+        protocol=check.protocol,
+        path=check.path,
+        command=None,
+        interval=check.interval,
+        timeout=check.timeout,
+        healthy_threshold=check.healthy_threshold,
+        unhealthy_threshold=check.unhealthy_threshold,
     )
 
 

@@ -172,7 +172,13 @@ class World:
         self.containers = FakeContainers()
         self.nodes = FakeNodes()
         self.hasher = PlainHasher()
-        unlimited = {"requests_per_ip_per_minute": None, "requests_per_user_per_hour": None}
+        self.token_key = bytes(range(32))
+        self.previous_token_key: bytes | None = None
+        unlimited = {
+            "requests_per_ip_per_minute": None,
+            "requests_per_user_per_hour": None,
+            "leader_wait_s": 0.2,
+        }
         self.deps = Deps(
             replica=self.machine,
             proposer=self.proposer,
@@ -180,7 +186,9 @@ class World:
             containers=self.containers,
             nodes=self.nodes,
             passwords=self.hasher,
-            token_key=lambda: bytes(range(32)),
+            token_key=lambda: self.token_key,
+            previous_token_key=lambda: self.previous_token_key,
+            seal=lambda plain: plain,
             join_token=self._join_token,
             render_metrics=lambda: b"# HELP hivemind_node_count\nhivemind_node_count 1\n",
             settings=Settings(version="1.2.3", **(unlimited | settings)),

@@ -55,7 +55,7 @@ async def test_a_body_that_is_too_large_is_413(make_world: Any, make_client: Any
 
 
 async def test_no_leader_is_503_with_a_time_to_come_back(admin: Any, world: Any) -> None:
-    async def unavailable(command: Any, *, timeout_s: float) -> Any:
+    async def unavailable(command: Any, **options: Any) -> Any:
         raise Unavailable("the cluster has no leader now", retry_after_s=1.2)
 
     world.proposer.propose = unavailable
@@ -69,7 +69,7 @@ async def test_no_leader_is_503_with_a_time_to_come_back(admin: Any, world: Any)
 
 
 async def test_an_unknown_outcome_is_504(admin: Any, world: Any) -> None:
-    async def unknown(command: Any, *, timeout_s: float) -> Any:
+    async def unknown(command: Any, **options: Any) -> Any:
         raise OutcomeUnknown("no answer came")
 
     world.proposer.propose = unknown
@@ -78,7 +78,7 @@ async def test_an_unknown_outcome_is_504(admin: Any, world: Any) -> None:
 
 
 async def test_what_nobody_foresaw_is_500_and_leaks_nothing(admin: Any, world: Any) -> None:
-    async def broken(command: Any, *, timeout_s: float) -> Any:
+    async def broken(command: Any, **options: Any) -> Any:
         raise ZeroDivisionError("secret detail")
 
     world.proposer.propose = broken

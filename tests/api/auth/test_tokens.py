@@ -24,11 +24,11 @@ def token(key: bytes = KEY) -> str:
 
 
 def read(text: str, now_s: float = 1001.0) -> tokens.TokenClaims:
-    return tokens.read(text, key=KEY, state=STATE, now_s=now_s)
+    return tokens.read(text, keys=[KEY], state=STATE, now_s=now_s)
 
 
 def test_a_token_is_read_until_it_expires() -> None:
-    assert read(token()) == tokens.TokenClaims("t1", "u", 1060.0)
+    assert read(token()) == tokens.TokenClaims("t1", "u", 1060.0, 1)
     with pytest.raises(AuthenticationFailed, match="expired"):
         read(token(), now_s=1060.0)
 
@@ -50,3 +50,11 @@ def hmac_signed() -> str:
 def test_what_is_not_ours_is_refused(text: str) -> None:
     with pytest.raises(AuthenticationFailed):
         read(text)
+
+
+def test_the_key_before_still_verifies_and_no_other() -> None:
+    new, old = bytes(32), KEY
+    assert tokens.read(token(old), keys=[new, old], state=STATE, now_s=1001.0).token_id == "t1"
+    assert tokens.read(token(new), keys=[new, old], state=STATE, now_s=1001.0).token_id == "t1"
+    with pytest.raises(AuthenticationFailed):
+        tokens.read(token(old), keys=[new], state=STATE, now_s=1001.0)

@@ -1,0 +1,106 @@
+"""WebSockets: their routes, and what happens before one is accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+from quart import websocket
+from quart.wrappers import Websocket
+
+from api.auth.identity import Identity
+from api.call import Services
+from api.dispatch import Dispatcher, address_of
+from api.errors import AuthenticationFailed
+from api.query import Query
+from api.route import Access, Need, Parameter
+
+TOKEN = Parameter("token", description="a token or an API key, where no Authorization header can be set")
+
+
+class SocketCall(Struct, frozen=True, kw_only=True):
+    """One WebSocket that was let in; the handler accepts it.
+
+    Attributes:
+        path: the path's variables.
+        headers: by lowercase name.
+        still_allowed: whether the credentials that were shown are still valid.
+    """
+
+    services: Services
+    socket: Websocket
+    path: Mapping[str, str]
+    query: Query
+    headers: Mapping[str, str]
+    identity: Identity
+    address: str
+    still_allowed: Callable[[], bool]
+
+
+class SocketRoute(Struct, frozen=True, kw_only=True):
+    """`path` is below ``/api``; what is not said here holds as for `api.route.Route`."""
+
+    path: str
+    access: Access
+    permission: str
+    handler: Callable[[SocketCall], Awaitable[None]]
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"WS {self.path}"
+
+    @property
+    def rule(self) -> str:
+        return "/api" + re.sub(r"\{(\w+)\}", r"<\1>", self.path)
+
+
+def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[None]]:
+    """What Quart calls."""
+
+    async def run(**path: str) -> None:
+        services, address = dispatcher.services, address_of(websocket)
+        query = Query(websocket.args.items(multi=True))
+        query.refuse_unknown((*route.parameters, TOKEN))
+        authorization = websocket.headers.get("Authorization")
+        token = query.text("token") or _bearer(authorization)
+        if token is not None:
+            identity = services.authenticator.identify_token(token)
+        else:
+            identity = await services.authenticator.identify(authorization, address)
+        dispatcher.charge(identity)
+        # The path alone: a query string may hold the token.
+        target = websocket.path.removeprefix("/api")
+        dispatcher.authorise(
+            identity, Need(route.access, route.permission), action=route.name, target=target, address=address
+        )
+
+        def still_allowed() -> bool:
+            try:
+                if token is not None:
+                    services.authenticator.identify_token(token)
+            except AuthenticationFailed:
+                return False
+            return identity.user_id in services.deps.replica.state.users
+
+        headers = {name.lower(): value for name, value in websocket.headers.items()}
+        await route.handler(
+            SocketCall(
+                services=services,
+                socket=websocket._get_current_object(),  # type: ignore[attr-defined]
+                path=path,
+                query=query,
+                headers=headers,
+                identity=identity,
+                address=address,
+                still_allowed=still_allowed,
+            )
+        )
+
+    return run
+
+
+def _bearer(authorization: str | None) -> str | None:
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
