@@ -49,7 +49,7 @@ def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
         took_s = time.monotonic() - killed_s
         print(f"\n{preset}: replicas of a dead {victim} ran elsewhere after {took_s:.1f} s")
         record_property("seconds", round(took_s, 1))
-        assert took_s < (10 if preset == "local" else 20)
+        assert took_s < 30
         for listener in (one, other):
             listener.wait_for("node_left", lambda e: e.type == "node_left" and _is_about(e, died.name))
             listener.wait_for(
