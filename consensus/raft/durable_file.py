@@ -29,11 +29,16 @@ def sync_directory(path: Path) -> None:
 def replace_durably(path: Path, parts: Sequence[bytes]) -> None:
     """Replace `path` by the concatenated parts, atomically and durably."""
     fresh = path.with_name(path.name + ".new")
-    with open(fresh, "wb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(fresh, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        # On a full disk, what came of it would take the room that recovery needs.
+        fresh.unlink(missing_ok=True)
+        raise
     os.rename(fresh, path)
     sync_directory(path.parent)
 

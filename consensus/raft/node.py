@@ -165,10 +165,18 @@ class RaftNode:
             applied_index=storage.applied_index,
             committed_voters=storage.committed_voters,
         )
-        durability.flushed = self._kick
+        durability.flushed = self._step
         durability.full = core.set_storage_full
         core.pump_soon = self._kick
         return core
+
+    def _step(self) -> None:
+        """One tick, now: what became durable is answered without another turn of the loop."""
+        if self._core is not None:
+            self._core._onTick()
+            self._observe()
+            if self._core.wants_pump:
+                self._kick()
 
     async def _pump(self, core: Core) -> None:
         while True:

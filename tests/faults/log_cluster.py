@@ -63,7 +63,7 @@ class Member:
             self.process = subprocess.Popen(
                 self.argv,
                 cwd=_ROOT,
-                env={**os.environ, **self.env},
+                env={**os.environ, **self.env, "PYTHONPATH": str(_ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

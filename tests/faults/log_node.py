@@ -31,6 +31,7 @@ from consensus.errors import Unavailable
 from consensus.machine import Machine
 from consensus.model.app import AppSpec
 from consensus.model.node import NodeFacts
+from consensus.model.volume import Volume
 from consensus.outcomes import Refusal
 from consensus.proposer import ClusterProposer
 from consensus.raft import OutcomeUnknown, RaftConfig, RaftError, RaftNode
@@ -104,6 +105,14 @@ class LogNode:
             host, port = self.config["client_host"], self.config["client_port"]
             await nursery.start(partial(trio.serve_tcp, self._serve, port, host=host))
             nursery.start_soon(self._watch_fault)
+            nursery.start_soon(self._tell_leadership)
+
+    async def _tell_leadership(self) -> None:
+        """For the check that no term has two leaders."""
+        seen = self.raft.leadership
+        while True:
+            print(f"LEADERSHIP term={seen.term} leads={int(seen.is_leader)}", file=sys.stderr, flush=True)
+            seen = await self.raft.wait_leadership(seen)
 
     async def _watch_fault(self) -> None:
         while self.machine.fault is None:
@@ -169,7 +178,7 @@ class LogNode:
 
     async def do_create(self, name: str) -> int:
         """A write that is refused the second time."""
-        return await self._propose(commands.CreateVolume(name=name))
+        return await self._propose(commands.CreateVolume(volume=Volume(name=name, created_at_s=0.0)))
 
     async def do_delete(self, name: str) -> int:
         return await self._propose(commands.DeleteVolume(name=name))
