@@ -59,7 +59,7 @@ from hivemind.token_keys import TokenKeys
 from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
 from runtime.agent import Agent
-from runtime.agent_config import AgentConfig
+from runtime.agent_config import AgentConfig, starts_for
 from runtime.engine.base import Engine
 from runtime.gateway import ContainerGateway
 from runtime.gateway_server import GatewayServer, NodeContainers
@@ -276,7 +276,10 @@ class _Parts:
             proposer=daemon.proposer,
             engine=daemon.engine,
             caught_up=self.standing.caught_up,
-            config=AgentConfig(offline_start_after_s=config.offline_start_after_s),
+            config=AgentConfig(
+                offline_start_after_s=config.offline_start_after_s,
+                parallel_starts=starts_for(daemon.facts.cpu_cores),
+            ),
         )
         self.mesh = Mesh(
             node_id=node_id,

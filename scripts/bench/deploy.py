@@ -14,6 +14,7 @@ JSON). Seconds come from the engines' own time stamps; a ratio is Hivemind's med
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import msgspec  # noqa: E402
 
+from runtime.agent_config import starts_for  # noqa: E402
 from scripts.bench.contenders import Contender, DockerCommand, Floor, Hivemind, Swarm  # noqa: E402
 from scripts.bench.figures import Row, Sample, summary, table  # noqa: E402
 from scripts.bench.hivemind_nodes import HivemindNodes  # noqa: E402
@@ -33,6 +35,8 @@ from scripts.bench.rounds import Stopwatch, deploy_row, scale_rows  # noqa: E402
 from scripts.bench.running import RunningContainers  # noqa: E402
 from tests.lab.lab import Lab, why_no_lab  # noqa: E402
 
+PARALLEL = starts_for(os.cpu_count() or 1)
+"""As the agent's, so that the floor is not made of the engine's own contention."""
 CONTENDERS = ("hivemind", "swarm", "floor", "docker run")
 
 
@@ -121,7 +125,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=_rows, default=_rows("1,10,30"), help="default: 1,10,30")
     parser.add_argument("--contenders", type=_contenders, default=list(CONTENDERS[:3]), help=",".join(CONTENDERS))
     parser.add_argument("--entry", type=int, default=2, help="the host at which Hivemind is asked (1 founded it)")
-    parser.add_argument("--floor-parallel", type=int, default=8, help="at once on an engine, as the agent; default: 8")
+    parser.add_argument(
+        "--floor-parallel", type=int, default=PARALLEL, help=f"at once on an engine; default: {PARALLEL}"
+    )
     parser.add_argument("--settle", type=float, default=1.0, metavar="S", help="a pause before each step")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write samples and summary there ('-': stdout)")
     return parser.parse_args(arguments)
