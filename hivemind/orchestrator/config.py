@@ -19,8 +19,8 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
         voter_grace_s: a lost voter is replaced after so long. Long enough for a reboot of a virtual machine.
         settle_s: after the loss of more than a third of the nodes, rescheduling goes on when nothing has changed
             for so long. About two suspicion timeouts, so that all that went down together is known.
-        batch_window_s: how long news is gathered before planning. Below what a user can see, above the time in
-            which the reports of containers that were started together arrive.
+        batch_window_s: the least time between two plans, in which news is gathered. Below what a user can see, above
+            the time in which the reports of containers that were started together arrive.
         retry_pause_s: after a proposal that came to nothing.
     """
 

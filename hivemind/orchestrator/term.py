@@ -64,9 +64,11 @@ class Term:
                 while True:
                     self._woken = trio.Event()
                     pause_s = await self._round(nursery)
+                    # News after a quiet time is planned on at once; what follows on its heels is gathered.
+                    earliest_s = trio.current_time() + max(self._config.batch_window_s, pause_s)
                     with trio.move_on_at(self._next_deadline_s()):
                         await self._woken.wait()
-                    await trio.sleep(max(self._config.batch_window_s, pause_s))
+                    await trio.sleep_until(earliest_s)
         finally:
             machine.off_touch(self._plans.touched)
 
