@@ -6,6 +6,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from tests.faults.faults import PROCESS_FAULTS, Fault, fake_clock, fill_disk
+from tests.faults.faults import PROCESS_FAULTS, Fault, fill_disk
 from tests.faults.lab_cluster import LAB_FAULTS, LabCluster
 from tests.faults.workload import Workload, check_cluster
 
@@ -25,7 +26,6 @@ async def soak(folder: Path, size: int, rounds: int, seed: int, only: str | None
     rng = random.Random(seed)
     chosen = [fault for fault in FAULTS if only in (None, fault.__name__)]
     with LabCluster.up(folder, size, preset="local", settings=SETTINGS) as cluster:
-        fake_clock(cluster)
         await cluster.start()
         workload = Workload(cluster, rng=rng)
         for number in range(rounds):
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", choices=[fault.__name__ for fault in FAULTS])
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {options.seed}", flush=True)
     total = {"rounds": 0, "writes": 0, "reads": 0, "unknown": 0, "refusals": 0}
     for size in (3, 5):
