@@ -36,8 +36,11 @@ class Api(QuartTrio):
         self.journal = Journal(deps)
         table = RouteTable(routes)
         self.routes = table.routes
-        services = Services(deps, table, Authenticator(deps, self.journal), self.closing, self.journal)
-        self.dispatcher = Dispatcher(services, RateLimits(deps.settings))
+        self.dispatcher = Dispatcher(
+            Services(
+                deps, table, Authenticator(deps, self.journal), self.closing, self.journal, RateLimits(deps.settings)
+            )
+        )
         self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False

@@ -19,6 +19,7 @@ from api.deps import Deps
 from api.errors import InvalidRequest, UnsupportedMediaType, refused
 from api.events.closing import Closing
 from api.journal import Journal
+from api.limits import RateLimits
 from api.query import Query
 from api.route import Route, RouteTable
 from consensus.commands import AnyCommand
@@ -30,6 +31,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 SLICE = 500
 MAX_KEY_LENGTH = 255
+MAX_TARGET_LENGTH = 500
 
 
 class Services(Struct, frozen=True):
@@ -40,6 +42,7 @@ class Services(Struct, frozen=True):
     authenticator: Authenticator
     closing: Closing
     journal: Journal
+    limits: RateLimits
 
 
 Propose = Callable[[AnyCommand, Origin], Awaitable[AnyOutcome]]
@@ -111,18 +114,24 @@ class Call:
 
         `about`: table and key of the row that If-Match speaks of; by default the route's subject.
         """
+        outcome = await self.submit(command, about=about)
+        if isinstance(outcome, Refusal):
+            raise refused(outcome)
+        return outcome
+
+    async def submit(
+        self, command: AnyCommand, *, about: tuple[str, str] | None = None, target: str | None = None
+    ) -> AnyOutcome:
+        """As `propose`, but a Refusal is returned. `target` is what the audit log says of it."""
         origin = Origin(
             user_id=self.identity.user_id,
             address=self.address,
             action=self.route.name,
-            target=self.target,
+            target=(target or self.target)[:MAX_TARGET_LENGTH],
             once=await self._once(),
             guard=self._guard(about),
         )
-        outcome = await self._propose(command, origin)
-        if isinstance(outcome, Refusal):
-            raise refused(outcome)
-        return outcome
+        return await self._propose(command, origin)
 
     async def _propose_now(self, command: AnyCommand, origin: Origin) -> AnyOutcome:
         timeout_s = self.deps.settings.propose_timeout_s

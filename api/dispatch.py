@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import trio
 from msgspec import Struct
@@ -14,7 +15,7 @@ from api.answer import JSON, Answer, Raw, Stream, encode_success
 from api.auth.identity import Identity
 from api.call import Call, Services
 from api.errors import PermissionDenied
-from api.limits import RateLimits, enforce, headers, tighter
+from api.limits import enforce, headers, tighter
 from api.longpoll import LongPoll
 from api.query import COMMON, Query
 from api.ratelimit import Budget
@@ -33,33 +34,17 @@ class Dispatcher(Struct, frozen=True):
     """The steps that every request goes through."""
 
     services: Services
-    limits: RateLimits
 
     def admit(self, connection: Request | Websocket) -> None:
         """Before anything else is looked at. Raises RateLimited."""
-        g.budget = self.limits.of_ip(address_of(connection), self.services.deps.now_s())
+        g.budget = self.services.limits.of_ip(address_of(connection), self.services.deps.now_s())
         enforce(g.budget)
 
     def charge(self, identity: Identity, *, cost: int = 1) -> None:
         """Raises RateLimited."""
-        budget = self.limits.of_user(identity.user_id, self.services.deps.now_s(), cost=cost)
+        budget = self.services.limits.of_user(identity.user_id, self.services.deps.now_s(), cost=cost)
         g.budget = tighter(g.get("budget"), budget)
         enforce(budget)
-
-    def authorise(self, identity: Identity, need: Need, *, action: str, target: str, address: str) -> None:
-        """Raises PermissionDenied, and notes it."""
-        try:
-            identity.authorise(need)
-        except PermissionDenied as error:
-            self.services.journal.note(
-                user_id=identity.user_id,
-                address=address,
-                action=action,
-                target=target,
-                outcome=error.code,
-                message=error.message,
-            )
-            raise
 
     async def answer(self, route: Route, path: Mapping[str, str]) -> Response:
         versions.check(request.headers.get("Accept"))
@@ -69,7 +54,7 @@ class Dispatcher(Struct, frozen=True):
             identity = await self.services.authenticator.identify(request.headers.get("Authorization"), address)
             if route.counted:
                 self.charge(identity)
-            self.authorise(identity, route.need, action=route.name, target=target, address=address)
+            authorise(self.services, identity, route, target=target, address=address)
         call = Call(
             services=self.services,
             route=route,
@@ -121,6 +106,29 @@ class Dispatcher(Struct, frozen=True):
         if budget is not None:
             told |= headers(budget, deps.now_s())
         return told
+
+
+class _Operation(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def need(self) -> Need: ...
+
+
+def authorise(services: Services, identity: Identity, route: _Operation, *, target: str, address: str) -> None:
+    """Raises PermissionDenied, and notes it."""
+    try:
+        identity.authorise(route.need)
+    except PermissionDenied as error:
+        services.journal.note(
+            user_id=identity.user_id,
+            address=address,
+            action=route.name,
+            target=target,
+            outcome=error.code,
+            message=error.message,
+        )
+        raise
 
 
 def read_query(route: Route, query: Query) -> Query:

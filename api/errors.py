@@ -48,6 +48,13 @@ class ApiError(Exception):
         self.message = message
         self.headers = dict(headers or {})
 
+    @classmethod
+    def told(cls, message: str, headers: Mapping[str, str]) -> ApiError:
+        """An error of this kind, with these words."""
+        error = cls.__new__(cls)
+        ApiError.__init__(error, message, headers=headers)
+        return error
+
 
 class InvalidRequest(ApiError):
     status, code = 400, "invalid_request"

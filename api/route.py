@@ -106,6 +106,8 @@ class Route(Struct, frozen=True, kw_only=True):
         listing: set where the answer is a list.
         subject: set where the answer's ETag, or an If-Match, is about one row.
         counted: False where the request costs the user nothing: it is many, and each is charged.
+        batchable: False where it cannot be part of a batch.
+        replicated: whether a change is one command and nothing else, so that it can be part of an atomic batch.
     """
 
     method: str
@@ -121,6 +123,8 @@ class Route(Struct, frozen=True, kw_only=True):
     listing: Listing | None = None
     subject: Subject | None = None
     counted: bool = True
+    batchable: bool = True
+    replicated: bool = True
 
     @property
     def need(self) -> Need:

@@ -11,7 +11,7 @@ from quart.wrappers import Websocket
 
 from api.auth.identity import Identity
 from api.call import Services
-from api.dispatch import Dispatcher, address_of
+from api.dispatch import Dispatcher, address_of, authorise
 from api.errors import AuthenticationFailed
 from api.query import Query
 from api.route import Access, Need, Parameter
@@ -52,6 +52,10 @@ class SocketRoute(Struct, frozen=True, kw_only=True):
         return f"WS {self.path}"
 
     @property
+    def need(self) -> Need:
+        return Need(self.access, self.permission)
+
+    @property
     def rule(self) -> str:
         return "/api" + re.sub(r"\{(\w+)\}", r"<\1>", self.path)
 
@@ -72,9 +76,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
         dispatcher.charge(identity)
         # The path alone: a query string may hold the token.
         target = websocket.path.removeprefix("/api")
-        dispatcher.authorise(
-            identity, Need(route.access, route.permission), action=route.name, target=target, address=address
-        )
+        authorise(services, identity, route, target=target, address=address)
 
         def still_allowed() -> bool:
             try:

@@ -7,6 +7,7 @@ from api.routes import (
     apps,
     audit,
     auth,
+    batch,
     cluster,
     containers,
     groups,
@@ -20,7 +21,7 @@ from api.routes import (
 )
 from api.sockets import SocketRoute
 
-_NOUNS = (apps, containers, services, volumes, nodes, health, cluster, auth, users, groups, roles, audit, stream)
+_NOUNS = (apps, containers, services, volumes, nodes, health, cluster, auth, users, groups, roles, audit, batch, stream)
 
 
 def all_routes() -> tuple[Route, ...]:

@@ -184,7 +184,15 @@ async def rotate_keys(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route(method="POST", path="/auth/login", access=Access.PUBLIC, handler=login, body=LoginBody, answer=LoginAnswer),
+    Route(
+        method="POST",
+        path="/auth/login",
+        access=Access.PUBLIC,
+        handler=login,
+        body=LoginBody,
+        answer=LoginAnswer,
+        batchable=False,
+    ),
     Route(method="POST", path="/auth/logout", access=Access.SELF, handler=logout, answer=Message),
     Route(
         method="GET",

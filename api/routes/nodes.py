@@ -137,5 +137,6 @@ ROUTES = (
         permission="nodes:delete",
         handler=leave,
         answer=Message,
+        replicated=False,
     ),
 )
