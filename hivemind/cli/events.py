@@ -28,7 +28,7 @@ def events(session: Session, follow: bool, types: str | None, resources: str | N
 
     async def live(client: Client) -> None:
         stream = client.events(types=_split(types), resources=_split(resources), since=since)
-        async with aclosing(stream):  # type: ignore[type-var]
+        async with aclosing(stream):
             async for event in stream:
                 if event.type != "heartbeat":
                     _print(session.output, {"id": event.id, "type": event.type, "data": event.data})

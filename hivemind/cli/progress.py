@@ -41,7 +41,7 @@ async def _wait(client: Client, name: str, timeout_s: float, show: Callable[[int
     async def listen() -> None:
         nonlocal news
         stream = client.events(resources=[f"app/{name}"])
-        async with aclosing(stream):  # type: ignore[type-var]
+        async with aclosing(stream):
             async for _ in stream:
                 news.set()
 

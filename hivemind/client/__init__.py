@@ -1,15 +1,30 @@
 """The Python client of Hivemind's API: used by the CLI and the tests.
 
-async with Client("http://127.0.0.1:4483", credentials=Token("…")) as client:
-    await client.post("/deploy", {"name": "web", "image": "nginx", "replicas": 2})
+async with Client("http://10.0.0.1:4483", "http://10.0.0.2:4483", credentials=Token("…")) as client:
+    await client.deploy({"name": "web", "image": "nginx", "replicas": 2})
     async for event in client.events(resources=["app/web"]):
         …
+
+The async one runs under trio and asyncio. `SyncClient` has the same methods for programs that wait:
+
+with SyncClient("http://10.0.0.1:4483") as client:
+    client.login("admin", "…")
+    for app in client.apps(sort="created_at").items:
+        …
+
+A request that fails is tried again at the next server. Writes carry an Idempotency-Key, so they are done once.
+
+_async/     transport (requests, failover, streams) and methods (the operations); _sync/ is made from it
+failover    whether to try again, where and when        answers, sse    what came, decoded
+models      the answers' types                           credentials, errors
 """
 
-from hivemind.client.client import Client, Response
+from hivemind.client.answers import Response
+from hivemind.client.client import Client, SyncClient
 from hivemind.client.credentials import Basic, Credentials, Token
-from hivemind.client.errors import ApiError, ClientError, ServerUnreachable
-from hivemind.client.events import ClientEvent
+from hivemind.client.errors import ApiError, ClientError, ServerUnreachable, UnexpectedAnswer
+from hivemind.client.models import Page
+from hivemind.client.sse import ClientEvent
 
 __all__ = [
     "ApiError",
@@ -18,7 +33,10 @@ __all__ = [
     "ClientError",
     "ClientEvent",
     "Credentials",
+    "Page",
     "Response",
     "ServerUnreachable",
+    "SyncClient",
     "Token",
+    "UnexpectedAnswer",
 ]

@@ -1,7 +1,8 @@
 """What a call can raise.
 
 ClientError
-├── ServerUnreachable   no answer could be had
+├── ServerUnreachable   no answer could be had, from none of the servers
+├── UnexpectedAnswer    the answer is none that this client understands
 └── ApiError            the API refused: status, code and message as in the reference
 """
 
@@ -13,7 +14,11 @@ class ClientError(Exception):
 
 
 class ServerUnreachable(ClientError):
-    """Connecting failed, or the connection broke."""
+    """Connecting failed, or the connection broke. A write may have been done."""
+
+
+class UnexpectedAnswer(ClientError):
+    """A field is missing, or of another type."""
 
 
 class ApiError(ClientError):
