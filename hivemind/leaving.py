@@ -17,7 +17,7 @@ from consensus.errors import ConsensusError
 from consensus.machine import Machine
 from consensus.outcomes import Refusal
 from consensus.proposer import Proposer
-from consensus.raft import RaftNode
+from consensus.raft import RaftError, RaftNode
 from hivemind import known_peers
 from hivemind.peer.errors import PeerRefusal
 from membership import Membership
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 SERVICE = "node.leave"
 DRAIN_TIMEOUT_S = 300.0
 VOTE_TIMEOUT_S = 30.0
+TRANSFER_TIMEOUT_S = 2.0
 GOODBYE_TIMEOUT_S = 3.0
 _RETRY_S = 1.0
 _LOOK_PAUSE_S = 0.2
@@ -66,6 +67,7 @@ class Leaving:
             log.warning(
                 "leaving_undrained", tasks=[task.id for task in self._machine.state.tasks_on_node(self._node_id)]
             )
+        await self._until_another_leads()
         await self._until_agreed(RemoveNode(node_id=self._node_id, force=True))
         with trio.move_on_after(VOTE_TIMEOUT_S):
             await self._until_voteless()
@@ -91,10 +93,28 @@ class Leaving:
                 return
             await self._machine.watch.changed(index)
 
+    async def _until_another_leads(self) -> None:
+        """Taking this node out is for a leader that stays: it also has to settle who votes afterwards.
+
+        Where this node is the only voter, it makes a voter of another first (orchestrator/voters.py).
+        """
+        while self._raft.is_leader and self._has_others():
+            seen = self._raft.leadership
+            if len(seen.voters) > 1:
+                try:
+                    await self._raft.transfer_leadership(timeout_s=TRANSFER_TIMEOUT_S)
+                except RaftError as error:
+                    log.warning("leadership_not_transferred", reason=str(error))
+            with trio.move_on_after(_RETRY_S):
+                await self._raft.wait_leadership(seen)
+
+    def _has_others(self) -> bool:
+        return any(node_id != self._node_id for node_id in self._machine.state.nodes)
+
     async def _until_voteless(self) -> None:
-        """The leader takes the vote away as soon as the node is out; a last voter keeps it."""
+        """The leader takes the vote away as soon as the node is out; the last node keeps it."""
         seen = self._raft.leadership
-        while self._node_id in seen.voters and len(seen.voters) > 1:
+        while self._node_id in seen.voters and self._has_others():
             seen = await self._raft.wait_leadership(seen)
 
 

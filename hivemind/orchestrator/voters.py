@@ -39,7 +39,7 @@ def plan(
     evidence: Mapping[str, Evidence],
     config: OrchestratorConfig,
 ) -> VoterChange | None:
-    """The next change, or None. `self_id` leads, and so is never removed."""
+    """The next change, or None. `self_id` leads, and gives up its vote only where it is on its way out."""
     members = [node for node in nodes.values() if node.status not in (NodeStatus.LEFT, NodeStatus.JOINING)]
     others = sorted(voter for voter in voters if voter != self_id)
     # One that joins again under its old name has lost its log: its vote could elect a leader without acknowledged
@@ -50,6 +50,9 @@ def plan(
     candidates = _candidates(members, voters, caught_up)
     wanted = voters_wanted(len(members))
     missing = wanted - len(voters)
+    if _leaves(nodes.get(self_id)) and (missing < 0 or not others or self_id not in nodes):
+        # Never down to a leader that is about to go: the others could not elect anybody without it.
+        return RemoveVoter(self_id) if others else AddVoter(candidates[0]) if candidates else None
     if missing < 0:
         # A lost one first: losing its vote costs nothing. Else the youngest member, which has led the least.
         return RemoveVoter(
@@ -78,6 +81,10 @@ def _candidates(members: Sequence[Node], voters: Sequence[str], caught_up: Calla
     ]
     able.sort(key=lambda node: (node.maintenance, node.joined_at_s, node.id))
     return [node.id for node in able]
+
+
+def _leaves(leader: Node | None) -> bool:
+    return leader is None or leader.draining or leader.status is NodeStatus.LEFT
 
 
 def _lost_for_good(node: Node, found: Evidence | None, config: OrchestratorConfig) -> bool:

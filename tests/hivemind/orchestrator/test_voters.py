@@ -64,6 +64,17 @@ def test_a_loss_alone_never_shrinks_the_voters() -> None:
     assert plan([*ready(2), node("n3", NodeStatus.RESTARTING)], ["n1", "n2", "n3"]) is None
 
 
+def test_a_leader_that_is_on_its_way_out_leaves_a_voter_behind() -> None:
+    """It took the votes of the others, kept its own, and was gone: nobody could be elected any more."""
+    leaving = node("n1", draining=True)
+    assert plan([leaving, node("n2")], ["n1"], behind={"n2"}) is None
+    assert plan([leaving, node("n2")], ["n1"]) == AddVoter("n2")
+    assert plan([leaving, node("n2")], ["n1", "n2"]) == RemoveVoter("n1")
+    assert plan([leaving, *ready(3)[1:]], ["n1", "n2", "n3"]) is None
+    assert plan(ready(3)[1:], ["n1", "n2", "n3"]) == RemoveVoter("n1")
+    assert plan([leaving], ["n1"]) is None
+
+
 @pytest.mark.parametrize("status", [NodeStatus.LEFT, NodeStatus.JOINING])
 def test_who_left_or_starts_anew_votes_no_more(status: NodeStatus) -> None:
     nodes = [*ready(2), node("n3", status)]
