@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import random
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -169,7 +171,9 @@ class Daemon:
     async def _gossip(self) -> AsyncIterator[Membership]:
         folder = self.config.data_dir / "membership"
         folder.mkdir(mode=0o700, exist_ok=True)
-        async with await UdpTransport.bind((self.config.bind, self.config.peer_port)) as packets:
+        with _listening("gossip, --peer-port", self.config.bind, self.config.peer_port):
+            transport = await UdpTransport.bind((self.config.bind, self.config.peer_port))
+        async with transport as packets:
             yield Membership(
                 PRESETS[self.config.preset](),
                 name=self.node_id,
@@ -184,7 +188,8 @@ class Daemon:
 
     async def _start(self, parts: _Parts, nursery: trio.Nursery) -> None:
         await nursery.start(self.known_peers.run)
-        await nursery.start(self.channel.run)
+        with _listening("peer channel, --peer-port", self.config.bind, self.config.peer_port):
+            await nursery.start(self.channel.run)
         await nursery.start(parts.membership.run)
         await self._start_raft(nursery)
         nursery.start_soon(self._watch_fault)
@@ -200,7 +205,8 @@ class Daemon:
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
         nursery.start_soon(self.renewal.run)
-        await nursery.start(parts.serve_api)
+        with _listening("API, --api-port", self.config.bind, self.config.api_port):
+            await nursery.start(parts.serve_api)
         # What is here now stays for good; walking over it again and again would hold the loop.
         gc.collect()
         gc.freeze()
@@ -242,6 +248,18 @@ class Daemon:
         await parts.api_ended.wait()
         if left:
             await trio.to_thread.run_sync(leaving.forget_cluster, self.config.data_dir)
+
+
+@contextmanager
+def _listening(what: str, host: str, port: int) -> Iterator[None]:
+    """The kernel's words do not say which address it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        reason = os.strerror(error.errno).lower()
+        raise StartupError(f"cannot listen on {host}:{port} ({what}): {reason}") from error
 
 
 async def _first_of(*events: trio.Event) -> None:
