@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import trio
-from trio_websocket import open_websocket_url
+from trio_websocket import wrap_client_stream
 
 from tests.support.cluster import Cluster
 
@@ -25,9 +25,12 @@ def basic(cluster: Cluster) -> str:
 @asynccontextmanager
 async def websocket(cluster: Cluster, number: int, **params: str) -> AsyncIterator[AsyncIterator[Event]]:
     """The events that a node sends."""
-    url = f"ws://{cluster.node(number).address}:4483/api/ws"
-    url += f"?{urlencode(params)}" if params else ""
-    async with open_websocket_url(url, extra_headers=[(b"Authorization", basic(cluster).encode())]) as connection:
+    address = cluster.node(number).address
+    path = "/api/ws" + (f"?{urlencode(params)}" if params else "")
+    headers = [(b"Authorization", basic(cluster).encode())]
+    # The stream is ours to close: trio-websocket leaves it open where the server ends the connection.
+    async with await trio.open_tcp_stream(address, 4483) as stream, trio.open_nursery() as nursery:
+        connection = await wrap_client_stream(nursery, stream, address, path, extra_headers=headers)
 
         async def events() -> AsyncIterator[Event]:
             while True:
@@ -35,6 +38,7 @@ async def websocket(cluster: Cluster, number: int, **params: str) -> AsyncIterat
                 yield message["id"], message["type"], message["data"]
 
         yield events()
+        await connection.aclose()
 
 
 @asynccontextmanager
