@@ -78,7 +78,7 @@ class Subscription:
             oldest = next(subject for subject in self._pending if subject[0] == "event")
             del self._pending[oldest]
             self._events_waiting -= 1
-            log.warning("event_dropped_for_slow_subscriber", event=oldest[1])
+            log.warning("event_dropped_for_slow_subscriber", user_event=oldest[1])
 
 
 class Subscribers:

@@ -22,6 +22,8 @@ WINDOW = 256
 RECENT_EVENTS = 128
 RECENT_S = 120.0
 """What push-pulls carry: a few push-pull intervals' worth."""
+MAX_QUEUED = 1024
+"""More wait for a push-pull: bounds memory where events come faster than they can be gossiped."""
 
 
 class _Heard:
@@ -95,4 +97,5 @@ class EventBoard:
         self._recent[(event.author, event.epoch, event.number)] = (now_s, event)
         if len(self._recent) > RECENT_EVENTS:
             del self._recent[next(iter(self._recent))]
-        self._queue.put(f"{event.author}/{event.epoch}/{event.number}", encode_message(event))
+        if len(self._queue) < MAX_QUEUED:
+            self._queue.put(f"{event.author}/{event.epoch}/{event.number}", encode_message(event))
