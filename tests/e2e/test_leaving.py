@@ -42,6 +42,26 @@ def test_a_node_that_leaves_takes_nothing_along_and_may_join_again(cluster: LabC
     cluster.wait_engines_agree(number, "web", 6)
 
 
+def test_all_but_one_leave_one_after_the_other(cluster: LabCluster) -> None:
+    """The last but one is the only voter of the two: it must not take the cluster's only vote along."""
+    cluster.deploy(1, "web", 3)
+    for _ in range(2):
+        staying = [number for number in cluster.numbers if cluster.node(number).is_running()]
+        leader = cluster.leader(staying[0])
+        assert cluster.cli(leader, "leave", "--yes").returncode == 0
+        assert cluster.node(leader).wait(60) == 0
+        staying.remove(leader)
+        for number in staying:
+            cluster.wait_running(number, "web", 3, on=staying)
+    (last,) = staying
+    cluster.post(last, "/scale", {"name": "web", "replicas": 4})
+    cluster.wait_engines_agree(last, "web", 4)
+    for number in cluster.numbers:
+        if number != last:
+            _join(cluster, cluster.node(number), through=last)
+    cluster.wait_ready(cluster.numbers)
+
+
 def _join(cluster: LabCluster, node: LabNode, through: int) -> None:
     """Start its daemon on the same data-dir, as a node that joins, also where it founded the cluster before."""
     if "--admin-password-file" in node.argv:

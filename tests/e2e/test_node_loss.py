@@ -6,7 +6,7 @@ The seconds until its replicas run elsewhere are printed, for the default timing
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,21 +18,26 @@ from tests.lab.lab import Lab
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="module", params=["lan", "local"])
-def preset(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def cluster(lab: Lab, preset: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
+def cluster(lab: Lab, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
+    preset: str = request.param
     folder = tmp_path_factory.mktemp(preset)
     with LabCluster(lab, data_dir=folder, options=["--preset", preset]) as running:
         yield running
 
 
-@pytest.mark.parametrize("victim", ["follower", "leader"])
+@pytest.mark.parametrize(
+    ("cluster", "preset", "victim"),
+    [
+        ("lan", "lan", "follower"),
+        ("lan", "lan", "leader"),
+        ("local", "local", "follower"),
+        pytest.param("local", "local", "leader", marks=pytest.mark.soak),
+    ],
+    indirect=["cluster"],
+)
 def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
-    cluster: LabCluster, preset: str, victim: str, record_property: pytest.RecordProperty
+    cluster: LabCluster, preset: str, victim: str, record_property: Callable[[str, object], None]
 ) -> None:
     cluster.deploy(1, "web", 6)
     leader = cluster.leader(1)
