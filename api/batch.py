@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trio
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from api.answer import JSON, Answer, encode
 from api.call import Call, Propose
@@ -30,26 +31,20 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
 
     method: str
     path: str
-    body: object = None
+    body: Any = None
 
 
-class Succeeded(Struct, frozen=True, kw_only=True):
-    success: bool = True
+class Result(Struct, frozen=True, kw_only=True):
+    """`data` or `error`."""
+
+    success: bool
     status: int
-    data: object
+    data: Any = UNSET
+    error: ErrorBody | UnsetType = UNSET
 
 
-class Failed(Struct, frozen=True, kw_only=True):
-    success: bool = False
-    status: int
-    error: ErrorBody
-
-
-Result = Succeeded | Failed
-
-
-def failure(error: ApiError) -> Failed:
-    return Failed(status=error.status, error=ErrorBody(error.code, error.message))
+def failure(error: ApiError) -> Result:
+    return Result(success=False, status=error.status, error=ErrorBody(error.code, error.message))
 
 
 async def run(batch: Call, operations: Sequence[Operation]) -> list[Result]:
@@ -183,4 +178,4 @@ async def _finish(route: Route, call: Call) -> Result:
     answer = await route.handler(call)
     if not isinstance(answer, Answer):
         raise InvalidRequest(f"{route.name} is answered with a stream, which cannot be part of a batch")
-    return Succeeded(status=answer.status, data=answer.data)
+    return Result(success=True, status=answer.status, data=answer.data)

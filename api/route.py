@@ -103,6 +103,8 @@ class Route(Struct, frozen=True, kw_only=True):
         parameters: the query parameters besides the common ones.
         body: the Struct that the body must be, or None.
         answer: the type of the answer's `data`; None where it has no envelope (`media_type`) or is a list.
+        enveloped: False where the JSON goes out as it is.
+        streams: the media types of answers that are streams, where the query asks for one.
         listing: set where the answer is a list.
         subject: set where the answer's ETag, or an If-Match, is about one row.
         counted: False where the request costs the user nothing: it is many, and each is charged.
@@ -120,6 +122,8 @@ class Route(Struct, frozen=True, kw_only=True):
     answer: Any = None
     status: int = 200
     media_type: str = "application/json"
+    enveloped: bool = True
+    streams: tuple[str, ...] = ()
     listing: Listing | None = None
     subject: Subject | None = None
     counted: bool = True

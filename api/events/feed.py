@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -20,7 +21,7 @@ class Told(Struct, frozen=True, omit_defaults=True):
     """An event as clients get it. `type` has underscores."""
 
     type: str
-    data: object
+    data: Any
     id: str
 
     @property

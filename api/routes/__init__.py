@@ -10,6 +10,7 @@ from api.routes import (
     batch,
     cluster,
     containers,
+    docs,
     groups,
     health,
     nodes,
@@ -21,7 +22,23 @@ from api.routes import (
 )
 from api.sockets import SocketRoute
 
-_NOUNS = (apps, containers, services, volumes, nodes, health, cluster, auth, users, groups, roles, audit, batch, stream)
+_NOUNS = (
+    apps,
+    containers,
+    services,
+    volumes,
+    nodes,
+    health,
+    cluster,
+    auth,
+    users,
+    groups,
+    roles,
+    audit,
+    batch,
+    docs,
+    stream,
+)
 
 
 def all_routes() -> tuple[Route, ...]:

@@ -154,6 +154,7 @@ ROUTES = (
         handler=get_logs,
         parameters=LOG_PARAMETERS,
         answer=LogsAnswer,
+        streams=("text/plain", "text/event-stream"),
     ),
     Route(
         method="GET",

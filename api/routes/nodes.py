@@ -78,6 +78,13 @@ async def remove_node(call: Call) -> Answer:
 async def leave(call: Call) -> Answer:
     node = find(call)
     await call.deps.nodes.request_leave(node.id)
+    call.services.journal.note(
+        user_id=call.identity.user_id,
+        address=call.address,
+        action=call.route.name,
+        target=call.target,
+        outcome="done",
+    )
     return Answer(Message(id=node.id, message="Node drains and leaves"))
 
 
