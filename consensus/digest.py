@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 from msgspec import Struct
 
-_encoder = msgspec.msgpack.Encoder(order="sorted")
-
 
 def digest(row: Struct) -> str:
     """Twelve hex digits."""
-    return hashlib.blake2b(_encoder.encode(row), digest_size=6).hexdigest()
+    # An encoder that sorts takes only text as keys; some rows have mappings by port.
+    sorted_row = msgspec.to_builtins(row, str_keys=True, order="sorted")
+    return hashlib.blake2b(msgspec.msgpack.encode(sorted_row), digest_size=6).hexdigest()
