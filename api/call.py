@@ -109,6 +109,10 @@ class Call:
             raise UnsupportedMediaType(f"expected a body of type application/json, got {media_type[:80]!r}")
         return bodies.decode(await self._read_body(), kind)
 
+    async def has_body(self) -> bool:
+        """Whether there is one, where the route can do without."""
+        return bool((await self._read_body()).strip())
+
     async def propose(self, command: AnyCommand, *, about: tuple[str, str] | None = None) -> AnyOutcome:
         """The outcome once it is applied here. Raises what a Refusal means, and Unavailable or Timeout.
 

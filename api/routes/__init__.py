@@ -10,6 +10,7 @@ from api.routes import (
     batch,
     cluster,
     containers,
+    deployments,
     docs,
     groups,
     health,
@@ -24,6 +25,7 @@ from api.sockets import SocketRoute
 
 _NOUNS = (
     apps,
+    deployments,
     containers,
     services,
     volumes,

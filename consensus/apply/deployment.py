@@ -213,6 +213,5 @@ def end_standby(draft: Draft, command: EndStandby) -> AnyOutcome:
     if app is None:
         return not_found("app", command.app)
     if app.standby is not None and app.standby.revision == command.revision:
-        draft.put_app(replace(app, standby=None))
-        draft.forget_unused_specs(app.name, [command.revision])
+        rollout.end_standby(draft, app)
     return Done()

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from consensus.apply.task import retire
 from consensus.draft import Draft
 from consensus.model.app import App, AppSpec, Revision, Standby
 from consensus.model.deployment import Deployment, DeploymentStatus
@@ -57,11 +58,11 @@ def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Depl
 
 def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     """The first step. The app keeps its spec until the new one has proved good."""
-    kept = None if app.standby is None else app.standby.revision
+    app = end_standby(draft, app)
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
-    app = replace(app, rollout=deployment.id, standby=None)
+    app = replace(app, rollout=deployment.id)
     if isinstance(deployment.strategy, BlueGreen) and not same:
         app = replace(app, standby=Standby(revisions[0], deployment.replicas))
     deployment = put_deployment(
@@ -77,10 +78,21 @@ def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
         message="",
     )
     draft.put_app(app)
-    if kept is not None:
-        draft.forget_unused_specs(app.name, [kept])
     emit(draft, EventType.DEPLOYMENT_STARTED, deployment)
     return deployment if not same else take_over(draft, app, deployment)
+
+
+def end_standby(draft: Draft, app: App) -> App:
+    """Its replicas go in the same entry, or they would take traffic for a moment."""
+    if app.standby is None:
+        return app
+    revision, app = app.standby.revision, replace(app, standby=None)
+    for task in draft.state.tasks_of_app(app.name):
+        if task.revision == revision:
+            retire(draft, task)
+    draft.put_app(app)
+    draft.forget_unused_specs(app.name, [revision])
+    return app
 
 
 def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:

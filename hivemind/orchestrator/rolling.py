@@ -24,6 +24,9 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
         if app is not None:
             limits = limits_of(app, state.deployment_of(app))
             for replica_set in sets_of(state, app):
+                # Which slots are too many may change with what is replaced: those go first (`replicas`).
+                if replica_set.surplus:
+                    continue
                 commands += _plan_set(state, app, replica_set, limits)
     return commands
 
@@ -39,7 +42,9 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
         available += any(task.serving for task in tasks)
         if not old:
             unsettled = unsettled or any(task.node_id is not None and not task.serving for task in new)
-        elif any(task.serving for task in new) or not any(runs(task) for task in old):
+        elif any(task.serving or (limits.accept_failing and task.failing) for task in new) or not any(
+            runs(task) for task in old
+        ):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             finished += (task.id for task in old)
         elif new and limits.give_way and any(task.node_id is None and task.placement_message for task in new):

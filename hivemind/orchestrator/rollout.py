@@ -4,36 +4,14 @@ follow (`replicas`, `rolling`); so a new leader goes on where the last one was.
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from consensus.commands import AdvanceDeployment, EndStandby
 from consensus.model.app import App
-from consensus.model.deployment import Deployment, DeploymentStatus, Move, Share, shares
+from consensus.model.deployment import Deployment, DeploymentStatus, Move
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
-from consensus.model.task import Task
+from consensus.progress import complaint, new_tasks, progress, still_testing, tolerates
 from consensus.state import State
 
 Command = AdvanceDeployment | EndStandby
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far the present step is.
-
-    Attributes:
-        wanted: how many new replicas it shall have.
-        counted: how many of them have served for `min_healthy`.
-        failing: how many are a bad sign, without those that a promotion by hand accepted.
-        blocked: why a new replica finds no place.
-        moved_at_s: when something last got better.
-        steady_at_s: since when all that count have served.
-    """
-
-    wanted: int
-    counted: int
-    failing: int
-    blocked: str
-    moved_at_s: float
-    steady_at_s: float
 
 
 def plan(state: State, wall_s: float) -> list[Command]:
@@ -76,14 +54,17 @@ def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> Ad
 def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
     strategy = deployment.strategy
     seen = progress(state, app, deployment, wall_s)
-    carry_on = strategy.failure_action == "continue"
+    carry_on = tolerates(deployment)
     if seen.failing and seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted and not carry_on:
-        return Move.FAIL, f"{seen.failing} of {seen.wanted} new replicas fail: {_complaint(state, app, deployment)}"
+        return Move.FAIL, f"{seen.failing} of {seen.wanted} new replicas fail: {complaint(state, app, deployment)}"
     complete = seen.counted >= seen.wanted and _stopped_enough(state, app, deployment)
+    if still_testing(deployment) and seen.failing:
+        # A variant that fails has lost; the others need not wait for it.
+        complete = True
     if not complete:
         if wall_s - seen.moved_at_s < strategy.progress_deadline_s:
             return None
-        why = seen.blocked or _complaint(state, app, deployment) or "they are not healthy"
+        why = seen.blocked or complaint(state, app, deployment) or "they are not healthy"
         told = f"{seen.counted} of {seen.wanted} new replicas serve, no progress for {strategy.progress_deadline_s:g} s"
         if not carry_on:
             return Move.FAIL, f"{told}: {why}"
@@ -120,47 +101,6 @@ def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) 
     elif late and not deployment.forced:
         return Move.FORCE, ""
     return None
-
-
-def new_tasks(state: State, app: App, deployment: Deployment) -> list[Task]:
-    """The wanted replicas of what is deployed."""
-    revisions = deployment.new_revisions
-    return [task for task in state.tasks_of_app(app.name) if task.wanted and task.revision in revisions]
-
-
-def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> Progress:
-    strategy = deployment.strategy
-    tasks = [task for task in new_tasks(state, app, deployment) if not state.outdated(task)]
-    checked = app.spec.health_check is not None
-    if deployment.new_revisions:
-        checked = state.specs[app.name, deployment.new_revision].health_check is not None
-    least_s = strategy.min_healthy_s(checked=checked)
-    since = [task.serving_since_s for task in tasks if task.serving and task.serving_since_s is not None]
-    failing = [task for task in tasks if task.failing]
-    counted = sum(wall_s - at_s >= least_s for at_s in since)
-    if strategy.failure_action == "continue":
-        counted += sum(not task.serving for task in failing)
-    return Progress(
-        wanted=_new_wanted(app, deployment),
-        counted=counted,
-        failing=max(0, len(failing) - deployment.forgiven),
-        blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
-        moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
-        steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
-    )
-
-
-def _new_wanted(app: App, deployment: Deployment) -> int:
-    if isinstance(deployment.strategy, BlueGreen) and not deployment.promoted:
-        return 0 if app.standby is None else app.standby.replicas
-    shared: list[Share] = shares(app, deployment)
-    return sum(share.replicas for share in shared if share.revision in deployment.new_revisions)
-
-
-def _complaint(state: State, app: App, deployment: Deployment) -> str:
-    failing = [task for task in new_tasks(state, app, deployment) if task.failing]
-    told = sorted({task.status.message or task.status.health.value for task in failing})
-    return "; ".join(told[:3])
 
 
 def _winner(state: State, deployment: Deployment) -> int:

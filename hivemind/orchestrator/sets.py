@@ -22,13 +22,15 @@ from consensus.state import State
 class Limits(Struct, frozen=True):
     """How far a change may go at once: replicas more than wanted, fewer than wanted, and which end comes first.
 
-    `give_way`: an old replica makes room where its successor finds no place.
+    `give_way`: an old replica makes room where its successor finds no place. `accept_failing`: an old one goes
+    although its successor fails.
     """
 
     surge: int = 1
     unavailable: int = 0
     stop_first: bool = False
     give_way: bool = False
+    accept_failing: bool = False
 
 
 class ReplicaSet(Struct, frozen=True, kw_only=True):
@@ -123,14 +125,15 @@ def limits_of(app: App, deployment: Deployment | None) -> Limits:
     replicas = max(1, app.spec.replicas)
     back = deployment.status is DeploymentStatus.ROLLING_BACK
     strategy = deployment.strategy
+    accept = strategy.failure_action == "continue" and not back
     if deployment.forced or isinstance(strategy, Simple):
         return Limits(0, replicas, stop_first=True)
     if isinstance(strategy, RollingUpdate):
         surge, unavailable = strategy.surge(replicas), strategy.unavailable(replicas)
         # Percents of few replicas may come to nothing, both of them; then one at a time must do.
         surge = surge or (0 if unavailable else 1)
-        return Limits(surge, unavailable, stop_first=strategy.stop_first, give_way=back)
-    return Limits(max(1, amount("25%", replicas, up=True)), 0, give_way=back)
+        return Limits(surge, unavailable, strategy.stop_first, give_way=back, accept_failing=accept)
+    return Limits(max(1, amount("25%", replicas, up=True)), 0, give_way=back, accept_failing=accept)
 
 
 def fits(state: State, task: Task, revision: int) -> bool:

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.app import AppSpec, Port, VolumeMount
+from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.node import NodeStatus, Taint
+from consensus.model.strategy import (
+    ABTesting,
+    BlueGreen,
+    Canary,
+    RollingUpdate,
+    Simple,
+    Strategy,
+    Variant,
+)
 from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.model.user import ApiKey, Role, User
 from consensus.model.volume import Volume
@@ -79,6 +89,41 @@ def _alert(rng: random.Random) -> Alert:
     return Alert(id=rng.choice("ab"), severity=Severity.INFO, resource="cluster", message="m", created_at_s=1.0)
 
 
+_STRATEGIES: list[Strategy | None] = [
+    None,
+    Simple(),
+    RollingUpdate(max_surge=2),
+    RollingUpdate(order="stop-first"),
+    BlueGreen(),
+    Canary(percentage=30, interval=5),
+    ABTesting(variants=[Variant(image="a", percentage=30), Variant(image="b", percentage=40)]),
+]
+
+
+def _change(rng: random.Random) -> Change:
+    return Change(image=rng.choice(["busybox", "new"]), replicas=rng.choice([None, 0, 3]))
+
+
+def _some_deployment(rng: random.Random, state: State) -> str:
+    return rng.choice(sorted(state.deployments) or ["deployment-none"])
+
+
+def _advance(rng: random.Random, state: State) -> c.AnyCommand:
+    active = [d for d in state.deployments.values() if d.status.active]
+    if not active:
+        return c.EndStandby(rng.choice(_APPS), 1)
+    deployment = rng.choice(sorted(active, key=lambda d: d.id))
+    forward = deployment.status is DeploymentStatus.IN_PROGRESS
+    if not forward:
+        return c.AdvanceDeployment(deployment.id, deployment.version, rng.choice([Move.FORCE, Move.ROLLED_BACK]))
+    if deployment.promoted:
+        return c.AdvanceDeployment(deployment.id, deployment.version, Move.COMPLETE)
+    moves = [Move.STEP, Move.FAIL] if deployment.step < deployment.total_steps else [Move.PROMOTE, Move.FAIL]
+    move = rng.choice(moves)
+    winner = deployment.new_revisions[0] if len(deployment.new_revisions) > 1 and move is Move.STEP else 0
+    return c.AdvanceDeployment(deployment.id, deployment.version, move, "m", winner)
+
+
 _Maker = Callable[[random.Random, State], c.AnyCommand]
 _OFTEN: list[_Maker] = [
     lambda rng, _: (lambda n: c.StartNode(_NODES[n], f"boot{rng.randint(1, 3)}", facts(n)))(rng.randrange(4)),
@@ -102,6 +147,14 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.RemoveNode(rng.choice(_NODES), force=rng.random() < 0.5),
     lambda rng, _: c.RestartApp(rng.choice(_APPS)),
     lambda rng, _: c.DeleteApp(rng.choice(_APPS)),
+    lambda rng, _: c.CreateDeployment(
+        rng.choice(_APPS), _change(rng), rng.choice(_STRATEGIES), execute=rng.random() < 0.8
+    ),
+    lambda rng, state: c.ExecuteDeployment(_some_deployment(rng, state)),
+    lambda rng, state: c.PromoteDeployment(_some_deployment(rng, state), rng.choice([None, None, "a"])),
+    lambda rng, state: c.RollbackDeployment(_some_deployment(rng, state)),
+    lambda rng, state: _advance(rng, state),
+    lambda rng, state: _advance(rng, state),
     lambda rng, _: c.CreateVolume(Volume(name=rng.choice(_VOLUMES), created_at_s=1.0)),
     lambda rng, _: c.DeleteVolume(rng.choice(_VOLUMES), force=rng.random() < 0.5),
     lambda rng, _: c.CreateUser(_user(rng)),

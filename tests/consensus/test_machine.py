@@ -61,9 +61,14 @@ def assert_sound(state: State) -> None:
         assert (task.app, task.revision) in state.specs
         assert task.node_id is None or task.node_id in state.nodes
         assert task.app in state.apps or not task.wanted
-    assert set(state.specs) == {(t.app, t.revision) for t in state.tasks.values()} | {
-        (app.name, app.revision) for app in state.apps.values()
-    }
+    remembered = {(app.name, entry.revision) for app in state.apps.values() for entry in app.history}
+    for app in state.apps.values():
+        deployment = state.deployment_of(app)
+        revisions = () if deployment is None else (deployment.old_revision, *deployment.new_revisions)
+        remembered |= {(app.name, revision) for revision in revisions}
+        remembered |= {(app.name, app.standby.revision)} if app.standby else set()
+    used = {(task.app, task.revision) for task in state.tasks.values()}
+    assert set(state.specs) == remembered | used | {(app.name, app.revision) for app in state.apps.values()}
     assert {app.service_name for app in state.apps.values()} == set(state.services)
 
 

@@ -9,11 +9,12 @@ import random
 from collections.abc import Mapping
 
 import trio
+from msgspec.structs import replace
 
 from consensus.commands import AddNode, AnyCommand, ReportTasks, StartNode, TaskReport
 from consensus.machine import Machine
 from consensus.model.node import NodeStatus
-from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.model.task import Health, Task, TaskState, TaskStatus
 from consensus.outcomes import AnyOutcome
 from consensus.proposer import LocalProposer
 from hivemind.orchestrator.config import OrchestratorConfig
@@ -201,9 +202,7 @@ class Machinery:
         self._busy.discard(task_id)
         task = self.world.machine.state.tasks.get(task_id)
         if task is not None and task.wanted and task.node_id == self.id:
-            self.containers[task_id] = TaskStatus(
-                state=TaskState.RUNNING, health=Health.HEALTHY, engine_id=f"e-{task_id}"
-            )
+            self.containers[task_id] = self.world.first_status(task)
         self.world.changed()
 
     async def _stop(self, task_id: str) -> None:
@@ -227,10 +226,19 @@ class World:
         self.commands: list[AnyCommand] = []
         self.pings: list[str] = []
         self.version = 0
+        self.bad_images: dict[str, TaskStatus] = {}
         self._news = trio.Event()
         self._proposer = LocalProposer(self.machine, now_s=self.wall_s)
         self.nodes = {f"n{i}": Machinery(self, i) for i in range(nodes)}
         self.machine.on_answer(lambda *_: self.changed())
+
+    def first_status(self, task: Task) -> TaskStatus:
+        """What becomes of a task's container: it runs, unless its image is a bad one."""
+        engine_id = f"e-{task.id}"
+        bad = self.bad_images.get(self.machine.state.spec_of(task).image)
+        if bad is not None:
+            return replace(bad, engine_id=engine_id)
+        return TaskStatus(state=TaskState.RUNNING, health=Health.HEALTHY, engine_id=engine_id)
 
     def wall_s(self) -> float:
         return WALL_START_S + trio.current_time()
@@ -278,6 +286,8 @@ class World:
         for app in state.apps.values():
             tasks = state.tasks_of_app(app.name)
             slots = [task.slot for task in tasks if task.wanted]
+            if app.rollout or app.standby:
+                found.append(f"{app.name} is being changed by {app.rollout or app.standby}")
             if len(slots) != app.spec.replicas or len(set(slots)) != len(slots):
                 found.append(f"{app.name} has slots {slots}, wants {app.spec.replicas}")
             found += [f"{task.id} is outdated" for task in tasks if task.wanted and state.outdated(task)]

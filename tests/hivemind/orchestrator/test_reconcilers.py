@@ -15,7 +15,7 @@ from consensus.model.app import VolumeMount
 from consensus.model.node import NodeStatus
 from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.state import State
-from hivemind.orchestrator import alerts, lost, placement, replicas, rolling
+from hivemind.orchestrator import alerts, lost, placement, replicas, rolling, rollout
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.members import MemberState, MemberView
 from hivemind.orchestrator.observer import Evidence
@@ -64,6 +64,26 @@ PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
 }
 
 
+@given(st.integers(0, 2**32), st.integers(5, 150))
+@settings(max_examples=80, deadline=None)
+def test_a_deployments_decision_is_made_once(seed: int, steps: int) -> None:
+    """A decision leads to the next one where nothing has to be waited for (an app of no replicas), but to no endless
+    row of them, and never to the same again."""
+    rng, feed = random.Random(seed), Feed()
+    for _ in range(steps):
+        feed(random_command(rng, feed.state))
+    made: list[c.AnyCommand] = []
+    for _ in range(40):
+        commands = rollout.plan(feed.state, 1000.0 + feed.machine.index)
+        assert rollout.plan(feed.state, 1000.0 + feed.machine.index) == commands
+        assert not [command for command in commands if command in made]
+        if not commands:
+            break
+        made += commands
+        feed.accepted(*commands)
+    assert rollout.plan(feed.state, 1000.0 + feed.machine.index) == []
+
+
 @pytest.mark.parametrize("name", PLANS)
 @given(st.integers(0, 2**32), st.integers(5, 120))
 @settings(max_examples=80, deadline=None)
@@ -88,8 +108,9 @@ def test_all_together_come_to_rest(seed: int, steps: int) -> None:
         feed(random_command(rng, feed.state))
     if alerts.MASS_LOSS in feed.state.alerts:
         feed.accepted(c.ResolveAlert(alerts.MASS_LOSS))
-    for _ in range(200):
-        commands = [cmd for name in ("lost", "replicas", "rolling") for cmd in PLANS[name](feed.state)]
+    for _ in range(300):
+        commands: list[c.AnyCommand] = [*rollout.plan(feed.state, 5000.0 + feed.machine.index)]
+        commands += [cmd for name in ("lost", "replicas", "rolling") for cmd in PLANS[name](feed.state)]
         before = feed.state
         for command in commands:
             feed(command)

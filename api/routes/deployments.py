@@ -1,0 +1,259 @@
+"""Deployments: how an app is changed. Also ``PUT /apps/{name}``, and an app's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from api.answer import Answer, Message
+from api.call import Call, refuse_problems
+from api.errors import InternalError, InvalidRequest, NotFound
+from api.route import Access, Listing, Route, Subject
+from api.views.deployment import (
+    DeploymentDetail,
+    DeploymentItem,
+    DeploymentProgress,
+    RevisionItem,
+    deployment_detail,
+    deployment_item,
+    deployment_progress,
+    revision_item,
+)
+from consensus.commands import (
+    AnyCommand,
+    CreateDeployment,
+    ExecuteDeployment,
+    PromoteDeployment,
+    RollbackDeployment,
+)
+from consensus.model.app import MAX_REPLICAS, App, AppSpec
+from consensus.model.deployment import Change, Deployment
+from consensus.model.strategy import RollingUpdate, Strategy
+from consensus.outcomes import Recorded
+
+
+class DeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as the app has it; `environment` and `labels` overlay the app's."""
+
+    app_name: str
+    image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
+    strategy: Strategy | None = None
+    environment: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.strategy is not None:
+            yield from ((f"strategy.{name}", expected) for name, expected in self.strategy.problems())
+        for key in self.environment or {}:
+            if not key or "=" in key or "\0" in key:
+                yield "environment", f"expected variable names without '=', got {key!r}"
+
+
+class PromoteBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`variant`: the winner of an A/B test."""
+
+    variant: str | None = None
+
+
+class RevertBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`to`: a number of the app's history; by default the one before the present."""
+
+    to: Annotated[int, Meta(ge=1)] | None = None
+    strategy: Strategy | None = None
+
+
+class DeploymentAnswer(Struct, frozen=True):
+    id: str
+    app_name: str
+    message: str
+
+
+class UpdateAnswer(Struct, frozen=True):
+    name: str
+    deployment_id: str
+    message: str
+
+
+def _deployment(call: Call) -> Deployment:
+    deployment = call.state.deployments.get(call.path["id"])
+    if deployment is None:
+        raise NotFound(f"there is no deployment {call.path['id']!r}")
+    return deployment
+
+
+def _app(call: Call) -> App:
+    app = call.state.apps.get(call.path["app_name"])
+    if app is None:
+        raise NotFound(f"there is no app {call.path['app_name']!r}")
+    return app
+
+
+async def _record(call: Call, command: CreateDeployment) -> Recorded:
+    outcome = await call.propose(command)
+    if not isinstance(outcome, Recorded):
+        raise InternalError(f"a deployment was answered with {type(outcome).__name__}")
+    return outcome
+
+
+async def list_deployments(call: Call) -> Answer:
+    newest_first = sorted(call.state.deployments.values(), key=lambda d: (-d.created_at_s, d.id))
+    return await call.listed(newest_first, deployment_item)
+
+
+async def create(call: Call) -> Answer:
+    body = await call.body(DeploymentBody)
+    refuse_problems(body.problems())
+    change = Change(image=body.image, replicas=body.replicas, environment=body.environment, labels=body.labels)
+    recorded = await _record(call, CreateDeployment(app=body.app_name, change=change, strategy=body.strategy))
+    answer = DeploymentAnswer(recorded.deployment_id, recorded.app, "Deployment created successfully")
+    return Answer(answer, status=201)
+
+
+async def get_deployment(call: Call) -> Answer:
+    return Answer(deployment_detail(_deployment(call)))
+
+
+async def get_status(call: Call) -> Answer:
+    return Answer(deployment_progress(call.state, _deployment(call), call.now_s))
+
+
+async def _act(call: Call, command: AnyCommand, message: str) -> Answer:
+    await call.propose(command)
+    return Answer(Message(id=call.path["id"], message=message))
+
+
+async def execute(call: Call) -> Answer:
+    return await _act(call, ExecuteDeployment(call.path["id"]), "Deployment execution started")
+
+
+async def rollback(call: Call) -> Answer:
+    return await _act(call, RollbackDeployment(call.path["id"]), "Deployment rollback started")
+
+
+async def promote(call: Call) -> Answer:
+    body = await call.body(PromoteBody) if await call.has_body() else PromoteBody()
+    return await _act(call, PromoteDeployment(call.path["id"], body.variant), "Deployment promoted")
+
+
+async def update_app(call: Call) -> Answer:
+    """A whole new spec, rolled out by its `update_strategy`."""
+    name = call.path["app_name"]
+    spec = await call.body(AppSpec)
+    if spec.name != name:
+        raise InvalidRequest(f"name: expected {name!r}, as in the path, got {spec.name!r}")
+    refuse_problems(spec.problems())
+    recorded = await _record(call, CreateDeployment(app=name, change=Change(spec=spec), execute=True))
+    return Answer(UpdateAnswer(name, recorded.deployment_id, "Application update started"))
+
+
+async def history(call: Call) -> Answer:
+    state, app = call.state, _app(call)
+    return await call.listed(app.history[::-1], lambda entry: revision_item(state, app, entry))
+
+
+async def revert(call: Call) -> Answer:
+    app = _app(call)
+    body = await call.body(RevertBody) if await call.has_body() else RevertBody()
+    if body.strategy is not None:
+        refuse_problems((f"strategy.{name}", expected) for name, expected in body.strategy.problems())
+    number = body.to if body.to is not None else app.history[-1].number - 1
+    entry = next((entry for entry in app.history if entry.number == number), None)
+    if entry is None:
+        known = ", ".join(str(entry.number) for entry in app.history)
+        raise NotFound(f"app {app.name!r} has no revision {number}; there are: {known}")
+    spec = replace(call.state.specs[app.name, entry.revision], replicas=app.spec.replicas)
+    strategy = body.strategy or app.spec.update_strategy or RollingUpdate()
+    command = CreateDeployment(app=app.name, change=Change(spec=spec), strategy=strategy, execute=True)
+    recorded = await _record(call, command)
+    return Answer(UpdateAnswer(app.name, recorded.deployment_id, f"Rollback to revision {number} started"))
+
+
+_APP = Subject("apps", "app_name")
+_DEPLOYMENT = Subject("deployments", "id")
+
+
+def _action(name: str, handler: Any, body: Any = None) -> Route:
+    return Route(
+        method="POST",
+        path=f"/deployments/{{id}}/{name}",
+        access=Access.OPERATE,
+        permission="deployments:update",
+        handler=handler,
+        body=body,
+        answer=Message,
+        subject=_DEPLOYMENT,
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/deployments",
+        access=Access.VIEW,
+        permission="deployments:read",
+        handler=list_deployments,
+        listing=Listing("deployments", DeploymentItem),
+    ),
+    Route(
+        method="POST",
+        path="/deployments",
+        access=Access.OPERATE,
+        permission="deployments:create",
+        handler=create,
+        body=DeploymentBody,
+        answer=DeploymentAnswer,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/deployments/{id}",
+        access=Access.VIEW,
+        permission="deployments:read",
+        handler=get_deployment,
+        answer=DeploymentDetail,
+        subject=_DEPLOYMENT,
+    ),
+    Route(
+        method="GET",
+        path="/deployments/{id}/status",
+        access=Access.VIEW,
+        permission="deployments:read",
+        handler=get_status,
+        answer=DeploymentProgress,
+    ),
+    _action("execute", execute),
+    _action("rollback", rollback),
+    _action("promote", promote, PromoteBody),
+    Route(
+        method="PUT",
+        path="/apps/{app_name}",
+        access=Access.OPERATE,
+        permission="apps:update",
+        handler=update_app,
+        body=AppSpec,
+        answer=UpdateAnswer,
+        subject=_APP,
+    ),
+    Route(
+        method="GET",
+        path="/apps/{app_name}/history",
+        access=Access.VIEW,
+        permission="apps:read",
+        handler=history,
+        listing=Listing("revisions", RevisionItem),
+    ),
+    Route(
+        method="POST",
+        path="/apps/{app_name}/rollback",
+        access=Access.OPERATE,
+        permission="apps:update",
+        handler=revert,
+        body=RevertBody,
+        answer=UpdateAnswer,
+        subject=_APP,
+    ),
+)

@@ -1,0 +1,167 @@
+"""Deployments, and how far they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from api.views.container import time_or_none
+from consensus.model.app import App, Revision
+from consensus.model.deployment import Deployment, DeploymentStatus, steps_of
+from consensus.model.strategy import ABTesting, BlueGreen, Simple
+from consensus.progress import Progress, progress
+from consensus.state import State
+from consensus.timestamp import iso_utc
+
+
+class DeploymentItem(Struct, frozen=True, kw_only=True):
+    id: str
+    app_name: str
+    image: str
+    replicas: int
+    strategy: str
+    status: str
+    message: str
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+
+
+class DeploymentDetail(Struct, frozen=True, kw_only=True):
+    id: str
+    app_name: str
+    image: str
+    replicas: int
+    strategy: dict[str, Any]
+    environment: dict[str, str]
+    labels: dict[str, str]
+    status: str
+    message: str
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+
+
+class DeploymentProgress(Struct, frozen=True, kw_only=True):
+    """`current_replicas`: those of the target that serve now."""
+
+    id: str
+    status: str
+    current_step: int
+    total_steps: int
+    current_replicas: int
+    target_replicas: int
+    message: str
+
+
+class RevisionItem(Struct, frozen=True, kw_only=True):
+    """`number` counts from 1; `spec` is a body of ``PUT /apps/{name}`` that leads back to it."""
+
+    number: int
+    image: str
+    created_at: str
+    reason: str
+    current: bool
+    spec: dict[str, Any]
+
+
+def deployment_item(deployment: Deployment) -> DeploymentItem:
+    return DeploymentItem(
+        id=deployment.id,
+        app_name=deployment.app,
+        image=deployment.image,
+        replicas=deployment.replicas,
+        strategy=_strategy(deployment)["type"],
+        status=deployment.status.value,
+        message=deployment.message,
+        created_at=iso_utc(deployment.created_at_s),
+        started_at=time_or_none(deployment.started_at_s),
+        completed_at=time_or_none(deployment.completed_at_s),
+    )
+
+
+def deployment_detail(deployment: Deployment) -> DeploymentDetail:
+    change = deployment.change
+    return DeploymentDetail(
+        id=deployment.id,
+        app_name=deployment.app,
+        image=deployment.image,
+        replicas=deployment.replicas,
+        strategy=_strategy(deployment),
+        environment=(change.spec.env if change.spec is not None else change.environment) or {},
+        labels=(change.spec.labels if change.spec is not None else change.labels) or {},
+        status=deployment.status.value,
+        message=deployment.message,
+        created_at=iso_utc(deployment.created_at_s),
+        started_at=time_or_none(deployment.started_at_s),
+        completed_at=time_or_none(deployment.completed_at_s),
+    )
+
+
+def _strategy(deployment: Deployment) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(deployment.strategy)
+    return told
+
+
+def deployment_progress(state: State, deployment: Deployment, now_s: float) -> DeploymentProgress:
+    app = state.apps.get(deployment.app)
+    pending = deployment.status is DeploymentStatus.PENDING
+    replicas = deployment.replicas if app is None or not pending else app.spec.replicas
+    back = deployment.status in (DeploymentStatus.ROLLING_BACK, DeploymentStatus.ROLLED_BACK)
+    return DeploymentProgress(
+        id=deployment.id,
+        status=deployment.status.value,
+        current_step=deployment.step,
+        total_steps=steps_of(deployment.strategy, replicas) if pending else deployment.total_steps,
+        current_replicas=_current_replicas(state, deployment),
+        target_replicas=deployment.previous_replicas if back else deployment.replicas,
+        message=_message(state, app, deployment, now_s),
+    )
+
+
+def _current_replicas(state: State, deployment: Deployment) -> int:
+    back = deployment.status in (DeploymentStatus.ROLLING_BACK, DeploymentStatus.ROLLED_BACK)
+    revisions = (deployment.old_revision,) if back else deployment.new_revisions
+    return sum(task.serving and task.revision in revisions for task in state.tasks_of_app(deployment.app))
+
+
+def _message(state: State, app: App | None, deployment: Deployment, now_s: float) -> str:
+    if deployment.status is DeploymentStatus.PENDING:
+        return "Not executed yet"
+    if deployment.status is DeploymentStatus.COMPLETED:
+        return "Deployment completed"
+    if app is None or deployment.status is not DeploymentStatus.IN_PROGRESS:
+        return deployment.message
+    return _in_progress(app, deployment, progress(state, app, deployment, now_s))
+
+
+def _in_progress(app: App, deployment: Deployment, seen: Progress) -> str:
+    strategy = deployment.strategy
+    counts = f"{seen.counted} of {seen.wanted} new replicas healthy"
+    if isinstance(strategy, Simple) and deployment.step == 1 and not deployment.promoted:
+        return "Stopping the old replicas"
+    if seen.counted < seen.wanted:
+        blocked = f"; {seen.blocked}" if seen.blocked else ""
+        return f"Deploying new containers: {counts}{blocked}"
+    if deployment.promoted:
+        return f"Watching all replicas: {counts}"
+    if strategy.manual and deployment.approved_step < deployment.step:
+        what = "the name of the winner" if isinstance(strategy, ABTesting) else "promotion"
+        return f"Waiting for {what}: {counts}"
+    if isinstance(strategy, BlueGreen):
+        return f"Switching traffic: {counts}"
+    return f"Watching step {deployment.step} of {deployment.total_steps}: {counts}"
+
+
+def revision_item(state: State, app: App, entry: Revision) -> RevisionItem:
+    spec = state.specs[app.name, entry.revision]
+    return RevisionItem(
+        number=entry.number,
+        image=spec.image,
+        created_at=iso_utc(entry.created_at_s),
+        reason=entry.reason,
+        current=entry == app.history[-1],
+        spec=msgspec.to_builtins(spec),
+    )

@@ -1,0 +1,84 @@
+"""How far a deployment is, seen from the state: for the leader, which decides by it, and for those who ask."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.model.app import App
+from consensus.model.deployment import Deployment, Share, shares
+from consensus.model.strategy import ABTesting, BlueGreen
+from consensus.model.task import Task
+from consensus.state import State
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far the present step is.
+
+    Attributes:
+        wanted: how many new replicas it shall have.
+        counted: how many of them have served for `min_healthy`.
+        failing: how many are a bad sign, without those that a promotion by hand accepted.
+        blocked: why a new replica finds no place.
+        moved_at_s: when something last got better.
+        steady_at_s: since when all that count have served.
+    """
+
+    wanted: int
+    counted: int
+    failing: int
+    blocked: str
+    moved_at_s: float
+    steady_at_s: float
+
+
+def new_tasks(state: State, app: App, deployment: Deployment) -> list[Task]:
+    """The wanted replicas of what is deployed."""
+    revisions = deployment.new_revisions
+    return [task for task in state.tasks_of_app(app.name) if task.wanted and task.revision in revisions]
+
+
+def tolerates(deployment: Deployment) -> bool:
+    """Whether it goes on although replicas fail; an A/B test just loses that variant."""
+    return deployment.strategy.failure_action == "continue" or still_testing(deployment)
+
+
+def still_testing(deployment: Deployment) -> bool:
+    """Whether variants still compete."""
+    return isinstance(deployment.strategy, ABTesting) and len(deployment.new_revisions) > 1
+
+
+def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> Progress:
+    """Of one that has begun. `wall_s` is Unix time."""
+    strategy = deployment.strategy
+    tasks = [task for task in new_tasks(state, app, deployment) if not state.outdated(task)]
+    checked = app.spec.health_check is not None
+    if deployment.new_revisions:
+        checked = state.specs[app.name, deployment.new_revision].health_check is not None
+    least_s = strategy.min_healthy_s(checked=checked)
+    since = [task.serving_since_s for task in tasks if task.serving and task.serving_since_s is not None]
+    failing = [task for task in tasks if task.failing]
+    counted = sum(wall_s - at_s >= least_s for at_s in since)
+    if tolerates(deployment):
+        counted += sum(not task.serving for task in failing)
+    return Progress(
+        wanted=_new_wanted(app, deployment),
+        counted=counted,
+        failing=max(0, len(failing) - deployment.forgiven),
+        blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
+        moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
+        steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
+    )
+
+
+def _new_wanted(app: App, deployment: Deployment) -> int:
+    if isinstance(deployment.strategy, BlueGreen) and not deployment.promoted:
+        return 0 if app.standby is None else app.standby.replicas
+    shared: list[Share] = shares(app, deployment)
+    return sum(share.replicas for share in shared if share.revision in deployment.new_revisions)
+
+
+def complaint(state: State, app: App, deployment: Deployment) -> str:
+    """What the failing replicas say of themselves."""
+    failing = [task for task in new_tasks(state, app, deployment) if task.failing]
+    told = sorted({task.status.message or task.status.health.value for task in failing})
+    return "; ".join(told[:3])
