@@ -6,14 +6,6 @@ One that is listed must be absent (404 as for any unknown path), or conform; one
 from __future__ import annotations
 
 MISSING: dict[str, tuple[str, ...]] = {
-    "deployments": (
-        "GET /deployments",
-        "POST /deployments",
-        "GET /deployments/{id}",
-        "POST /deployments/{id}/execute",
-        "POST /deployments/{id}/rollback",
-        "GET /deployments/{id}/status",
-    ),
     "ci/cd": (
         "GET /cicd/pipelines",
         "POST /cicd/pipelines",
