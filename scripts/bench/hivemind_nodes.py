@@ -14,9 +14,11 @@ from typing import Any
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.process import HostProcess
-from tests.support.cluster import API_PORT, PEER_PORT, clean_environment
+from tests.support.cluster import API_PORT, clean_environment
 
 _ROOT = Path(__file__).resolve().parents[2]
+PEER_PORT = 17946
+"""Not the default: Swarm has 7946 for a gossip of its own, on the same hosts."""
 _READY_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 15.0
 
@@ -123,6 +125,7 @@ class HivemindNodes:
 
     def _start(self, host: Host, *options: str) -> None:
         argv = [sys.executable, "-m", "hivemind", "daemon", "--name", host.name, "--advertise", host.address]
+        argv += ["--peer-port", str(PEER_PORT)]
         argv += ["--data-dir", str(self._folder / host.name), "--docker-host", "unix:///run/docker.sock"]
         argv += [*self._options, *options]
         # The checkout that this file is part of, whatever is installed.
