@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import msgspec
@@ -31,6 +32,7 @@ def death(
     config: SwimConfig, *, members: int, seed: int, quality: LinkQuality = LAN_QUALITY, trace: Trace | None = None
 ) -> DeathRun:
     """Kill one of the members at a random moment, and run on for a while after the last has noticed."""
+    gc.collect()
     sim = Simulation(config, seed=seed, quality=quality, clock_drift=1e-4, trace=trace)
     sim.start_acquainted(members)
     sim.run(20 + sim.rng.random())
@@ -66,6 +68,7 @@ def swim_figures(*, members: int, seeds: range, config: SwimConfig | None = None
     periods, verdicts = [], []
     load = 0.0
     for seed in seeds:
+        gc.collect()
         sim = Simulation(config, seed=seed, quality=LinkQuality())
         sim.start_acquainted(members)
         sim.run(12 + sim.rng.random())

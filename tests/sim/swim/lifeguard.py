@@ -10,6 +10,7 @@ is our own `lan` preset instead.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import msgspec
@@ -39,9 +40,10 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float = 16.384
     interval_s: float = 0.016
-    anomalous_s: float = 33.0
-    calm_s: float = 5.0
-    """Time before, and time after to see what comes of it."""
+    anomalous_s: float = 20.0
+    before_s: float = 3.0
+    after_s: float = 6.0
+    """Time to see what comes of it."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -74,7 +76,7 @@ def run(
     """One run."""
     sim = Simulation(config, seed=seed, quality=LinkQuality(), timers_run_on=timers_run_on, trace=trace)
     sim.start_acquainted(members)
-    sim.run(anomaly.calm_s)
+    sim.run(anomaly.before_s)
     sick = [f"n{index}" for index in sim.rng.sample(range(members), ill)]
     end_s = sim.now_s + anomaly.anomalous_s
 
@@ -85,38 +87,40 @@ def run(
 
     for name in sick:
         fall_ill(name)
-    sim.run(anomaly.anomalous_s + anomaly.calm_s)
+    sim.run(anomaly.anomalous_s + anomaly.after_s)
     false = sim.recorder.false_positives(ill=sick)
     return Outcome(false.everywhere, false.healthy, sim.sent["packets"], sim.sent["bytes"])
 
 
 def table(seeds: range, anomaly: Anomaly, names: tuple[str, ...] = tuple(CONFIGURATIONS)) -> Iterator[str]:
-    """The table, a line at a time: each configuration over all concurrencies and seeds, as a share of plain SWIM."""
-    yield (
-        f"{MEMBERS} members, alpha 5, beta 6; ill {CONCURRENCIES}; paused {anomaly.duration_s * 1000:.0f} ms, running"
-        f" {anomaly.interval_s * 1000:.0f} ms, for {anomaly.anomalous_s:.0f} s; seeds {seeds.start} to {seeds.stop - 1}"
-    )
-    head = f"{'':14}{'FP':>8}{'share':>9}{'FP healthy':>12}{'share':>9}{'messages':>10}{'bytes':>8}"
+    """The table after each seed, so that a long run can be read while it lasts; the last one counts."""
+    outcomes: dict[tuple[str, int], Outcome] = {}
+    for seed in seeds:
+        for name in names:
+            for ill in CONCURRENCIES:
+                outcome = run(CONFIGURATIONS[name], ill=ill, seed=seed, anomaly=anomaly)
+                gc.collect()
+                outcomes[name, ill] = outcomes.get((name, ill), Outcome()) + outcome
+        yield (
+            f"{MEMBERS} members, alpha 5, beta 6; ill {CONCURRENCIES}; blocked {anomaly.duration_s * 1000:.0f} ms, free"
+            f" {anomaly.interval_s * 1000:.0f} ms, for {anomaly.anomalous_s:.0f} s; seeds {seeds.start} to {seed}"
+        )
+        yield from _rows(outcomes, names)
+
+
+def _rows(outcomes: dict[tuple[str, int], Outcome], names: tuple[str, ...]) -> Iterator[str]:
+    head = f"{'':14}{'FP':>8}{'share':>9}{'FP healthy':>12}{'share':>9}{'messages':>10}{'bytes':>9}"
     yield head + "   FP/healthy by number of ill"
-    base = Outcome()
-    for name in names:
-        by_ill = {
-            ill: sum(
-                (run(CONFIGURATIONS[name], ill=ill, seed=seed, anomaly=anomaly) for seed in seeds),
-                Outcome(),
-            )
-            for ill in CONCURRENCIES
-        }
-        total = sum(by_ill.values(), Outcome())
-        base = base if base.messages else total
+    totals = {name: sum((outcomes[name, ill] for ill in CONCURRENCIES), Outcome()) for name in names}
+    base = totals[names[0]]
+    for name, total in totals.items():
+        by_ill = (outcomes[name, ill] for ill in CONCURRENCIES)
         yield (
             f"{name:14}{total.false_positives:8}{_share(total.false_positives, base.false_positives):>9}"
             f"{total.false_positives_at_healthy:12}"
             f"{_share(total.false_positives_at_healthy, base.false_positives_at_healthy):>9}"
-            f"{_share(total.messages, base.messages):>10}{_share(total.bytes_sent, base.bytes_sent):>8}   "
-            + ", ".join(
-                f"{ill}: {part.false_positives}/{part.false_positives_at_healthy}" for ill, part in by_ill.items()
-            )
+            f"{_share(total.messages, base.messages):>10}{_share(total.bytes_sent, base.bytes_sent):>9}   "
+            + ", ".join(f"{part.false_positives}/{part.false_positives_at_healthy}" for part in by_ill)
         )
 
 

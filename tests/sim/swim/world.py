@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from membership import SwimConfig
-from membership.codec import DATAGRAM_OVERHEAD_BYTES, decode_packet
+from membership.codec import DATAGRAM_OVERHEAD_BYTES, _Envelope, decode_packet, encode_packet
 from membership.effects import (
     AnswerExchange,
     Effect,
@@ -39,12 +41,14 @@ from membership.inputs import (
     TimerFired,
 )
 from membership.member import Address, Member, MemberState
-from membership.messages import Refusal
+from membership.messages import Alive, Dead, Left, Message, Packet, Refusal, Suspect
 from membership.swim import Swim
 from tests.sim.swim.record import EventSighting, Recorder, Sighting
 
 RECEIVE_BUFFER_PACKETS = 1300
 """A paused process loses what its receive buffer (1 MiB, at some 800 bytes of bookkeeping a packet) does not hold."""
+
+_envelopes = msgspec.msgpack.Decoder(_Envelope)
 
 Trace = Callable[[float, str, object], None]
 
@@ -98,6 +102,7 @@ class Simulation:
         self.reserved: Counter[str] = Counter()
         self._trace = trace
         self._by_address: dict[Address, Host] = {}
+        self._decoded: dict[bytes, Message] = {}
         self._exchanges: dict[int, tuple[str, Exchange]] = {}
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._events = 0
@@ -247,9 +252,23 @@ class Simulation:
         there = self._by_address.get(effect.target)
         if there is None or there.is_down or self.udp_faults.is_cut(host.address, effect.target):
             return
-        received = PacketReceived(host.address, decode_packet(effect.packet))
+        received = PacketReceived(host.address, self._decode(effect.packet))
         for delay_s in self.faults.fate(host.address, effect.target):
             self.at(self.now_s + delay_s, self._deliver, there, received)
+
+    def _decode(self, packet: bytes) -> Packet:
+        """What `decode_packet` gives; but news are repeated so often that each is decoded once only."""
+        envelope = _envelopes.decode(packet)
+        known = self._decoded
+        messages = []
+        for raw in envelope.messages:
+            message = known.get(encoded := bytes(raw))
+            if message is None:
+                [message] = decode_packet(encode_packet(envelope.sender, [encoded])).messages
+                if isinstance(message, Alive | Suspect | Dead | Left):
+                    known[encoded] = message
+            messages.append(message)
+        return Packet(envelope.lowest_version, envelope.highest_version, envelope.sender, tuple(messages))
 
     def _ask(self, host: Host, effect: Exchange) -> None:
         """A stream: it waits rather than loses, so only cuts, the dead and its timeout end it."""
