@@ -5,8 +5,8 @@
 Needs root and what tests/lab needs. Rows:
   N           N containers of busybox, from the request until the engines say that all run
   scale       10 → 30, 30 → 10
-  node-loss   9 containers, one host is killed: until 9 run on the others; Hivemind with its `lan` preset, and
-              with `local` as a contender of its own
+  node-loss   9 containers, one host is killed: until 9 run on the others; with Hivemind's preset `lan`, and with
+              `local` in a row of its own (beside the same losses of Swarm)
 Contenders take turns, round by round, each on clean engines; the others' daemons idle meanwhile (their cost is in the
 JSON). Seconds come from the engines' own time stamps; a ratio is Hivemind's median over the other's.
 """
@@ -37,6 +37,7 @@ from tests.lab.lab import Lab, why_no_lab  # noqa: E402
 
 PARALLEL = starts_for(os.cpu_count() or 1)
 """As the agent's, so that the floor is not made of the engine's own contention."""
+LOCAL_LOSS = "loss, local"
 CONTENDERS = ("hivemind", "swarm", "floor", "docker run")
 
 
@@ -95,17 +96,21 @@ class Bench:
 
     def _lose_nodes(self) -> None:
         loss = NodeLoss(self._lab, self._running, self._watch, self._settings.entry)
+        swarms: list[Sample] = []
         for number in range(self._settings.rounds):
             if "hivemind" in self._settings.contenders:
-                self._note([loss.of_hivemind(self._nodes, "hivemind", number)])
+                self._note([loss.of_hivemind(self._nodes, "node loss", number)])
             if "swarm" in self._settings.contenders:
-                self._note([loss.of_swarm(self._swarm, number)])
+                swarms.append(loss.of_swarm(self._swarm, "node loss", number))
+                self._note(swarms[-1:])
         if "hivemind" in self._settings.contenders:
             self._nodes.stop()
             self._nodes = HivemindNodes(self._lab, preset="local")
             self._nodes.start()
             for number in range(self._settings.rounds):
-                self._note([loss.of_hivemind(self._nodes, "hivemind local", number)])
+                self._note([loss.of_hivemind(self._nodes, LOCAL_LOSS, number)])
+        # Swarm has no presets: these are the same losses again.
+        self.samples += [msgspec.structs.replace(sample, row=LOCAL_LOSS) for sample in swarms]
 
     def _note(self, samples: Sequence[Sample]) -> None:
         self.samples += samples

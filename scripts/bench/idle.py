@@ -26,7 +26,7 @@ import msgspec  # noqa: E402
 import psutil  # noqa: E402
 import trio  # noqa: E402
 
-from scripts.bench.machine_load import machine_cpu_s, processes_cpu_s  # noqa: E402
+from scripts.bench.machine_load import each_cpu_s, machine_cpu_s, used_since_s  # noqa: E402
 from tests.support.cluster import Cluster, Node  # noqa: E402
 from tests.support.leaders import followers, leader, wait_whole  # noqa: E402
 from tests.support.ledger import Writers  # noqa: E402
@@ -65,16 +65,16 @@ class Meter:
         self._cluster = cluster
         self._phase = phase
         self._began_s = time.monotonic()
-        self._cpu_s = {node.number: processes_cpu_s([node.pid]) for node in cluster.nodes}
+        self._cpu_s = each_cpu_s(node.pid for node in cluster.nodes)
         self._machine_s = machine_cpu_s()
 
     def costs(self) -> tuple[list[Cost], float]:
         """Of each daemon, and how many cores others kept busy meanwhile."""
         passed_s, machine_s = time.monotonic() - self._began_s, machine_cpu_s() - self._machine_s
-        used_s = {node.number: processes_cpu_s([node.pid]) - self._cpu_s[node.number] for node in self._cluster.nodes}
+        used_s = {pid: used_since_s({pid: before_s}) for pid, before_s in self._cpu_s.items()}
         chief = leader(self._cluster)
         costs = [
-            self._cost(node, leads=node is chief, cpu_percent=100 * used_s[node.number] / passed_s)
+            self._cost(node, leads=node is chief, cpu_percent=100 * used_s[node.pid] / passed_s)
             for node in self._cluster.nodes
         ]
         return costs, max(0.0, machine_s - sum(used_s.values())) / passed_s

@@ -22,14 +22,24 @@ def lab_cpu_s(prefix: str) -> float:
 
 def processes_cpu_s(pids: Iterable[int]) -> float:
     """User and system time of these processes; one that is gone counts nothing."""
-    total_s = 0.0
+    return sum(each_cpu_s(pids).values())
+
+
+def each_cpu_s(pids: Iterable[int]) -> dict[int, float]:
+    """User and system time of each of these processes that is there."""
+    used_s = {}
     for pid in pids:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        total_s += (int(fields[11]) + int(fields[12])) * _TICK_S
-    return total_s
+        used_s[pid] = (int(fields[11]) + int(fields[12])) * _TICK_S
+    return used_s
+
+
+def used_since_s(before_s: dict[int, float]) -> float:
+    """What the processes of an earlier `each_cpu_s` have used since then; one that ended counts nothing."""
+    return sum(now_s - before_s[pid] for pid, now_s in each_cpu_s(before_s).items())
 
 
 def machine_cpu_s() -> float:

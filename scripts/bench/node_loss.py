@@ -26,7 +26,7 @@ class NodeLoss:
         self._watch = watch
         self._entry = lab.host(entry)
 
-    def of_hivemind(self, nodes: HivemindNodes, contender: str, number: int) -> Sample:
+    def of_hivemind(self, nodes: HivemindNodes, row: str, number: int) -> Sample:
         leader = nodes.leader(self._entry)
         # Host 1 founded the cluster: the others come back by the command line that they joined with.
         victim = next(h for h in reversed(self._lab.hosts) if h is not self._entry and h.name != leader)
@@ -35,9 +35,9 @@ class NodeLoss:
             nodes.start_daemon(victim)
             nodes.wait_ready(self._lab.hosts)
 
-        return self._lose(Hivemind(nodes, self._entry), contender, victim, number, back)
+        return self._lose(row, Hivemind(nodes, self._entry), victim, number, back)
 
-    def of_swarm(self, swarm: Swarm, number: int) -> Sample:
+    def of_swarm(self, swarm: Swarm, row: str, number: int) -> Sample:
         def back() -> None:
             deadline_s = time.monotonic() + _RETURN_TIMEOUT_S
             while len(swarm.ready()) < len(self._lab.hosts):
@@ -45,13 +45,13 @@ class NodeLoss:
                     raise NotInTime(f"Swarm has {swarm.ready()} back after {_RETURN_TIMEOUT_S:g} s")
                 time.sleep(0.2)
 
-        return self._lose(swarm, swarm.name, self._lab.hosts[-1], number, back)
+        return self._lose(row, swarm, self._lab.hosts[-1], number, back)
 
-    def _lose(self, contender: Contender, name: str, victim: Host, number: int, back: Callable[[], None]) -> Sample:
+    def _lose(self, row: str, contender: Contender, victim: Host, number: int, back: Callable[[], None]) -> Sample:
         contender.deploy(REPLICAS)
         self._running.wait_for(REPLICAS, STEP_TIMEOUT_S)
         others = [host.name for host in self._lab.hosts if host is not victim]
-        sample = self._watch.measure("node loss", name, number, victim.kill_host, REPLICAS, others)
+        sample = self._watch.measure(row, contender.name, number, victim.kill_host, REPLICAS, others)
         victim.start_host()
         victim.start_engine()
         back()

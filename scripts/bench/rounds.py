@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from scripts.bench.contenders import Contender
 from scripts.bench.figures import Sample
-from scripts.bench.machine_load import lab_cpu_s, machine_cpu_s, processes_cpu_s
+from scripts.bench.machine_load import each_cpu_s, lab_cpu_s, machine_cpu_s, used_since_s
 from scripts.bench.running import RunningContainers
 
 STEP_TIMEOUT_S = 180.0
@@ -37,8 +37,7 @@ class Stopwatch:
     ) -> Sample:
         """From before `request` until `running` containers run. Raises NotInTime."""
         time.sleep(self._settle_s)
-        pids = list(self._daemon_pids())
-        machine_s, lab_s, daemons_s = machine_cpu_s(), lab_cpu_s(self._prefix), processes_cpu_s(pids)
+        machine_s, lab_s, daemons_s = machine_cpu_s(), lab_cpu_s(self._prefix), each_cpu_s(self._daemon_pids())
         began_s = time.time()
         request()
         ended_s = self.running.wait_for(running, STEP_TIMEOUT_S, engines)
@@ -50,7 +49,7 @@ class Stopwatch:
             round=number,
             seconds=ended_s - began_s,
             lab_cpu_s=lab_s,
-            daemons_cpu_s=processes_cpu_s(pids) - daemons_s,
+            daemons_cpu_s=used_since_s(daemons_s),
             others_cores=max(0.0, machine_cpu_s() - machine_s - lab_s) / passed_s,
             load_average=os.getloadavg()[0],
         )
