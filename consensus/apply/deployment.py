@@ -123,6 +123,16 @@ def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
     app = draft.state.apps.get(deployment.app)
     if app is None:
         return not_found("app", deployment.app)
+    if deployment.status is DeploymentStatus.PENDING:
+        given_up = rollout.put_deployment(
+            draft,
+            deployment,
+            status=DeploymentStatus.ROLLED_BACK,
+            completed_at_s=draft.time_s,
+            message="rolled back before it was executed",
+        )
+        rollout.emit(draft, EventType.DEPLOYMENT_ROLLED_BACK, given_up)
+        return Done()
     if deployment.status is DeploymentStatus.COMPLETED:
         if app.rollout:
             return _busy(app)

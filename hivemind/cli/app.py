@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from hivemind.cli import app_logs
+from hivemind.cli import app_logs, app_update
 from hivemind.cli.app_spec import deploy_body
 from hivemind.cli.output import show
 from hivemind.cli.progress import wait_for_replicas
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.spec_options import spec_options
 
 _COLUMNS = {
     "NAME": "name",
@@ -29,27 +30,8 @@ def app() -> None:
 
 
 @app.command(context_settings={"ignore_unknown_options": False})
-@click.option("--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deploy.")
 @click.option("--name")
-@click.option("--image")
-@click.option("--replicas", type=click.IntRange(min=0))
-@click.option("--service", help="The name under which the replicas are reached.")
-@click.option("--port", "ports", multiple=True, metavar="[HOST:]CONTAINER[/PROTO]", help="A port, published or not.")
-@click.option("--env", "-e", multiple=True, metavar="KEY=VALUE")
-@click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
-@click.option("--volume", "-v", "volumes", multiple=True, metavar="NAME:PATH[:ro]")
-@click.option("--cpu", type=float, help="Cores that a replica needs.")
-@click.option("--memory", help="Memory that a replica needs, such as 256M.")
-@click.option("--cpu-limit", type=float)
-@click.option("--memory-limit")
-@click.option("--health-command", help="Exit code 0 is healthy.")
-@click.option("--health-interval")
-@click.option("--health-timeout")
-@click.option("--health-retries", type=int)
-@click.option("--health-start-period")
-@click.option("--node-affinity", metavar="KEY=VALUE")
-@click.option("--service-affinity", metavar="KEY=VALUE")
-@click.option("--priority-class")
+@spec_options
 @_detach
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for the replicas.")
 @click.argument("args", nargs=-1)
@@ -117,3 +99,7 @@ def delete(session: Session, name: str) -> None:
 def logs(session: Session, name: str, follow: bool, tail: int | None, since: str | None) -> None:
     """Print what the app's containers write, each line with its container."""
     app_logs.print_logs(session, name, follow=follow, tail=tail, since=since)
+
+
+for command in (app_update.update, app_update.history, app_update.diff, app_update.rollback):
+    app.add_command(command)

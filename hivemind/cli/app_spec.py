@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 def deploy_body(
     file: Path | None,
     *,
+    base: Mapping[str, Any] | None = None,
     ports: Sequence[str],
     env: Sequence[str],
     label: Sequence[str],
@@ -20,8 +21,8 @@ def deploy_body(
     args: Sequence[str],
     **options: Any,
 ) -> dict[str, Any]:
-    """The file's content, overlaid by the flags. Raises click.UsageError for what cannot be understood."""
-    body = _from_file(file)
+    """The file's content (else `base`), overlaid by the flags. Raises click.UsageError where that is nothing."""
+    body = _from_file(file) if file is not None or base is None else dict(base)
     for name in ("name", "image", "replicas", "service", "node_affinity", "service_affinity", "priority_class"):
         if options[name] is not None:
             body[name] = options[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli import app, auth, cluster, daemon, events, node, status
+from hivemind.cli import app, auth, cluster, daemon, deployment, events, node, status
 from hivemind.cli.exits import ExitCodes
 
 
@@ -27,6 +27,7 @@ for command in (
     auth.logout,
     node.node,
     app.app,
+    deployment.deployment,
     events.events,
 ):
     cli.add_command(command)

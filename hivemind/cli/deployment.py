@@ -1,0 +1,122 @@
+"""``hivemind deployment …``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hivemind.cli.deployment_progress import wait_for_deployment
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+from hivemind.cli.strategy_options import strategy_body, strategy_options
+
+_COLUMNS = {
+    "ID": "id",
+    "APP": "app_name",
+    "IMAGE": "image",
+    "STRATEGY": "strategy",
+    "STATUS": "status",
+    "CREATED": "created_at",
+    "MESSAGE": "message",
+}
+_detach = click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
+_timeout = click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait for the end.")
+
+
+@click.group()
+def deployment() -> None:
+    """How apps are changed."""
+
+
+@deployment.command("ls")
+@click.option("--app", "app_name", help="Of this app only.")
+@click.option("--status")
+@session_options
+def ls(session: Session, app_name: str | None, status: str | None) -> None:
+    """List the deployments, the newest first."""
+    answer = session.run(lambda client: client.get("/deployments", app_name=app_name, status=status))
+    show(session.output, answer["deployments"], _COLUMNS)
+
+
+@deployment.command()
+@click.argument("app_name")
+@click.option("--image")
+@click.option("--replicas", type=click.IntRange(min=0))
+@click.option("--env", "-e", multiple=True, metavar="KEY=VALUE")
+@click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
+@click.option("--execute", is_flag=True, help="Begin at once, and wait for the end.")
+@strategy_options
+@_detach
+@_timeout
+@session_options
+def create(session: Session, app_name: str, execute: bool, detach: bool, timeout: float, **options: Any) -> None:
+    """Record how an app shall change."""
+    body = {"app_name": app_name, "strategy": strategy_body(options)}
+    pairs = {"environment": options.pop("env"), "labels": options.pop("label")}
+    body |= {key: dict(_pair(text) for text in texts) for key, texts in pairs.items() if texts}
+    body |= options
+    answer = session.run(lambda client: client.post("/deployments", {k: v for k, v in body.items() if v is not None}))
+    if execute:
+        session.run(lambda client: client.post(f"/deployments/{answer['id']}/execute"))
+        if not detach:
+            wait_for_deployment(session, answer["id"], timeout)
+    show(session.output, answer)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.UsageError(f"expected KEY=VALUE, got {text!r}")
+    return key, value
+
+
+@deployment.command()
+@click.argument("deployment_id")
+@session_options
+def info(session: Session, deployment_id: str) -> None:
+    """Show one deployment."""
+    show(session.output, session.run(lambda client: client.get(f"/deployments/{deployment_id}")))
+
+
+@deployment.command()
+@click.argument("deployment_id")
+@click.option("--wait", is_flag=True, help="Wait for the end.")
+@_timeout
+@session_options
+def status(session: Session, deployment_id: str, wait: bool, timeout: float) -> None:
+    """Show how far one is."""
+    if wait:
+        wait_for_deployment(session, deployment_id, timeout)
+    show(session.output, session.run(lambda client: client.get(f"/deployments/{deployment_id}/status")))
+
+
+@deployment.command()
+@click.argument("deployment_id")
+@_detach
+@_timeout
+@session_options
+def execute(session: Session, deployment_id: str, detach: bool, timeout: float) -> None:
+    """Begin one that was recorded."""
+    answer = session.run(lambda client: client.post(f"/deployments/{deployment_id}/execute"))
+    if not detach:
+        wait_for_deployment(session, deployment_id, timeout)
+    show(session.output, answer)
+
+
+@deployment.command()
+@click.argument("deployment_id")
+@click.option("--variant", help="The winner of an A/B test.")
+@session_options
+def promote(session: Session, deployment_id: str, variant: str | None) -> None:
+    """Let one go on to its next step, also out of a pause."""
+    body = {} if variant is None else {"variant": variant}
+    show(session.output, session.run(lambda client: client.post(f"/deployments/{deployment_id}/promote", body)))
+
+
+@deployment.command()
+@click.argument("deployment_id")
+@session_options
+def rollback(session: Session, deployment_id: str) -> None:
+    """Go back to what the app was before."""
+    show(session.output, session.run(lambda client: client.post(f"/deployments/{deployment_id}/rollback")))
