@@ -147,10 +147,7 @@ class TestRefusedStarts:
         ("flags", "env", "expected"),
         [
             (["--api-port", "99999"], {}, ["--api-port", "expected a port (1-65535)", "99999"]),
-            (["--name", "No Spaces"], {}, ["--name", "expected an id", "No Spaces"]),
             ([], {"HIVEMIND_RUNTIME": "magic"}, ["HIVEMIND_RUNTIME", "expected auto, docker or process", "magic"]),
-            ([], {"HIVEMIND_LABELS": "novalue"}, ["HIVEMIND_LABELS", "expected key=value"]),
-            (["--rate-limit", "many"], {}, ["--rate-limit", "expected off, or N/minute,M/hour"]),
             (["--token", "hm1.x.y"], {}, ["token is set, but join is not"]),
             (["--nonsense"], {}, ["No such option", "--nonsense"]),
         ],
@@ -168,8 +165,6 @@ class TestRefusedStarts:
         for content, expected in {
             "colour: red\n": "unknown setting 'colour'",
             "api_port: x\n": "setting api_port: expected a port",
-            "- a\n": "expected a mapping of settings",
-            "a: [": "is not YAML",
         }.items():
             file.write_text(content)
             done = hivemind("daemon", "--data-dir", str(tmp_path / "d"), "--config", str(file))
