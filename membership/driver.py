@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import assert_never
 
+import msgspec
 import structlog
 import trio
 
@@ -25,6 +26,7 @@ from membership.effects import (
     Change,
     Effect,
     Exchange,
+    JoinExchange,
     JoinOutcome,
     LeaveSpread,
     MemberChanged,
@@ -57,7 +59,7 @@ from membership.joining import JoinReport, Joins
 from membership.key_distribution import KEYS_EXCHANGE, KeyDistribution, KeyReport, SaveKeyring
 from membership.keyring import Keyring
 from membership.member import Address, Member
-from membership.messages import ExchangeBody, KeyOperation, KeyRequest, Refusal
+from membership.messages import ExchangeBody, KeyOperation, KeyRequest, PushPull, Refusal
 from membership.probe import PING_EXCHANGE
 from membership.store import IncarnationSaver, IncarnationStore
 from membership.swim import Swim, check_meta, check_vitals
@@ -115,6 +117,7 @@ class Membership:
         self._outgoing, self._outbox = trio.open_memory_channel[Send](SEND_QUEUE_PACKETS)
         self._timers = TimerQueue()
         self._joins = Joins()
+        self._other_keys: set[str] = set()
         self._leave_spread = trio.Event()
         self._answers: dict[int, ExchangeBody] = {}
         self._exchanges_served = 0
@@ -176,8 +179,8 @@ class Membership:
                 await joining.done.wait()
         finally:
             self._joins.end(joining)
-        if joining.joined:
-            await self._catch_up_with_keys(joining.joined[0])
+        for peer in self._other_keys.intersection(joining.joined):
+            await self._catch_up_with_keys(peer)
         return JoinReport(tuple(joining.joined), joining.failed)
 
     async def leave(self, *, timeout_s: float) -> None:
@@ -227,7 +230,7 @@ class Membership:
         self._exchanges_served += 1
         number = self._exchanges_served
         self._handle(ExchangeReceived(number, peer, body))
-        return encode_exchange(self._answers.pop(number))
+        return self._encode(self._answers.pop(number))
 
     def health(self) -> Health:
         """A snapshot of what is measured here."""
@@ -298,16 +301,28 @@ class Membership:
         answer: Input
         try:
             payload = await self._exchange.exchange(
-                question.name, question.kind, encode_exchange(question.body), timeout_s=question.timeout_s
+                question.name, question.kind, self._encode(question.body), timeout_s=question.timeout_s
             )
             body = decode_exchange(payload)
             if isinstance(body, Refusal):
                 raise ExchangeRefused(body.reason)
+            if isinstance(question.token, JoinExchange) and isinstance(body, PushPull):
+                self._note_key(question.name, body.key_fingerprint)
             answer = ExchangeAnswered(question.token, body)
         except Exception as error:
             answer = ExchangeFailed(question.token, str(error) or type(error).__name__)
             log.debug("exchange_failed", member=question.name, kind=question.kind, reason=answer.reason)
         self._handle(answer)
+
+    def _encode(self, body: ExchangeBody) -> bytes:
+        if isinstance(body, PushPull):
+            body = msgspec.structs.replace(body, key_fingerprint=self._key_distribution.used_fingerprint)
+        return encode_exchange(body)
+
+    def _note_key(self, peer: str, key_fingerprint: bytes) -> None:
+        """Remember who, of those that we join through, seals with another key than we do."""
+        if key_fingerprint not in (b"", self._key_distribution.used_fingerprint):
+            self._other_keys.add(peer)
 
     async def _send_packets(self) -> None:
         async for effect in self._outbox:
@@ -343,6 +358,7 @@ class Membership:
 
     async def _catch_up_with_keys(self, peer: str) -> None:
         """A member that was away during a rotation takes the new keys from whom it joined through."""
+        self._other_keys.discard(peer)
         try:
             await self._key_distribution.catch_up(peer, timeout_s=self._swim.config.exchange_timeout_s)
         except Exception as error:

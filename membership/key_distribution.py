@@ -59,6 +59,11 @@ class KeyDistribution:
         self._exchange = exchange
         self._save = save
 
+    @property
+    def used_fingerprint(self) -> bytes:
+        """Of the key that this member seals with."""
+        return _fingerprint(self._keyring.used)
+
     async def serve(self, request: KeyRequest) -> ExchangeBody:
         """Do what a member asks; what the keyring refuses is a Refusal."""
         try:

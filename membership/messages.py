@@ -182,6 +182,8 @@ class PushPull(Struct, frozen=True, array_like=True, tag=1):
     members: Annotated[tuple[MemberRecord, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
     vitals: Annotated[tuple[Vitals, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
     events: Annotated[tuple[UserEvent, ...], Meta(max_length=MAX_EVENTS_PER_EXCHANGE)] = ()
+    key_fingerprint: KeyBytes = b""
+    """Of the key that the sender seals with; the driver fills it in."""
 
 
 class StreamPing(Struct, frozen=True, array_like=True, tag=2):

@@ -23,6 +23,7 @@ def autojump_clock() -> trio.testing.MockClock:
 async def test_a_rotation_reaches_all_and_loses_no_packet(kit: Any, autojump_clock: Any) -> None:
     async with kit.open_town() as town:
         members = await town.start_joined(4)
+        await trio.sleep(1)
         for operation, key, ring in (
             (KeyOperation.LIST, b"", [OLD]),
             (KeyOperation.INSTALL, NEW, [OLD, NEW]),
@@ -87,6 +88,7 @@ async def test_changed_keyrings_are_saved_before_that_is_reported(kit: Any, auto
 async def test_subscribers_hear_each_event_once_and_the_slow_lose_only_old_ones(kit: Any, autojump_clock: Any) -> None:
     async with kit.open_town() as town:
         members = await town.start_joined(3)
+        await trio.sleep(1)
         async with members[2].changes() as changes, members[1].changes() as slow:
             for number in range(1100):
                 members[0].send_event("tick", b"%d" % number)

@@ -85,3 +85,13 @@ async def test_the_incarnation_is_kept_and_a_broken_file_is_not_taken_for_zero(t
         path.write_text(broken)
         with pytest.raises(MembershipError, match="holds no incarnation"):
             store.load()
+
+
+async def test_what_has_arrived_can_be_taken_without_waiting() -> None:
+    async with await UdpTransport.bind(("127.0.0.1", 0)) as one, await UdpTransport.bind(("127.0.0.1", 0)) as other:
+        assert one.receive_nowait() is None
+        await other.send(b"first", one.address)
+        await other.send(b"second", one.address)
+        assert await one.receive() == (b"first", other.address)
+        assert one.receive_nowait() == (b"second", other.address)
+        assert one.receive_nowait() is None
