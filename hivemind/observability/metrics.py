@@ -99,6 +99,8 @@ def of_loop(lag: LoopLag) -> Source:
     def collect() -> Iterator[Metric]:
         report = lag.report()
         yield gauge("loop_lag_max_seconds", f"The longest step of the loop ({report.longest_task})", report.longest_s)
+        about = f"The most CPU time of a step of the loop ({report.longest_cpu_task})"
+        yield gauge("loop_lag_max_cpu_seconds", about, report.longest_cpu_s)
         steps = CounterMetricFamily("hivemind_loop_slow_steps", "Steps of the loop longer than", labels=["over_s"])
         for bound_s, count in zip(BUCKETS_S, report.steps_over, strict=True):
             steps.add_metric([str(bound_s)], count)

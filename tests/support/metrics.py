@@ -23,7 +23,10 @@ def page(cluster: Cluster, number: int) -> str:
 
 def worst_step(cluster: Cluster, number: int) -> str:
     """The longest step of the daemon's event loop, with its name."""
-    for line in page(cluster, number).splitlines():
-        if line.startswith("# HELP hivemind_loop_lag_max_seconds"):
-            about = line.partition("seconds ")[2]
-    return f"{metric(cluster, number, 'hivemind_loop_lag_max_seconds') * 1000:.1f} ms ({about})"
+    told = []
+    text = page(cluster, number)
+    for series, what in (("hivemind_loop_lag_max_seconds", "ms"), ("hivemind_loop_lag_max_cpu_seconds", "ms of CPU")):
+        about = text.partition(f"# HELP {series} ")[2].splitlines()[0]
+        name = about.rpartition("(")[2].rstrip(")")
+        told.append(f"{metric(cluster, number, series) * 1000:.1f} {what} in {name}")
+    return ", ".join(told)

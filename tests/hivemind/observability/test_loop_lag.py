@@ -31,6 +31,7 @@ def test_steps_count_from_begin_on_and_the_longest_is_named() -> None:
     assert report.longest_task.endswith("hold")
     assert report.steps_over[BUCKETS_S.index(0.02)] >= 1
     assert report.steps_over[BUCKETS_S.index(0.5)] == 0
+    assert report.longest_cpu_s < 0.03, "a step that waits for the kernel takes no CPU time"
 
 
 def test_nothing_is_told_before() -> None:
