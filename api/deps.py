@@ -7,7 +7,7 @@ through the gateways, which find the node by themselves.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -122,6 +122,19 @@ class HealthReport(Struct, frozen=True, kw_only=True):
     history: tuple[ProbeResult, ...] = ()
 
 
+class ExecStream(Protocol):
+    """A running command with its input and output open. Its methods raise NodeUnreachable and ContainerGone."""
+
+    async def send(self, data: bytes) -> None: ...
+    async def send_eof(self) -> None: ...
+    async def receive(self) -> tuple[str, bytes]:
+        """stdout or stderr, and the next bytes; b"" at the end. With a tty all of it is stdout."""
+        ...
+
+    async def resize(self, *, columns: int, rows: int) -> None: ...
+    async def exit_code(self) -> int | None: ...
+
+
 class ContainerGateway(Protocol):
     """A container on any node. Everything here raises NodeUnreachable or ContainerGone."""
 
@@ -135,6 +148,10 @@ class ContainerGateway(Protocol):
         follow: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[LogLine]]:
         """Lines, oldest first. Entering finds the container; with `follow` the iterator ends with it."""
+        ...
+
+    def exec(self, task: Task, command: Sequence[str], *, tty: bool) -> AbstractAsyncContextManager[ExecStream]:
+        """Entering starts the command; leaving ends its connection."""
         ...
 
     async def stats(self, task: Task) -> ContainerStats: ...

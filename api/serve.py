@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -91,12 +91,13 @@ async def serve(
     bind: Sequence[tuple[str, int]],
     shutdown: trio.Event,
     config: ServeConfig | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
     task_status: trio.TaskStatus[list[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until `shutdown`, then finishes what is in flight and returns within `config.grace_s`.
 
-    `task_status` tells the bound addresses. Raises OSError where an address cannot be bound.
+    `tls` gives the context of each new connection, so that it may change. `task_status` tells the bound addresses.
+    Raises OSError where an address cannot be bound.
     """
     config = config or ServeConfig()
     server = _Server(app, config)
@@ -109,7 +110,7 @@ async def serve(
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
-                    secured = listener if tls is None else trio.SSLListener(listener, tls, https_compatible=True)
+                    secured = listener if tls is None else _TlsListener(listener, tls)
                     accepting.start_soon(_accept, server, secured, connections)
                 task_status.started([(str(host), int(port)) for host, port in addresses])
                 await shutdown.wait()
@@ -124,9 +125,22 @@ async def serve(
         timer.cancel_scope.cancel()
 
 
+class _TlsListener(trio.abc.Listener[trio.SSLStream[trio.SocketStream]]):
+    def __init__(self, listener: trio.SocketListener, context: Callable[[], ssl.SSLContext]) -> None:
+        self._listener = listener
+        self._context = context
+
+    async def accept(self) -> trio.SSLStream[trio.SocketStream]:
+        stream = await self._listener.accept()
+        return trio.SSLStream(stream, self._context(), server_side=True, https_compatible=True)
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+
+
 async def _accept(
     server: _Server,
-    listener: trio.SocketListener | trio.SSLListener[trio.SocketStream],
+    listener: trio.SocketListener | _TlsListener,
     connections: trio.Nursery,
 ) -> None:
     await trio.serve_listeners(server.handle, [listener], handler_nursery=connections)

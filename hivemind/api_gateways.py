@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from api import deps
@@ -10,8 +10,11 @@ from consensus.model.task import Task
 from hivemind import leaving
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import PeerError, PeerRefusal
-from runtime.engine.base import LogLine
+from runtime.engine.base import ExecStream, LogLine
+from runtime.engine.errors import EngineError
 from runtime.gateway import ContainerGateway, ContainerGone, GatewayError
+from runtime.gateway_exec import ExecRequest, exec_elsewhere
+from runtime.gateway_server import NodeContainers
 from runtime.health.tracker import HealthReport
 from runtime.vitals import unpack
 
@@ -26,13 +29,18 @@ def _translated() -> Iterator[None]:
         raise deps.ContainerGone(str(error)) from error
     except GatewayError as error:
         raise deps.NodeUnreachable(str(error)) from error
+    except EngineError as error:
+        raise deps.ContainerGone(str(error)) from error
 
 
 class ApiContainers:
     """Implements deps.ContainerGateway."""
 
-    def __init__(self, gateway: ContainerGateway) -> None:
+    def __init__(self, gateway: ContainerGateway, *, node_id: str, local: NodeContainers, channel: PeerChannel) -> None:
         self._gateway = gateway
+        self._node_id = node_id
+        self._local = local
+        self._channel = channel
 
     @asynccontextmanager
     async def logs(
@@ -47,6 +55,19 @@ class ApiContainers:
         with _translated():
             async with self._gateway.logs(task, tail=tail, since_s=since_s, until_s=until_s, follow=follow) as lines:
                 yield _Lines(lines)
+
+    @asynccontextmanager
+    async def exec(self, task: Task, command: Sequence[str], *, tty: bool) -> AsyncIterator[deps.ExecStream]:
+        if task.node_id is None:
+            raise deps.ContainerGone(f"container {task.id} is not placed on a node yet")
+        request = ExecRequest(task_id=task.id, command=list(command), tty=tty)
+        with _translated():
+            if task.node_id == self._node_id:
+                async with self._local.exec_stream(request) as local:
+                    yield _Exec(local)
+            else:
+                async with exec_elsewhere(self._channel, task.node_id, request, (PeerError,)) as remote:
+                    yield _Exec(remote)
 
     async def stats(self, task: Task) -> deps.ContainerStats:
         with _translated():
@@ -65,6 +86,33 @@ class ApiContainers:
     async def health(self, task: Task) -> deps.HealthReport:
         with _translated():
             return _health(await self._gateway.health(task))
+
+
+class _Exec:
+    """Errors of the runtime in those of the API."""
+
+    def __init__(self, stream: ExecStream) -> None:
+        self._stream = stream
+
+    async def send(self, data: bytes) -> None:
+        with _translated():
+            await self._stream.send(data)
+
+    async def send_eof(self) -> None:
+        with _translated():
+            await self._stream.send_eof()
+
+    async def receive(self) -> tuple[str, bytes]:
+        with _translated():
+            return await self._stream.receive()
+
+    async def resize(self, *, columns: int, rows: int) -> None:
+        with _translated():
+            await self._stream.resize(columns=columns, rows=rows)
+
+    async def exit_code(self) -> int | None:
+        with _translated():
+            return await self._stream.exit_code()
 
 
 class _Lines(AsyncIterator[deps.LogLine]):

@@ -58,6 +58,10 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     rate_limit: RateLimits | None = RateLimits()
     leader_wait_s: float = 5.0
+    tls: str = "off"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     admin_password: str | None = None
     log_level: str = "info"
     log_format: str = "console"
@@ -72,6 +76,12 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"api_port and peer_port are both {self.api_port}: expected two different ports")
         if self.token is not None and not self.join:
             raise ConfigError("token is set, but join is not: expected the address of a member to join")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("tls_cert and tls_key go together: expected both or neither")
+        if self.tls == "auto" and self.tls_cert is not None:
+            raise ConfigError("tls is auto, and tls_cert is set: expected one of them")
+        if self.tls_client_ca is not None and self.tls != "auto" and self.tls_cert is None:
+            raise ConfigError("tls_client_ca is set without TLS: expected tls_cert and tls_key, or tls auto")
         if self.join and self.admin_password is not None:
             raise ConfigError("admin_password is for founding a cluster: expected it without join")
 
@@ -185,6 +195,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("label", _labels, "key=value", "A label of this node.", env="HIVEMIND_LABELS", repeatable=True),
     Setting("rate_limit", _rate_limit, "off, or N/minute,M/hour", "Limits per address and per user."),
     Setting("leader_wait", _seconds, "seconds", "How long a request waits for a leader before a 503."),
+    Setting("tls", _one_of("off", "auto"), "off or auto", "TLS for the API by the cluster's CA."),
+    Setting("tls_cert", Path, "a PEM file", "The API's certificate and its chain; reloaded when it changes."),
+    Setting("tls_key", Path, "a PEM file", "The key of that certificate."),
+    Setting("tls_client_ca", Path, "a PEM file", "Clients must show a certificate of this CA."),
     Setting("admin_password", _text, "a password", "The admin's password when founding (default: generated)."),
     Setting("admin_password_file", Path, "a readable file", "A file that holds the admin's password."),
     Setting(

@@ -23,10 +23,7 @@ from typing import Any
 import structlog
 import trio
 
-from api import deps as api_deps
-from api.app import create_app
 from api.auth.passwords import Argon2Hasher
-from api.serve import ServeConfig, serve
 from consensus.errors import Unavailable
 from consensus.machine import Machine
 from consensus.model.cluster import Cluster
@@ -35,14 +32,13 @@ from consensus.proposer import ClusterProposer
 from consensus.raft import RaftConfig, RaftNode
 from hivemind import forwarding, gossip_meta, known_peers, leadership, leaving, standing
 from hivemind.addresses import AddressBook
-from hivemind.api_gateways import ApiContainers, ApiNodes
+from hivemind.api_server import ApiServer
 from hivemind.config import DaemonConfig
 from hivemind.forwarding import Forwarding
 from hivemind.gossip_meta import GossipMeta, Intent
 from hivemind.known_peers import PeerKeeper
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
-from hivemind.observability import metrics
 from hivemind.observability.loop_lag import LoopLag
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps as OrchestratorDeps
@@ -53,11 +49,10 @@ from hivemind.peer.identity import Identity
 from hivemind.presence import Presence
 from hivemind.renewal import Renewal
 from hivemind.standing import Standing
-from hivemind.startup import first_steps, founding
+from hivemind.startup import first_steps
 from hivemind.startup.admitting import Admissions
 from hivemind.startup.first_steps import Found, Learn
 from hivemind.startup.obtain import StartupError
-from hivemind.token_keys import TokenKeys
 from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
 from runtime.agent import Agent
@@ -70,8 +65,6 @@ from runtime.vitals import VitalsSampler
 
 log = structlog.get_logger()
 
-API_GRACE_S = 6.0
-"""For requests in flight at a stop; with the announcements below it, the whole stays under 10 s."""
 CLEAN_UP_TIMEOUT_S = 30.0
 _PEER_FAILURES = (PeerError,)
 
@@ -205,8 +198,9 @@ class Daemon:
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
         nursery.start_soon(self.renewal.run)
+        await parts.api.prepare(nursery)
         with _listening("API, --api-port", self.config.bind, self.config.api_port):
-            await nursery.start(parts.serve_api)
+            await nursery.start(parts.api.run)
         # What is here now stays for good; walking over it again and again would hold the loop.
         gc.collect()
         gc.freeze()
@@ -237,7 +231,7 @@ class Daemon:
 
     async def _stop(self, parts: _Parts, *, left: bool) -> None:
         """Takes no more requests, finishes those in flight; a node that left also removes what is ours."""
-        parts.api_shutdown.set()
+        parts.api.shutdown.set()
         if left:
             with trio.move_on_after(CLEAN_UP_TIMEOUT_S):
                 own = labels.own_labels(self.identity.cluster_id, self.node_id)
@@ -245,7 +239,7 @@ class Daemon:
         else:
             parts.membership.set_meta(self.meta(Intent.RESTARTING))
             await parts.presence.announce_restart()
-        await parts.api_ended.wait()
+        await parts.api.ended.wait()
         if left:
             await trio.to_thread.run_sync(leaving.forget_cluster, self.config.data_dir)
 
@@ -311,7 +305,8 @@ class _Parts:
         )
         local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
         self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
-        self._gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
+        gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
+        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local)
         self.orchestrator = Orchestrator(
             OrchestratorDeps(
                 self_id=node_id,
@@ -323,8 +318,6 @@ class _Parts:
             ),
             OrchestratorConfig(lost_after_s=config.lost_after_s, restart_grace_s=config.restart_grace_s),
         )
-        self.api_shutdown = trio.Event()
-        self.api_ended = trio.Event()
         self._register(channel)
 
     def _register(self, channel: PeerChannel) -> None:
@@ -352,55 +345,3 @@ class _Parts:
         channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)
         self._gateway_server.serve(channel)
-
-    async def serve_api(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-        config = self._daemon.config
-        try:
-            await serve(
-                create_app(self._api_deps()),
-                bind=[(config.bind, config.api_port)],
-                shutdown=self.api_shutdown,
-                config=ServeConfig(grace_s=API_GRACE_S),
-                task_status=task_status,
-            )
-        finally:
-            self.api_ended.set()
-
-    def _api_deps(self) -> api_deps.Deps:
-        daemon, limits = self._daemon, self._daemon.config.rate_limit
-        member_key = daemon.identity.member_key
-
-        token_keys = TokenKeys(daemon.cluster, member_key)
-
-        async def join_token() -> str:
-            return str(await trio.to_thread.run_sync(founding.join_token, daemon.cluster(), member_key))
-
-        return api_deps.Deps(
-            replica=daemon.machine,
-            proposer=daemon.proposer,
-            cluster=self.standing,
-            containers=ApiContainers(self._gateway),
-            nodes=ApiNodes(self._gateway, daemon.channel),
-            passwords=daemon.passwords,
-            token_key=token_keys.current,
-            previous_token_key=token_keys.previous,
-            seal=token_keys.seal,
-            join_token=join_token,
-            render_metrics=self._metrics().render,
-            settings=api_deps.Settings(
-                version=daemon.facts.version,
-                leader_wait_s=daemon.config.leader_wait_s,
-                requests_per_ip_per_minute=None if limits is None else limits.per_address_per_minute,
-                requests_per_user_per_hour=None if limits is None else limits.per_user_per_hour,
-            ),
-        )
-
-    def _metrics(self) -> metrics.Metrics:
-        daemon = self._daemon
-        figures = metrics.Metrics()
-        figures.add(metrics.of_state(daemon.machine))
-        figures.add(metrics.of_raft(daemon.raft))
-        figures.add(metrics.of_loop(daemon.lag))
-        figures.add(metrics.of_struct("gossip", "Membership", self.membership.health))
-        figures.add(metrics.of_struct("peer", "Peer channel", daemon.channel.metrics))
-        return figures

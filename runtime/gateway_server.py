@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
-from runtime.engine.base import ContainerState, ContainerStats, Engine, LogLine
+from runtime.engine.base import ContainerState, ContainerStats, Engine, ExecStream, LogLine
 from runtime.engine.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from runtime.framing import send_frame
 from runtime.gateway import (
@@ -23,6 +23,7 @@ from runtime.gateway import (
     GatewayError,
     LogRequest,
 )
+from runtime.gateway_exec import EXEC_SERVICE, ExecRequest, ExecServer
 from runtime.health.tracker import HealthReport
 from runtime.peers import PeerFailures, PeerServices, PeerStream
 from runtime.vitals import NodeVitals
@@ -90,6 +91,15 @@ class NodeContainers:
             ) as lines:
                 yield lines
 
+    @asynccontextmanager
+    async def exec_stream(self, request: ExecRequest) -> AsyncIterator[ExecStream]:
+        engine_id = self._engine_id(request.task_id)
+        with _translated(request.task_id):
+            async with self._engine.exec_stream(
+                engine_id, request.command, tty=request.tty, env=request.env
+            ) as command:
+                yield command
+
 
 class GatewayServer:
     """Answers other nodes' gateways."""
@@ -97,12 +107,14 @@ class GatewayServer:
     def __init__(self, local: NodeContainers, *, peer_failures: PeerFailures) -> None:
         self._local = local
         self._peer_failures = peer_failures
+        self._exec = ExecServer(local, peer_failures=peer_failures)
 
     def serve(self, services: PeerServices) -> None:
         services.serve(STATS_SERVICE, self._stats)
         services.serve(HEALTH_SERVICE, self._health)
         services.serve(NODE_HISTORY_SERVICE, self._node_history)
         services.serve_stream(LOGS_SERVICE, self._logs)
+        services.serve_stream(EXEC_SERVICE, self._exec.serve)
 
     async def _stats(self, peer: str, body: Any) -> Any:
         try:

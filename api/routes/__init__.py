@@ -12,6 +12,7 @@ from api.routes import (
     containers,
     deployments,
     docs,
+    exec,
     groups,
     health,
     nodes,
@@ -49,4 +50,4 @@ def all_routes() -> tuple[Route, ...]:
 
 
 def all_sockets() -> tuple[SocketRoute, ...]:
-    return (*stream.SOCKETS,)
+    return (*stream.SOCKETS, *exec.SOCKETS)

@@ -109,6 +109,13 @@ class FakeContainers:
             except trio.EndOfChannel:
                 return
 
+    @asynccontextmanager
+    async def exec(self, task: Task, command: Any, *, tty: bool) -> AsyncIterator[Any]:
+        if self.fault is not None:
+            raise self.fault
+        self.command = FakeCommand(list(command), tty)
+        yield self.command
+
     async def stats(self, task: Task) -> ContainerStats:
         if self.fault is not None:
             raise self.fault
@@ -127,6 +134,38 @@ class FakeContainers:
         if self.fault is not None:
             raise self.fault
         return HealthReport(last_check_s=NOW_S, history=(ProbeResult(NOW_S, "healthy"),))
+
+
+class FakeCommand:
+    """Says on stdout what it is told on stdin; ends at its end."""
+
+    def __init__(self, command: list[str], tty: bool) -> None:
+        self.command, self.tty = command, tty
+        self.sizes: list[tuple[int, int]] = []
+        self.resized = trio.Event()
+        self.fault: Exception | None = None
+        self._send, self._receive = trio.open_memory_channel[tuple[str, bytes]](100)
+
+    async def send(self, data: bytes) -> None:
+        await self._send.send(("stdout", data))
+        await self._send.send(("stderr", b"!"))
+
+    async def send_eof(self) -> None:
+        self._send.close()
+
+    async def receive(self) -> tuple[str, bytes]:
+        if self.fault is not None:
+            raise self.fault
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            return "stdout", b""
+
+    async def resize(self, *, columns: int, rows: int) -> None:
+        self.sizes.append((columns, rows))
+
+    async def exit_code(self) -> int | None:
+        return 3
 
 
 class FakeNodes:

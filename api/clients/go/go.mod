@@ -1,0 +1,3 @@
+module github.com/ao/hivemind
+
+go 1.19

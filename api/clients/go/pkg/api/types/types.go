@@ -1,0 +1,466 @@
+// Package types holds what Hivemind's API takes and answers.
+//
+// Fields that the API may answer null are pointers, or empty where nothing is lost by that.
+package types
+
+import "time"
+
+// Resources says what one replica needs, and the most it may take. CPU is in cores.
+type Resources struct {
+	CPU      float64  `json:"cpu,omitempty"`
+	Memory   Quantity `json:"memory,omitempty"`
+	CPULimit float64  `json:"cpu_limit,omitempty"`
+	MemLimit Quantity `json:"memory_limit,omitempty"`
+}
+
+// Volume is a named volume mounted into containers.
+type Volume struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mount_path"`
+	ReadOnly  bool   `json:"read_only,omitempty"`
+}
+
+// Port is a port of a container, published on every node where HostPort is given.
+type Port struct {
+	ContainerPort int    `json:"container_port"`
+	HostPort      int    `json:"host_port,omitempty"`
+	Protocol      string `json:"protocol,omitempty"`
+	// NodePort is where it is reached at the container's address, once it runs; answers only.
+	NodePort int `json:"node_port,omitempty"`
+}
+
+// HealthCheck is a command run in the container: exit code 0 is healthy.
+type HealthCheck struct {
+	Command     string   `json:"command"`
+	Interval    Quantity `json:"interval,omitempty"`
+	Timeout     Quantity `json:"timeout,omitempty"`
+	Retries     int      `json:"retries,omitempty"`
+	StartPeriod Quantity `json:"start_period,omitempty"`
+}
+
+// Deployment is the body of POST /deploy. Replicas is 1 where it is 0; Scale takes 0.
+type Deployment struct {
+	Name            string            `json:"name"`
+	Image           string            `json:"image"`
+	Service         string            `json:"service,omitempty"`
+	Replicas        int               `json:"replicas,omitempty"`
+	Command         []string          `json:"command,omitempty"`
+	Args            []string          `json:"args,omitempty"`
+	Resources       Resources         `json:"resources"`
+	Env             map[string]string `json:"env,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Volumes         []Volume          `json:"volumes,omitempty"`
+	Ports           []Port            `json:"ports,omitempty"`
+	HealthCheck     *HealthCheck      `json:"health_check,omitempty"`
+	NodeAffinity    string            `json:"node_affinity,omitempty"`
+	ServiceAffinity string            `json:"service_affinity,omitempty"`
+	PriorityClass   string            `json:"priority_class,omitempty"`
+}
+
+// DeployResult answers a deploy.
+type DeployResult struct {
+	AppID        string   `json:"app_id"`
+	ContainerIDs []string `json:"container_ids"`
+	ServiceID    string   `json:"service_id"`
+	Message      string   `json:"message"`
+}
+
+// ScaleResult answers a scale.
+type ScaleResult struct {
+	Name             string `json:"name"`
+	PreviousReplicas int    `json:"previous_replicas"`
+	NewReplicas      int    `json:"new_replicas"`
+	Message          string `json:"message"`
+}
+
+// Done says what was done, and to what.
+type Done struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Message string `json:"message"`
+}
+
+// App is an application.
+type App struct {
+	Name            string    `json:"name"`
+	Image           string    `json:"image"`
+	Replicas        int       `json:"replicas"`
+	RunningReplicas int       `json:"running_replicas"`
+	Status          string    `json:"status"`
+	Service         string    `json:"service"`
+	CreatedAt       time.Time `json:"created_at"`
+	UpdatedAt       time.Time `json:"updated_at"`
+}
+
+// AppContainer is a container of an app.
+type AppContainer struct {
+	ID     string `json:"id"`
+	NodeID string `json:"node_id"`
+	Status string `json:"status"`
+}
+
+// AppDetail is an application with what was asked for.
+type AppDetail struct {
+	App
+	Containers      []AppContainer    `json:"containers"`
+	Resources       Resources         `json:"resources"`
+	Env             map[string]string `json:"env"`
+	Labels          map[string]string `json:"labels"`
+	Command         []string          `json:"command"`
+	Args            []string          `json:"args"`
+	Volumes         []Volume          `json:"volumes"`
+	Ports           []Port            `json:"ports"`
+	HealthCheck     *HealthCheck      `json:"health_check"`
+	NodeAffinity    string            `json:"node_affinity"`
+	ServiceAffinity string            `json:"service_affinity"`
+	PriorityClass   string            `json:"priority_class"`
+}
+
+// ContainerHealth is the state of a container's health.
+type ContainerHealth struct {
+	Status    string     `json:"status"`
+	LastCheck *time.Time `json:"last_check"`
+}
+
+// Container is a replica of an app, on the node NodeID ("" while it is not placed).
+type Container struct {
+	ID           string          `json:"id"`
+	Name         string          `json:"name"`
+	App          string          `json:"app"`
+	Image        string          `json:"image"`
+	Status       string          `json:"status"`
+	Message      string          `json:"message"`
+	NodeID       string          `json:"node_id"`
+	EngineID     string          `json:"engine_id"`
+	CreatedAt    time.Time       `json:"created_at"`
+	StartedAt    *time.Time      `json:"started_at"`
+	IPAddress    string          `json:"ip_address"`
+	Ports        []Port          `json:"ports"`
+	Health       ContainerHealth `json:"health"`
+	RestartCount int             `json:"restart_count"`
+	ExitCode     *int            `json:"exit_code"`
+}
+
+// ContainerDetail is a container with its settings.
+type ContainerDetail struct {
+	Container
+	Environment map[string]string `json:"environment"`
+	Labels      map[string]string `json:"labels"`
+	Volumes     []Volume          `json:"volumes"`
+	Resources   Resources         `json:"resources"`
+}
+
+// Stats is what a container uses. CPUUsage is percent of one core; nil is what the engine does not count.
+type Stats struct {
+	CPUUsage    float64   `json:"cpu_usage"`
+	MemoryUsage int64     `json:"memory_usage"`
+	MemoryLimit *int64    `json:"memory_limit"`
+	NetworkRx   *int64    `json:"network_rx"`
+	NetworkTx   *int64    `json:"network_tx"`
+	BlockRead   *int64    `json:"block_read"`
+	BlockWrite  *int64    `json:"block_write"`
+	Timestamp   time.Time `json:"timestamp"`
+}
+
+// Endpoint is where a replica is reached. NodeID and Health are told in a service's details.
+type Endpoint struct {
+	ContainerID string `json:"container_id"`
+	IPAddress   string `json:"ip_address"`
+	Port        int    `json:"port"`
+	NodeID      string `json:"node_id"`
+	Health      string `json:"health"`
+}
+
+// ServiceHealthCheck is what probes a service's replicas.
+type ServiceHealthCheck struct {
+	Protocol           string   `json:"protocol,omitempty"`
+	Path               string   `json:"path,omitempty"`
+	Interval           Quantity `json:"interval,omitempty"`
+	Timeout            Quantity `json:"timeout,omitempty"`
+	HealthyThreshold   int      `json:"healthy_threshold,omitempty"`
+	UnhealthyThreshold int      `json:"unhealthy_threshold,omitempty"`
+}
+
+// Service is the name under which the replicas of apps are reached.
+type Service struct {
+	Name                  string              `json:"name"`
+	Domain                string              `json:"domain"`
+	Apps                  []string            `json:"apps"`
+	Endpoints             []Endpoint          `json:"endpoints"`
+	LoadBalancingStrategy string              `json:"load_balancing_strategy"`
+	HealthCheck           *ServiceHealthCheck `json:"health_check"`
+}
+
+// ServiceUpdate changes a service; what is left out stays as it is.
+type ServiceUpdate struct {
+	LoadBalancingStrategy string              `json:"load_balancing_strategy,omitempty"`
+	HealthCheck           *ServiceHealthCheck `json:"health_check,omitempty"`
+}
+
+// StoredVolume is a volume of the cluster.
+type StoredVolume struct {
+	Name      string            `json:"name"`
+	Size      Quantity          `json:"size"`
+	Type      string            `json:"type"`
+	Labels    map[string]string `json:"labels"`
+	CreatedAt time.Time         `json:"created_at"`
+	UsedBy    []string          `json:"used_by"`
+}
+
+// NewVolume is the body of POST /volumes/create.
+type NewVolume struct {
+	Name   string            `json:"name"`
+	Size   Quantity          `json:"size,omitempty"`
+	Type   string            `json:"type,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// NodeResources are what a node has and what is free: cores and bytes.
+type NodeResources struct {
+	CPUTotal        float64 `json:"cpu_total"`
+	CPUAvailable    float64 `json:"cpu_available"`
+	MemoryTotal     int64   `json:"memory_total"`
+	MemoryAvailable int64   `json:"memory_available"`
+	DiskTotal       int64   `json:"disk_total"`
+	DiskAvailable   int64   `json:"disk_available"`
+}
+
+// NodeFacts are in both a list and a node's details.
+type NodeFacts struct {
+	ID           string            `json:"id"`
+	Address      string            `json:"address"`
+	Status       string            `json:"status"`
+	Message      string            `json:"message"`
+	Role         string            `json:"role"`
+	Leader       bool              `json:"leader"`
+	Version      string            `json:"version"`
+	Engine       string            `json:"engine"`
+	Architecture string            `json:"architecture"`
+	Maintenance  bool              `json:"maintenance"`
+	Draining     bool              `json:"draining"`
+	Labels       map[string]string `json:"labels"`
+	Resources    NodeResources     `json:"resources"`
+}
+
+// Node is a machine; Containers counts those on it.
+type Node struct {
+	NodeFacts
+	Containers int `json:"containers"`
+}
+
+// Taint keeps containers away from a node.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Effect string `json:"effect"`
+}
+
+// NodeContainer is a container on a node.
+type NodeContainer struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Status string `json:"status"`
+}
+
+// NodeNetwork is a node's part of the overlay.
+type NodeNetwork struct {
+	Subnet        string `json:"subnet"`
+	OverlayStatus string `json:"overlay_status"`
+}
+
+// NodeDetail is a machine with what is on it.
+type NodeDetail struct {
+	NodeFacts
+	Containers []NodeContainer `json:"containers"`
+	Taints     []Taint         `json:"taints"`
+	Network    NodeNetwork     `json:"network"`
+	RTTMs      *float64        `json:"rtt_ms"`
+}
+
+// Component is the health of nodes, containers or services.
+type Component struct {
+	Status    string `json:"status"`
+	Total     int    `json:"total"`
+	Healthy   int    `json:"healthy"`
+	Unhealthy int    `json:"unhealthy"`
+}
+
+// Health is the health of the whole. Components are nodes, containers and services; Alerts counts by severity.
+type Health struct {
+	Status     string               `json:"status"`
+	Components map[string]Component `json:"components"`
+	Alerts     map[string]int       `json:"alerts"`
+	NodeID     string               `json:"node_id"`
+	Leader     string               `json:"leader"`
+}
+
+// HealthResult is one check of a container.
+type HealthResult struct {
+	Timestamp time.Time `json:"timestamp"`
+	Status    string    `json:"status"`
+	Message   string    `json:"message"`
+}
+
+// ContainerHealthReport is a container's health with its history.
+type ContainerHealthReport struct {
+	ID                  string         `json:"id"`
+	Status              string         `json:"status"`
+	LastCheck           *time.Time     `json:"last_check"`
+	ConsecutiveFailures int            `json:"consecutive_failures"`
+	RestartCount        int            `json:"restart_count"`
+	HealthHistory       []HealthResult `json:"health_history"`
+}
+
+// NodeSample is one entry of a node's history; usages are percent of the whole node.
+type NodeSample struct {
+	Timestamp     time.Time `json:"timestamp"`
+	CPUUsage      float64   `json:"cpu_usage"`
+	MemoryUsage   float64   `json:"memory_usage"`
+	DiskUsage     float64   `json:"disk_usage"`
+	NetworkStatus string    `json:"network_status"`
+	Message       string    `json:"message"`
+}
+
+// NodeHealthReport is a node's health; nil is what it has not told.
+type NodeHealthReport struct {
+	ID             string       `json:"id"`
+	Status         string       `json:"status"`
+	LastSeen       *time.Time   `json:"last_seen"`
+	CPUUsage       *float64     `json:"cpu_usage"`
+	MemoryUsage    *float64     `json:"memory_usage"`
+	DiskUsage      *float64     `json:"disk_usage"`
+	NetworkStatus  string       `json:"network_status"`
+	ContainerCount int          `json:"container_count"`
+	HealthHistory  []NodeSample `json:"health_history"`
+}
+
+// Cluster is the cluster as this node sees it.
+type Cluster struct {
+	ID            string    `json:"id"`
+	NodeID        string    `json:"node_id"`
+	Leader        string    `json:"leader"`
+	Term          int64     `json:"term"`
+	Voters        []string  `json:"voters"`
+	Index         int64     `json:"index"`
+	LastContactMs *float64  `json:"last_contact_ms"`
+	Nodes         int       `json:"nodes"`
+	ReadyNodes    int       `json:"ready_nodes"`
+	Version       string    `json:"version"`
+	CreatedAt     time.Time `json:"created_at"`
+}
+
+// Alert is something that somebody should look at.
+type Alert struct {
+	ID        string    `json:"id"`
+	Severity  string    `json:"severity"`
+	Resource  string    `json:"resource"`
+	Message   string    `json:"message"`
+	Status    string    `json:"status"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// Login answers a login.
+type Login struct {
+	Token     string    `json:"token"`
+	UserID    string    `json:"user_id"`
+	Username  string    `json:"username"`
+	Role      string    `json:"role"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// NewAPIKey is the body of POST /auth/api-keys. At most one of ExpiresAt (RFC 3339) and ExpiresIn ("90d").
+type NewAPIKey struct {
+	Name      string   `json:"name"`
+	Role      string   `json:"role,omitempty"`
+	ExpiresAt string   `json:"expires_at,omitempty"`
+	ExpiresIn Quantity `json:"expires_in,omitempty"`
+}
+
+// APIKey is a key; Key, the secret, is told once, where it was just created.
+type APIKey struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Role      string     `json:"role"`
+	CreatedBy string     `json:"created_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Key       string     `json:"key"`
+}
+
+// User is somebody who may use the API.
+type User struct {
+	ID        string    `json:"id"`
+	Username  string    `json:"username"`
+	Role      string    `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// NewUser is the body of POST /users.
+type NewUser struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Role     string `json:"role,omitempty"`
+}
+
+// Permission allows a verb on a resource within a scope: "*", "namespace/<name>" or "tenant/<id>".
+type Permission struct {
+	Verb     string `json:"verb"`
+	Resource string `json:"resource"`
+	Scope    string `json:"scope,omitempty"`
+}
+
+// Role is a set of permissions.
+type Role struct {
+	Name        string       `json:"name"`
+	Description string       `json:"description"`
+	BuiltIn     bool         `json:"built_in,omitempty"`
+	Permissions []Permission `json:"permissions"`
+}
+
+// Group gives its roles to its members.
+type Group struct {
+	Name    string   `json:"name"`
+	Roles   []string `json:"roles"`
+	Members []string `json:"members"`
+}
+
+// AuditRecord says who did, or tried, what. Outcome is "done", or the code of the error.
+type AuditRecord struct {
+	ID        int64     `json:"id"`
+	Timestamp time.Time `json:"timestamp"`
+	UserID    string    `json:"user_id"`
+	Address   string    `json:"address"`
+	Action    string    `json:"action"`
+	Target    string    `json:"target"`
+	Outcome   string    `json:"outcome"`
+	Message   string    `json:"message"`
+	Index     int64     `json:"index"`
+}
+
+// Operation is one of a batch.
+type Operation struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	Body   any    `json:"body,omitempty"`
+}
+
+// OperationResult answers one operation of a batch; Data is as the operation answers it.
+type OperationResult struct {
+	Success bool           `json:"success"`
+	Status  int            `json:"status"`
+	Data    map[string]any `json:"data"`
+	Error   *ErrorBody     `json:"error"`
+}
+
+// ErrorBody is why something was refused.
+type ErrorBody struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Event is something that happened. ID resumes after it at any node; Type has underscores ("container_created").
+type Event struct {
+	ID   string         `json:"id"`
+	Type string         `json:"type"`
+	Data map[string]any `json:"data"`
+}
