@@ -1,4 +1,4 @@
-"""Labs with a cluster on them, one for each module that asks: making one takes about 5 s."""
+"""One lab for all, and a cluster on it for each module that asks: that takes about 4 s."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.lab_cluster import LabCluster
 from tests.lab.lab import Lab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     with Lab(3) as running:
         yield running

@@ -18,24 +18,19 @@ from tests.lab.lab import Lab
 pytestmark = pytest.mark.lab
 
 
+@pytest.fixture(scope="module", params=["lan", pytest.param("local", marks=pytest.mark.soak)])
+def preset(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def cluster(lab: Lab, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
-    preset: str = request.param
+def cluster(lab: Lab, preset: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
     folder = tmp_path_factory.mktemp(preset)
     with LabCluster(lab, data_dir=folder, options=["--preset", preset]) as running:
         yield running
 
 
-@pytest.mark.parametrize(
-    ("cluster", "preset", "victim"),
-    [
-        ("lan", "lan", "follower"),
-        ("lan", "lan", "leader"),
-        ("local", "local", "follower"),
-        pytest.param("local", "local", "leader", marks=pytest.mark.soak),
-    ],
-    indirect=["cluster"],
-)
+@pytest.mark.parametrize("victim", ["follower", "leader"])
 def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
     cluster: LabCluster, preset: str, victim: str, record_property: Callable[[str, object], None]
 ) -> None:
