@@ -6,7 +6,7 @@ a number that its session has used already is answered with the answer of then (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 
 import msgspec
 import structlog
@@ -143,8 +143,8 @@ class Machine:
         session.last_used_s = entry.time_s
         return session
 
-    def freeze(self) -> Callable[[], bytes]:
-        """An encoder of the state as it is now, for a worker thread."""
+    def image(self) -> Callable[[], Iterator[bytes]]:
+        """An encoder of the state as it is now: piece by piece, for a worker thread."""
         image = snapshot.Image(
             index=self.index,
             state=self.state,
@@ -157,8 +157,8 @@ class Machine:
         )
         return lambda: snapshot.encode(image)
 
-    def restore(self, data: bytes) -> None:
-        """Replaces everything by a snapshot.
+    def load(self, data: bytes | memoryview) -> Callable[[], None]:
+        """Decodes a snapshot, which may be done in a worker thread; the returned function replaces everything by it.
 
         Raises:
             ValueError: it is not one, or of a newer schema.
@@ -167,6 +167,18 @@ class Machine:
             image = snapshot.decode(data)
         except msgspec.DecodeError as error:
             raise ValueError(f"not a snapshot: {error}") from error
+        return lambda: self._put_in_place(image)
+
+    def freeze(self) -> Callable[[], bytes]:
+        """As `image`, in one piece."""
+        pieces = self.image()
+        return lambda: b"".join(pieces())
+
+    def restore(self, data: bytes) -> None:
+        """As `load`, at once."""
+        self.load(data)()
+
+    def _put_in_place(self, image: snapshot.Image) -> None:
         self.state, self.index = image.state, image.index
         self.events = EventLog(image.history)
         self._sessions = {r.session: _Session(r.last_used_s, r.answered_below, dict(r.answers)) for r in image.sessions}

@@ -1,15 +1,18 @@
 """Snapshots of the state machine as bytes.
 
-A list of (table, chunk): each chunk is a msgpack list of at most 1,000 rows, so that encoding a large state in a
-worker thread gives the interpreter back to the loop between chunks. The rows are sorted: one state, one encoding.
+Pieces, one after the other: `length (4) | msgpack of (table, msgpack of a list of rows)`. They are small, so that who
+encodes a large state in a worker thread gives the interpreter back to the loop between them. The rows are in an order
+of their own keys: one state, one encoding.
 """
 
 from __future__ import annotations
 
+import struct
 import types
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from immutables import Map
@@ -34,8 +37,12 @@ from consensus.model.volume import Volume
 from consensus.outcomes import AnyOutcome
 from consensus.state import State, with_indexes
 
-SCHEMA = 1
-_ROWS_PER_CHUNK = 1000
+K = TypeVar("K")
+SCHEMA = 2
+_ROWS_PER_PIECE = 100
+"""About 0.2 ms for tasks; more would be felt by the loop."""
+_LENGTH = struct.Struct("<I")
+_BUCKETS = 1024
 
 
 class SessionRecord(Struct, frozen=True):
@@ -94,18 +101,46 @@ _ROW_TYPES: dict[str, type[Any]] = {
     "parts": Part,
     "events": Event,
 }
+_piece_decoder = msgspec.msgpack.Decoder(tuple[str, memoryview])
 _DECODERS = {name: msgspec.msgpack.Decoder(types.GenericAlias(list, (row,))) for name, row in _ROW_TYPES.items()}
 
 
-def encode(image: Image) -> bytes:
-    """Called in a worker thread."""
+def encode(image: Image) -> Iterator[bytes]:
+    """The pieces, made one by one in a worker thread."""
     forgotten = image.history.forgotten
     head = _Head(SCHEMA, image.index, None if forgotten is None else (forgotten.index, forgotten.number))
-    chunks = [("head", msgspec.msgpack.encode(head))]
+    yield _piece("head", msgspec.msgpack.encode(head))
     for table, rows in _rows(image):
-        while chunk := list(islice(rows, _ROWS_PER_CHUNK)):
-            chunks.append((table, msgspec.msgpack.encode(chunk)))
-    return msgspec.msgpack.encode(chunks)
+        while chunk := list(islice(rows, _ROWS_PER_PIECE)):
+            yield _piece(table, msgspec.msgpack.encode(chunk))
+
+
+def _piece(table: str, rows: bytes) -> bytes:
+    body = msgspec.msgpack.encode((table, rows))
+    return _LENGTH.pack(len(body)) + body
+
+
+def _pieces(data: bytes | memoryview) -> Iterator[tuple[str, memoryview]]:
+    view, at = memoryview(data), 0
+    while at < len(view):
+        try:
+            (length,) = _LENGTH.unpack_from(view, at)
+        except struct.error as error:
+            raise ValueError("not a snapshot: it is cut off") from error
+        at += _LENGTH.size
+        if at + length > len(view):
+            raise ValueError("not a snapshot: it is cut off")
+        yield _piece_decoder.decode(view[at : at + length])
+        at += length
+
+
+def _in_order(keys: Iterable[K]) -> Iterator[K]:
+    """The same order everywhere, without sorting them all at once: that would hold the loop for 0.2 s at 300,000."""
+    buckets: dict[int, list[K]] = {}
+    for key in keys:
+        buckets.setdefault(zlib.crc32(str(key).encode()) % _BUCKETS, []).append(key)
+    for number in sorted(buckets):
+        yield from sorted(buckets[number])  # type: ignore[type-var]
 
 
 def _rows(image: Image) -> Iterator[tuple[str, Iterator[Any]]]:
@@ -114,28 +149,29 @@ def _rows(image: Image) -> Iterator[tuple[str, Iterator[Any]]]:
         yield "cluster", iter([state.cluster])
     for table in _TABLES:
         rows: Map[Any, Any] = getattr(state, table)
-        yield table, (rows[key] for key in sorted(rows))
-    yield "specs", (_SpecRow(*key, state.specs[key]) for key in sorted(state.specs))
+        yield table, (rows[key] for key in _in_order(rows))
+    yield "specs", (_SpecRow(*key, state.specs[key]) for key in _in_order(state.specs))
     yield "sessions", iter(image.sessions)
     yield "parts", iter(image.parts)
     yield "events", iter(image.history.events)
 
 
-def decode(data: bytes) -> Image:
+def decode(data: bytes | memoryview) -> Image:
     """The reverse of `encode`.
 
     Raises:
         ValueError: not a snapshot, or one of a newer schema than this version knows.
     """
-    chunks = msgspec.msgpack.decode(data, type=list[tuple[str, bytes]])
-    if not chunks or chunks[0][0] != "head":
+    pieces = _pieces(data)
+    table, body = next(pieces, ("", memoryview(b"")))
+    if table != "head":
         raise ValueError("not a snapshot: it has no head")
-    head = msgspec.msgpack.decode(chunks[0][1], type=_Head)
+    head = msgspec.msgpack.decode(body, type=_Head)
     if head.schema > SCHEMA:
         raise ValueError(f"the snapshot has schema {head.schema}, this version knows {SCHEMA}: upgrade this node")
     rows: dict[str, list[Any]] = {name: [] for name in _ROW_TYPES}
-    for table, chunk in chunks[1:]:
-        rows[table] += _DECODERS[table].decode(chunk)
+    for table, body in pieces:
+        rows[table] += _DECODERS[table].decode(body)
     tables = {table: Map((getattr(row, key), row) for row in rows[table]) for table, (_, key) in _TABLES.items()}
     state = replace(
         State(),

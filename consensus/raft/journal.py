@@ -8,13 +8,12 @@ while the one before was under way. Term and vote travel in the same flushes, be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import overload
 
 import msgspec
 
 from .journal_file import Entry, JournalFile
-from .votes import Votes, save_votes
+from .votes import Votes
 
 
 class _Append(msgspec.Struct):
@@ -36,18 +35,23 @@ class Flush:
     """What one trip to the disk makes durable. `run` blocks; after an OSError it may be run again."""
 
     def __init__(
-        self, file: JournalFile, changes: list[_Change], votes_path: Path, votes: Votes | None, revision: int
+        self,
+        file: JournalFile,
+        changes: list[_Change],
+        keep_votes: Callable[[Votes], None],
+        votes: Votes | None,
+        revision: int,
     ) -> None:
         self._file = file
         self._changes = changes
-        self._votes_path = votes_path
+        self._keep_votes = keep_votes
         self._votes = votes
         self.revision = revision
 
     def run(self) -> None:
         """Write and sync. Raises OSError with the changes that are not done yet still in the flush."""
         if self._votes is not None:
-            save_votes(self._votes_path, self._votes)
+            self._keep_votes(self._votes)
             self._votes = None
         while self._changes:
             match self._changes[0]:
@@ -62,17 +66,19 @@ class Flush:
 
 
 class Journal:
-    """The face of `pysyncobj.journal.Journal`, over a `JournalFile`.
+    """The face of `pysyncobj.journal.Journal`, over a `JournalFile`. `keep_votes` blocks until they are durable.
 
     `added` and `cut` are told of every entry that enters and of every cut at the end, so that what derives from
     the log (the voter set) can never disagree with it.
     """
 
-    def __init__(self, file: JournalFile, entries: Sequence[Entry], votes: Votes, votes_path: Path) -> None:
+    def __init__(
+        self, file: JournalFile, entries: Sequence[Entry], votes: Votes, keep_votes: Callable[[Votes], None]
+    ) -> None:
         self._file = file
         self._entries = list(entries)
         self._votes = votes
-        self._votes_path = votes_path
+        self._keep_votes = keep_votes
         self._changes: list[_Change] = []
         self._votes_dirty = False
         self._flushing_index = 0
@@ -188,7 +194,7 @@ class Journal:
     def begin_flush(self) -> Flush:
         """Take all that is queued. One flush at a time; end it with `flushed`."""
         votes = self._votes if self._votes_dirty else None
-        flush = Flush(self._file, self._changes, self._votes_path, votes, self.revision)
+        flush = Flush(self._file, self._changes, self._keep_votes, votes, self.revision)
         self._changes, self._votes_dirty = [], False
         self._flushing_index = self._entries[-1].index
         return flush

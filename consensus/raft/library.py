@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pysyncobj.serializer
@@ -39,8 +39,8 @@ __all__ = ["FAIL_REASON", "Library", "Message", "Node", "install_codec_and_journ
 
 class Machine(Protocol):
     def apply(self, index: int, entry: bytes) -> Any: ...
-    def freeze(self) -> Callable[[], bytes]: ...
-    def restore(self, data: bytes) -> None: ...
+    def image(self) -> Callable[[], Iterable[bytes]]: ...
+    def load(self, data: memoryview) -> Callable[[], None]: ...
 
 
 def install_codec_and_journal() -> None:

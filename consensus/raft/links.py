@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 
@@ -37,8 +37,15 @@ class StateMachine(Protocol):
     def apply(self, index: int, entry: bytes) -> Any:
         """Apply one entry. Deterministic; never raises; reads no clock and no random."""
 
-    def freeze(self) -> Callable[[], bytes]:
-        """Cheap, in the loop: the returned function encodes the frozen state in a worker thread."""
+    def image(self) -> Callable[[], Iterable[bytes]]:
+        """Cheap, in the loop: the returned function encodes the state as it is now, piece by piece, in a worker thread.
 
-    def restore(self, data: bytes) -> None:
-        """Replace the whole state by what an encoder of `freeze` returned."""
+        A piece should take well under a millisecond, for while it is made the loop waits.
+        """
+
+    def load(self, data: memoryview) -> Callable[[], None]:
+        """Decode what an image was, in a worker thread; the returned function puts it in place, cheaply, in the loop.
+
+        Raises:
+            ValueError: this version cannot read it.
+        """

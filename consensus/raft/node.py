@@ -122,7 +122,7 @@ class RaftNode:
         storage = await trio.to_thread.run_sync(self._open)
         try:
             if storage.snapshot is not None:
-                self._machine.restore(storage.snapshot.state)
+                (await trio.to_thread.run_sync(self._machine.load, storage.snapshot.state))()
                 storage.snapshot = None
             durability = Durability(storage.journal)
             core = self._make_core(storage, durability)

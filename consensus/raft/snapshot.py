@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from .durable_file import read_sealed, unseal, write_sealed
+from .durable_file import adopt_durably, read_sealed, unseal, write_sealed_pieces
 from .errors import StorageDamaged
 from .voter_set import VoterSet
 
@@ -27,13 +29,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     """A snapshot in memory."""
 
     header: SnapshotHeader
-    state: bytes
+    state: memoryview
 
 
-def write_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Replace the snapshot file durably; blocks."""
-    header = msgspec.msgpack.encode(snapshot.header)
-    write_sealed(path, _MAGIC, [_LENGTH.pack(len(header)), header, snapshot.state])
+def write_snapshot(path: Path, header: SnapshotHeader, state: Iterable[bytes]) -> int:
+    """Replace the snapshot file durably, by a state that comes in pieces; blocks. Returns its size in bytes."""
+    head = msgspec.msgpack.encode(header)
+    return write_sealed_pieces(path, _MAGIC, itertools.chain([_LENGTH.pack(len(head)) + head], state))
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -41,12 +43,14 @@ def read_snapshot(path: Path) -> Snapshot:
     return _decode(path, read_sealed(path, _MAGIC))
 
 
-def decode_snapshot(path: Path, data: bytes) -> Snapshot:
-    """Check and decode the content of a snapshot file that came from elsewhere; `path` is named in errors."""
-    return _decode(path, unseal(path, data, _MAGIC))
+def adopt_snapshot(path: Path, source: Path) -> Snapshot:
+    """Replace the snapshot file by `source`, which came from elsewhere; blocks. Raises StorageDamaged about that."""
+    snapshot = _decode(source, unseal(source, source.read_bytes(), _MAGIC))
+    adopt_durably(source, path)
+    return snapshot
 
 
-def _decode(path: Path, payload: bytes) -> Snapshot:
+def _decode(path: Path, payload: memoryview) -> Snapshot:
     try:
         (length,) = _LENGTH.unpack_from(payload)
         end = _LENGTH.size + length

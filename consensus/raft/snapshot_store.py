@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .durable_file import replace_durably
-from .snapshot import Snapshot, SnapshotHeader, decode_snapshot
+from .snapshot import Snapshot, SnapshotHeader, adopt_snapshot, write_snapshot
 
 
 class SnapshotSending:
@@ -51,13 +53,12 @@ class SnapshotReceiving:
     def install(self, target: Path) -> Snapshot:
         """Check it and make it the snapshot, durably; blocks. Raises StorageDamaged if it came in damaged."""
         self._file.flush()
-        data = self._path.read_bytes()
-        snapshot = decode_snapshot(self._path, data)
-        replace_durably(target, [data])
-        return snapshot
+        return adopt_snapshot(target, self._path)
 
     def close(self) -> None:
-        self._file.close()
+        # Its buffer may not fit on a full disk, and is of no use to anybody.
+        with suppress(OSError):
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
 
@@ -67,10 +68,22 @@ class SnapshotStore:
     def __init__(self, path: Path, header: SnapshotHeader | None) -> None:
         self.path = path
         self.header = header
+        self.size_bytes = 0
+        self.write_s = 0.0
 
     @property
     def index(self) -> int:
         return 0 if self.header is None else self.header.index
+
+    def write(self, header: SnapshotHeader, pieces: Callable[[], Iterable[bytes]]) -> None:
+        """Make it the snapshot, durably; blocks. `header` counts when the caller says so."""
+        began_s = time.monotonic()
+        self.size_bytes = write_snapshot(self.path, header, pieces())
+        self.write_s = time.monotonic() - began_s
+
+    def install(self, receiving: SnapshotReceiving) -> Snapshot:
+        """As `SnapshotReceiving.install`."""
+        return receiving.install(self.path)
 
     def open_sending(self) -> SnapshotSending | None:
         """Begin a transfer; None if there is no snapshot."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -135,7 +136,7 @@ def _open_locked(data_dir: Path, node_id: str, lock: int) -> Storage:
         file.close()
         raise
     voters = _voters(identity, snapshot, entries)
-    journal = Journal(file, entries, votes, data_dir / "votes")
+    journal = Journal(file, entries, votes, partial(save_votes, data_dir / "votes"))
     return Storage(data_dir, lock, journal, voters, snapshot, identity)
 
 

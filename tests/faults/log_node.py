@@ -55,12 +55,13 @@ class Values:
         self.values[entry[:8]] = entry
         return index
 
-    def freeze(self) -> Callable[[], bytes]:
+    def image(self) -> Callable[[], list[bytes]]:
         values = dict(self.values)
-        return lambda: msgpack.packb(values)
+        return lambda: [msgpack.packb(values)]
 
-    def restore(self, data: bytes) -> None:
-        self.values = msgpack.unpackb(data)
+    def load(self, data: memoryview) -> Callable[[], None]:
+        values = msgpack.unpackb(data)
+        return lambda: setattr(self, "values", values)
 
 
 class LogNode:

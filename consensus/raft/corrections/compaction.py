@@ -7,7 +7,8 @@ one stops the loop or forks. Here the state is frozen in the loop, and encoded a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ import trio
 from ..errors import StorageDamaged
 from ..journal_file import Entry
 from ..library import NO_OP, Library, Message, Node
-from ..snapshot import Snapshot, SnapshotHeader, write_snapshot
+from ..snapshot import SnapshotHeader
 from ..snapshot_store import SnapshotReceiving
 
 _log = structlog.get_logger()
@@ -31,7 +32,8 @@ class Compaction(Library):
     """Snapshots: made, sent by `Replication`, received and installed here."""
 
     def __init__(self, **parts: Any) -> None:
-        self._snapshot_lock = trio.Lock()
+        self.snapshot_lock: AbstractAsyncContextManager[Any] = trio.Lock()
+        self.in_thread: Callable[..., Awaitable[Any]] = trio.to_thread.run_sync
         self._receiving: SnapshotReceiving | None = None
         self._installing = False
         self._making = False
@@ -56,7 +58,7 @@ class Compaction(Library):
         self._making = True
         applied = self.raftLastApplied
         header = SnapshotHeader(applied, self.journal.at(applied).term, self.voter_history.at(applied))
-        self.start_soon(self._make_snapshot, header, self.machine.freeze())
+        self.start_soon(self._make_snapshot, header, self.machine.image())
 
     def handle(self, node: Node, message: Message) -> None:
         if message["type"] == "snapshot_chunk":
@@ -64,15 +66,12 @@ class Compaction(Library):
         else:
             super().handle(node, message)
 
-    async def _make_snapshot(self, header: SnapshotHeader, encode: Callable[[], bytes]) -> None:
-        def write() -> None:
-            write_snapshot(self.snapshots.path, Snapshot(header, encode()))
-
+    async def _make_snapshot(self, header: SnapshotHeader, pieces: Callable[[], Iterable[bytes]]) -> None:
         try:
-            async with self._snapshot_lock:
+            async with self.snapshot_lock:
                 if header.index <= self.snapshots.index:
                     return
-                await trio.to_thread.run_sync(write)
+                await self.in_thread(self.snapshots.write, header, pieces)
                 self.snapshots.header = header
                 self._drop_entries(header.index)
         except OSError as error:
@@ -108,32 +107,42 @@ class Compaction(Library):
         if index <= self.raftLastApplied:
             self._answer_chunk(node, message, offset=0, done=True)
             return
-        receiving = self._receiving
-        if receiving is None or receiving.index != index or receiving.size_bytes != message["size"]:
+        try:
+            receiving = self._take(index, message)
+        except OSError as error:
+            _log.error("raft_snapshot_failed", node_id=self.node_id, error=str(error))
             self._drop_receiving()
-            receiving = self._receiving = self.snapshots.begin_receiving(index, message["size"])
-        receiving.take(message["offset"], message["data"])
+            return
         if not receiving.whole:
             self._answer_chunk(node, message, offset=receiving.offset, done=False)
         elif self.start_soon is not None:
             self._installing = True
             self.start_soon(self._install, receiving, node, message)
 
+    def _take(self, index: int, message: Message) -> SnapshotReceiving:
+        """Raises OSError: no room; the leader will send it again."""
+        receiving = self._receiving
+        if receiving is None or receiving.index != index or receiving.size_bytes != message["size"]:
+            self._drop_receiving()
+            receiving = self._receiving = self.snapshots.begin_receiving(index, message["size"])
+        receiving.take(message["offset"], message["data"])
+        return receiving
+
     def _answer_chunk(self, node: Node, message: Message, *, offset: int, done: bool) -> None:
         answer = {"type": "snapshot_answer", "snapshot": message["snapshot"], "offset": offset, "done": done}
         self.transport.send(node, answer | {"exchange": message["exchange"]})
 
     def _drop_receiving(self) -> None:
-        if self._receiving is not None:
-            self._receiving.close()
-            self._receiving = None
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None:
+            receiving.close()
 
     async def _install(self, receiving: SnapshotReceiving, node: Node, message: Message) -> None:
         term = self.raftCurrentTerm
         try:
-            async with self._snapshot_lock:
-                snapshot = await trio.to_thread.run_sync(receiving.install, self.snapshots.path)
-                self._adopt(snapshot)
+            async with self.snapshot_lock:
+                snapshot = await self.in_thread(self.snapshots.install, receiving)
+                self._adopt(snapshot.header, await self.in_thread(self.machine.load, snapshot.state))
         except StorageDamaged as error:
             _log.warning("raft_snapshot_damaged_on_the_way", node_id=self.node_id, error=str(error))
             return
@@ -147,13 +156,13 @@ class Compaction(Library):
             self.durability.hold(lambda: self._answer_chunk(node, message, offset=0, done=True))
         self.pump_soon()
 
-    def _adopt(self, snapshot: Snapshot) -> None:
-        """Continue from `snapshot`, which is on disk by now. Keeps the tail of the log that continues it."""
-        header, log = snapshot.header, self.journal
+    def _adopt(self, header: SnapshotHeader, put_in_place: Callable[[], None]) -> None:
+        """Continue from a snapshot that is on disk by now. Keeps the tail of the log that continues it."""
+        log = self.journal
         self.snapshots.header = header
         if header.index <= self.raftLastApplied:
             return
-        self.machine.restore(snapshot.state)
+        put_in_place()
         self._SyncObj__raftLastApplied = header.index
         self._SyncObj__raftCommitIndex = max(self.raftCommitIndex, header.index)
         if log.holds(header.index) and log.at(header.index).term == header.term:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +115,23 @@ class Ledger:
         self.entries.append(entry)
         return len(self.entries)
 
-    def freeze(self) -> Callable[[], bytes]:
+    def image(self) -> Callable[[], Iterable[bytes]]:
         entries, last_index = tuple(self.entries), self.last_index
-        return lambda: bytes(msgpack.packb([last_index, entries]))
 
-    def restore(self, data: bytes) -> None:
-        self.last_index, self.entries = msgpack.unpackb(data)
-        self.restored += 1
+        def pieces() -> Iterator[bytes]:
+            packed = bytes(msgpack.packb([last_index, entries]))
+            yield from (packed[at : at + 1000] for at in range(0, len(packed), 1000))
+
+        return pieces
+
+    def load(self, data: memoryview) -> Callable[[], None]:
+        last_index, entries = msgpack.unpackb(data)
+
+        def put_in_place() -> None:
+            self.last_index, self.entries = last_index, entries
+            self.restored += 1
+
+        return put_in_place
 
 
 class Member:

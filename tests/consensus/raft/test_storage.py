@@ -7,7 +7,7 @@ import pytest
 
 from consensus.raft.errors import StorageDamaged, StorageMisused
 from consensus.raft.journal_file import Entry, open_journal
-from consensus.raft.snapshot import Snapshot, SnapshotHeader, read_snapshot, write_snapshot
+from consensus.raft.snapshot import SnapshotHeader, read_snapshot, write_snapshot
 from consensus.raft.storage import create_storage, open_storage
 from consensus.raft.voter_set import VoterChange, VoterHistory, change_voters
 from consensus.raft.votes import Votes, load_votes, save_votes
@@ -24,7 +24,7 @@ def data_dir(tmp_path):
     """A snapshot at entry 5, and a journal with entries 3 to 8."""
     data_dir = tmp_path / "a"
     create_storage(data_dir, "a", ["a"])
-    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(5, 1, ("a",)), b"state"))
+    write_snapshot(data_dir / "snapshot", SnapshotHeader(5, 1, ("a",)), [b"sta", b"te"])
     file, _ = open_journal(data_dir / "journal")
     file.rewrite([Entry(b"\0%d" % index, index, 1) for index in range(3, 9)])
     file.close()
@@ -39,7 +39,7 @@ def test_the_tail_after_a_snapshot_is_kept(data_dir):
 
 
 def test_a_journal_behind_an_installed_snapshot_begins_anew(data_dir):
-    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(20, 2, ("a", "b")), b"state"))
+    write_snapshot(data_dir / "snapshot", SnapshotHeader(20, 2, ("a", "b")), [b"state"])
     storage = reopen(data_dir)
     assert tuple(storage.journal.last)[1:] == (20, 2)
     assert storage.voters.latest == ("a", "b")
@@ -69,7 +69,7 @@ def test_damaged_small_files_are_refused(data_dir, name, damage):
 
 
 def test_a_snapshot_older_than_the_journal_is_refused(data_dir):
-    write_snapshot(data_dir / "snapshot", Snapshot(SnapshotHeader(1, 1, ("a",)), b"state"))
+    write_snapshot(data_dir / "snapshot", SnapshotHeader(1, 1, ("a",)), [b"state"])
     with pytest.raises(StorageDamaged, match="ends at entry 1"):
         reopen(data_dir)
 
@@ -103,9 +103,10 @@ def test_two_processes_and_other_names_are_refused(data_dir):
 def test_votes_and_snapshots_come_back(tmp_path):
     save_votes(tmp_path / "votes", Votes(7, "b"))
     assert load_votes(tmp_path / "votes") == Votes(7, "b")
-    snapshot = Snapshot(SnapshotHeader(5, 2, ("a", "b")), b"x" * 100_000)
-    write_snapshot(tmp_path / "snapshot", snapshot)
-    assert read_snapshot(tmp_path / "snapshot") == snapshot
+    header = SnapshotHeader(5, 2, ("a", "b"))
+    write_snapshot(tmp_path / "snapshot", header, (b"x" * 1000 for _ in range(100)))
+    snapshot = read_snapshot(tmp_path / "snapshot")
+    assert (snapshot.header, bytes(snapshot.state)) == (header, b"x" * 100_000)
 
 
 def test_voter_history_follows_the_log():
