@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import httpx2
@@ -240,16 +240,18 @@ def _bad_bodies(world: World, operation: Operation) -> Iterator[str]:
     for field in operation.live.required:
         answer = world.ask(method, path, body={key: value for key, value in body.items() if key != field})
         yield from refused(answer, 400, "invalid_request", field, f"a body without {field}")
-    for field, broken in _broken(body):
+    for field, broken in _broken(body, operation.live.own):
         answer = world.ask(method, path, body=broken)
         yield from refused(answer, 400, "invalid_request", field, f"a wrong {field}")
 
 
-def _broken(value: Any) -> Iterator[tuple[str, Any]]:
+def _broken(value: Any, own: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
     """The body with one field after the other of a wrong kind, also inside of objects and lists."""
     for key, item in value.items():
         wrong: Any = NOT_OF_ANY_KIND if not isinstance(item, dict | list) else "not of this kind"
         yield key, {**value, key: wrong}
+        if key in own:
+            continue
         if isinstance(item, dict):
             for _, broken in _broken(item):
                 yield key, {**value, key: broken}

@@ -25,7 +25,6 @@ MISSING: dict[str, tuple[str, ...]] = {
         "POST /observability/tracing/configure",
         "POST /observability/logging/configure",
     ),
-    "services": ("PUT /services/{service_name}",),
     "security": (
         "POST /security/scan",
         "GET /security/policies",
@@ -44,7 +43,7 @@ MISSING: dict[str, tuple[str, ...]] = {
         "PUT /tenants/{tenant_id}/quotas",
         "GET /tenants/{tenant_id}/usage",
     ),
-    "advanced": ("POST /batch", "POST /graphql"),
+    "advanced": ("POST /graphql",),
 }
 
 NAMES = frozenset(name for names in MISSING.values() for name in names)

@@ -58,9 +58,9 @@ def _list(example: list[Any], answer: Any, allowed: Allowed, path: str) -> Itera
         return
     if example and not answer and path not in allowed.empty:
         yield f"{path}: expected items, got none"
-    for item in answer:
-        if example:
-            yield from differences(example[0], item, allowed, f"{path}[]")
+    # Where the example shows items of several kinds, an item is of the kind that it is nearest to.
+    for item in answer if example else ():
+        yield from min((list(differences(each, item, allowed, f"{path}[]")) for each in example), key=len)
 
 
 def _scalar(example: Any, answer: Any, allowed: Allowed, path: str) -> Iterator[str]:

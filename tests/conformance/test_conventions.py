@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from api import errors
 from api.deps import Settings
@@ -151,7 +150,6 @@ def test_the_version_that_there_is(world: World) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.xfail(reason="the server does not read the version yet", strict=False)
 def test_an_unknown_version_is_refused(world: World) -> None:
     answer = world.ask("GET", "/apps", headers={"Accept": "application/json; version=9.9"})
     assert answer.status_code == 406

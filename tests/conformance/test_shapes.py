@@ -69,3 +69,9 @@ def test_a_missing_field_is_named() -> None:
 def test_what_is_allowed() -> None:
     answer = {**GOOD, "id": None, "count": 1.5, "items": []}
     assert _found(answer, nullable=["id"], numbers=["count"], empty=["items"]) == []
+
+
+def test_an_item_is_of_one_of_the_kinds_shown() -> None:
+    example = {"items": [{"a": 1, "b": 1}, {"c": "x"}]}
+    assert list(differences(example, {"items": [{"c": "y"}, {"a": 2, "b": 3}]}, Allowed())) == []
+    assert list(differences(example, {"items": [{"a": 2, "d": 3}]}, Allowed())) == ["items[].b: missing"]
