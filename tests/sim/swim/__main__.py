@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from membership import PRESETS, SwimConfig
-from tests.sim.swim import experiments, lifeguard
+from tests.sim.swim import experiments, fuzz, lifeguard
 from tests.sim.swim.world import Simulation, Trace
 
 CONFIGS = {name: preset() for name, preset in PRESETS.items()} | {"fast": experiments.FAST}
@@ -62,6 +62,9 @@ def _lines(arguments: argparse.Namespace, trace: Trace | None) -> Iterator[str]:
                 yield experiments.churn(
                     members=arguments.members, seed=seed, duration_s=arguments.seconds, every_s=5, trace=trace
                 )
+        case "fuzz":
+            gc.enable()
+            yield from fuzz.fuzz(seconds=arguments.seconds, seed=arguments.seed)
         case "idle":
             yield _idle(config, arguments.members, arguments.seconds, arguments.seed, trace)
 
@@ -96,7 +99,7 @@ def _trace(path: Path | None) -> Iterator[Trace | None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/sim", description="Simulate clusters of pure SWIM cores.")
     parser.add_argument(
-        "experiment", choices=["lifeguard", "lifeguard-presets", "detection", "swim", "joins", "churn", "idle"]
+        "experiment", choices=["lifeguard", "lifeguard-presets", "detection", "swim", "joins", "churn", "idle", "fuzz"]
     )
     parser.add_argument("--members", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
