@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from immutables import Map
 
-from consensus.commands import CommandId
+from consensus.entry import CommandId
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import App, AppSpec

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from consensus import snapshot
 from consensus.apply.origin import apply_entry
-from consensus.commands import CommandId, Entry, Part, decode, decode_entry
 from consensus.draft import Draft
+from consensus.entry import CommandId, Entry, Part, decode, decode_entry
 from consensus.events import EventLog
 from consensus.outcomes import AnyOutcome, Done, conflict
 from consensus.state import State

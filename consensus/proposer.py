@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import trio
 from msgspec import Struct
 
-from consensus.commands import AnyCommand, CommandId, Entry, encode
+from consensus.commands import AnyCommand
+from consensus.entry import CommandId, Entry, encode
 from consensus.errors import OutcomeUnknown, Unavailable
 from consensus.machine import Machine
 from consensus.model.origin import Origin

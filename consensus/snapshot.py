@@ -19,7 +19,7 @@ from immutables import Map
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consensus.commands import Part
+from consensus.entry import Part
 from consensus.events import History
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert

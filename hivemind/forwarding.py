@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from consensus.commands import MAX_ENTRY_BYTES
+from consensus.entry import MAX_ENTRY_BYTES
 from consensus.proposer import NotAccepted
 from consensus.raft import NotLeader, OutcomeUnknown, RaftError, RaftNode
 from hivemind.peer.errors import PeerError, PeerRefusal

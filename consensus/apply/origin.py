@@ -9,9 +9,9 @@ from __future__ import annotations
 from immutables import Map
 
 from consensus.apply import apply_command
-from consensus.commands import Entry
 from consensus.digest import digest
 from consensus.draft import Draft
+from consensus.entry import Entry
 from consensus.model.audit import AuditNote
 from consensus.model.origin import Guard, OnceRecord, Origin
 from consensus.outcomes import AnyOutcome, Refusal, RefusalCode, conflict, not_found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from consensus.commands import AddNode, AnyCommand, CommandId, Entry, ReportTasks, StartNode, TaskReport, encode
+from consensus.commands import AddNode, AnyCommand, ReportTasks, StartNode, TaskReport
+from consensus.entry import CommandId, Entry, encode
 from consensus.machine import Machine
 from consensus.model.app import AppSpec, Resources
 from consensus.model.cluster import Cluster

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consensus.commands import MAX_ENTRY_BYTES
+from consensus.entry import MAX_ENTRY_BYTES
 from consensus.proposer import NotAccepted
 from consensus.raft import NotLeader, OutcomeUnknown, QueueFull
 from hivemind.forwarding import MAX_PIECES, SERVICE, Forwarding
