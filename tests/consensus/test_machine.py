@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 from consensus import commands as c
 from consensus.apply import _APPLY, apply_command
 from consensus.draft import Draft
+from consensus.entry import MAX_ENTRY_BYTES, CommandId, Entry, encode
 from consensus.machine import SESSION_TTL_S, Machine
 from consensus.outcomes import Deployed, Done, Refusal
 from consensus.state import State, with_indexes
@@ -27,7 +28,7 @@ def tables(state: State) -> dict[str, Any]:
 
 
 def draft(state: State, number: int = 1) -> Draft:
-    return Draft(state, index=number, time_s=2000.0 + number, command_id=c.CommandId("s", number))
+    return Draft(state, index=number, time_s=2000.0 + number, command_id=CommandId("s", number))
 
 
 def fed(seed: int, steps: int) -> Feed:
@@ -144,15 +145,15 @@ def test_a_refusal_is_remembered_too() -> None:
     assert feed.state.apps["web"].spec.replicas == 1
 
 
-def entry(session: str, number: int, command: c.AnyCommand, *, time_s: float = 1.0, below: int = 1) -> c.Entry:
-    return c.Entry(id=c.CommandId(session, number), answered_below=below, time_s=time_s, command=command)
+def entry(session: str, number: int, command: c.AnyCommand, *, time_s: float = 1.0, below: int = 1) -> Entry:
+    return Entry(id=CommandId(session, number), answered_below=below, time_s=time_s, command=command)
 
 
 def test_answers_that_nobody_waits_for_are_forgotten_and_late_copies_do_nothing() -> None:
     machine = Machine()
-    (late,) = c.encode(entry("s", 1, c.DeployApp(spec("web"))))
+    (late,) = encode(entry("s", 1, c.DeployApp(spec("web"))))
     machine.apply(1, late)
-    machine.apply(2, *c.encode(entry("s", 2, c.DeleteApp("web"), below=2)))
+    machine.apply(2, *encode(entry("s", 2, c.DeleteApp("web"), below=2)))
     outcome = machine.apply(3, late)
     assert isinstance(outcome, Refusal)
     assert not machine.state.apps
@@ -160,10 +161,10 @@ def test_answers_that_nobody_waits_for_are_forgotten_and_late_copies_do_nothing(
 
 def test_a_session_is_forgotten_an_hour_after_its_last_command() -> None:
     machine = Machine()
-    machine.apply(1, *c.encode(entry("old", 1, c.DeployApp(spec("a")), time_s=0.0)))
-    machine.apply(2, *c.encode(entry("new", 1, c.DeployApp(spec("b")), time_s=SESSION_TTL_S - 1)))
+    machine.apply(1, *encode(entry("old", 1, c.DeployApp(spec("a")), time_s=0.0)))
+    machine.apply(2, *encode(entry("new", 1, c.DeployApp(spec("b")), time_s=SESSION_TTL_S - 1)))
     assert list(machine._sessions) == ["old", "new"]
-    machine.apply(3, *c.encode(entry("newer", 1, c.DeployApp(spec("c")), time_s=SESSION_TTL_S + 1)))
+    machine.apply(3, *encode(entry("newer", 1, c.DeployApp(spec("c")), time_s=SESSION_TTL_S + 1)))
     assert list(machine._sessions) == ["new", "newer"]
 
 
@@ -173,9 +174,9 @@ class TestParts:
     BIG = c.DeployApp(spec("big", 1, env={f"K{i}": "x" * 1000 for i in range(400)}))
 
     def pieces(self, session: str = "s", number: int = 1) -> list[bytes]:
-        pieces = c.encode(entry(session, number, self.BIG))
+        pieces = encode(entry(session, number, self.BIG))
         assert len(pieces) > 3
-        assert all(len(piece) <= c.MAX_ENTRY_BYTES for piece in pieces)
+        assert all(len(piece) <= MAX_ENTRY_BYTES for piece in pieces)
         return pieces
 
     def test_the_last_part_applies_it(self) -> None:
@@ -212,7 +213,7 @@ class TestParts:
         *first, last = self.pieces("a")
         for i, piece in enumerate(first, 1):
             machine.apply(i, piece)
-        machine.apply(20, *c.encode(entry("b", 1, c.DeployApp(spec("small")))))
+        machine.apply(20, *encode(entry("b", 1, c.DeployApp(spec("small")))))
         assert isinstance(machine.apply(21, last), Deployed)
 
     def test_a_snapshot_between_two_parts_keeps_them(self) -> None:
