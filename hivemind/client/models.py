@@ -5,7 +5,6 @@ Times are datetimes in UTC, sizes bytes, `cpu` cores and `cpu_usage` percent, un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -147,6 +146,61 @@ class Scaled(Struct, frozen=True, kw_only=True):
     name: str
     previous_replicas: int
     new_replicas: int
+    message: str
+
+
+class Updated(Struct, frozen=True, kw_only=True):
+    """The deployment `deployment_id` does it."""
+
+    name: str
+    deployment_id: str
+    message: str
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """What an app was; `spec` is a body of ``PUT /apps/{name}`` that leads back to it."""
+
+    number: int
+    image: str
+    created_at: datetime
+    reason: str
+    current: bool
+    spec: dict[str, Any]
+
+
+# -- deployments
+
+
+class DeploymentCreated(Struct, frozen=True, kw_only=True):
+    id: str
+    app_name: str
+    message: str
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """`strategy` is its name in a list, and all of it in the details."""
+
+    id: str
+    app_name: str
+    image: str
+    replicas: int
+    strategy: str | dict[str, Any]
+    status: str
+    created_at: datetime
+    message: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class DeploymentProgress(Struct, frozen=True, kw_only=True):
+    id: str
+    status: str
+    current_step: int
+    total_steps: int
+    current_replicas: int
+    target_replicas: int
     message: str
 
 
@@ -395,5 +449,26 @@ class RememberedEvent(Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of a batch. `path` is below ``/api``."""
+
+    method: str
+    path: str
+    body: Any = None
+
+
+class OperationError(Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class OperationResult(Struct, frozen=True, kw_only=True):
+    """`data` is as the operation answers it."""
+
+    success: bool
+    status: int = 0
+    data: Any = None
+    error: OperationError | None = None
+
+
 Scalar = str | int | float | bool | None
-Body = Mapping[str, Any] | Struct

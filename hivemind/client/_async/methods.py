@@ -11,11 +11,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from consensus.model.app import AppSpec
 from hivemind.client import models
 from hivemind.client._async.transport import AsyncTransport
 from hivemind.client.answers import page_of, typed
 from hivemind.client.credentials import Token
-from hivemind.client.models import Body, Done, Page, Scalar
+from hivemind.client.models import Done, Page, Scalar
 
 T = TypeVar("T")
 
@@ -67,8 +68,8 @@ class AsyncMethods(AsyncTransport):
 
     # -- apps
 
-    async def deploy(self, app: Body) -> models.Deployed:
-        """`app` is the body of ``POST /deploy``: a mapping, or a `consensus.model.app.AppSpec`."""
+    async def deploy(self, app: Mapping[str, Any] | AppSpec) -> models.Deployed:
+        """`app` is the body of ``POST /deploy``: a mapping, or an AppSpec."""
         return typed(await self.post("/deploy", app), models.Deployed)
 
     async def apps(self, **query: Scalar) -> Page[models.App]:
@@ -86,6 +87,59 @@ class AsyncMethods(AsyncTransport):
     async def delete_app(self, name: str) -> Done:
         return typed(await self.delete(f"/apps/{_part(name)}"), Done)
 
+    async def update_app(self, app: Mapping[str, Any] | AppSpec) -> models.Updated:
+        """`app` is all of what it shall be, as for `deploy`; it is rolled out."""
+        name = app["name"] if isinstance(app, Mapping) else app.name
+        return typed(await self.put(f"/apps/{_part(name)}", app), models.Updated)
+
+    async def app_history(self, name: str, **query: Scalar) -> Page[models.Revision]:
+        return await self._list(f"/apps/{_part(name)}/history", "revisions", models.Revision, query)
+
+    async def rollback_app(
+        self, name: str, *, to: int | None = None, strategy: Mapping[str, Any] | None = None
+    ) -> models.Updated:
+        """`to`: a number of the app's history; by default the one before the present."""
+        body = _given({"to": to, "strategy": strategy})
+        return typed(await self.post(f"/apps/{_part(name)}/rollback", body), models.Updated)
+
+    # -- deployments
+
+    async def deployments(self, **query: Scalar) -> Page[models.Deployment]:
+        """Newest first. Filters are `status`, `app_name`, and any field."""
+        return await self._list("/deployments", "deployments", models.Deployment, query)
+
+    async def create_deployment(
+        self,
+        app_name: str,
+        *,
+        image: str | None = None,
+        replicas: int | None = None,
+        strategy: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> models.DeploymentCreated:
+        """Recorded, not begun. What is left out stays as the app has it."""
+        change = {"image": image, "replicas": replicas, "environment": environment, "labels": labels}
+        body = _given({"app_name": app_name, "strategy": strategy, **change})
+        return typed(await self.post("/deployments", body), models.DeploymentCreated)
+
+    async def deployment(self, deployment_id: str) -> models.Deployment:
+        return typed(await self.get(f"/deployments/{_part(deployment_id)}"), models.Deployment)
+
+    async def deployment_status(self, deployment_id: str) -> models.DeploymentProgress:
+        return typed(await self.get(f"/deployments/{_part(deployment_id)}/status"), models.DeploymentProgress)
+
+    async def execute_deployment(self, deployment_id: str) -> Done:
+        return typed(await self.post(f"/deployments/{_part(deployment_id)}/execute"), Done)
+
+    async def rollback_deployment(self, deployment_id: str) -> Done:
+        return typed(await self.post(f"/deployments/{_part(deployment_id)}/rollback"), Done)
+
+    async def promote_deployment(self, deployment_id: str, *, variant: str | None = None) -> Done:
+        """`variant`: the winner of an A/B test."""
+        body = _given({"variant": variant})
+        return typed(await self.post(f"/deployments/{_part(deployment_id)}/promote", body), Done)
+
     # -- services
 
     async def services(self, **query: Scalar) -> Page[models.Service]:
@@ -98,9 +152,8 @@ class AsyncMethods(AsyncTransport):
         self, name: str, *, load_balancing_strategy: str | None = None, health_check: Mapping[str, Any] | None = None
     ) -> Done:
         """What is left out stays as it is."""
-        body = {"load_balancing_strategy": load_balancing_strategy, "health_check": health_check}
-        given = {key: value for key, value in body.items() if value is not None}
-        return typed(await self.put(f"/services/{_part(name)}", given), Done)
+        body = _given({"load_balancing_strategy": load_balancing_strategy, "health_check": health_check})
+        return typed(await self.put(f"/services/{_part(name)}", body), Done)
 
     # -- volumes
 
@@ -274,6 +327,23 @@ class AsyncMethods(AsyncTransport):
     async def audit(self, **query: Scalar) -> Page[models.AuditRecord]:
         """Who did, or tried, what. Filters are `user_id`, `action`, `outcome`, and any field."""
         return await self._list("/audit", "records", models.AuditRecord, query)
+
+    # -- several at once
+
+    async def batch(
+        self,
+        operations: Sequence[models.Operation],
+        *,
+        atomic: bool = False,
+    ) -> list[models.OperationResult]:
+        """Each is answered on its own, in order. `atomic`: all of them, which must be changes, or none."""
+        data = await self.post("/batch", {"operations": operations, "atomic": atomic})
+        return typed(data["results"], list[models.OperationResult])
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is left out."""
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def _part(text: str) -> str:

@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from consensus.model.app import AppSpec
 from hivemind.client import models
 from hivemind.client._sync.transport import SyncTransport
 from hivemind.client.answers import page_of, typed
 from hivemind.client.credentials import Token
-from hivemind.client.models import Body, Done, Page, Scalar
+from hivemind.client.models import Done, Page, Scalar
 
 T = TypeVar("T")
 
@@ -68,8 +69,8 @@ class SyncMethods(SyncTransport):
 
     # -- apps
 
-    def deploy(self, app: Body) -> models.Deployed:
-        """`app` is the body of ``POST /deploy``: a mapping, or a `consensus.model.app.AppSpec`."""
+    def deploy(self, app: Mapping[str, Any] | AppSpec) -> models.Deployed:
+        """`app` is the body of ``POST /deploy``: a mapping, or an AppSpec."""
         return typed(self.post("/deploy", app), models.Deployed)
 
     def apps(self, **query: Scalar) -> Page[models.App]:
@@ -87,6 +88,59 @@ class SyncMethods(SyncTransport):
     def delete_app(self, name: str) -> Done:
         return typed(self.delete(f"/apps/{_part(name)}"), Done)
 
+    def update_app(self, app: Mapping[str, Any] | AppSpec) -> models.Updated:
+        """`app` is all of what it shall be, as for `deploy`; it is rolled out."""
+        name = app["name"] if isinstance(app, Mapping) else app.name
+        return typed(self.put(f"/apps/{_part(name)}", app), models.Updated)
+
+    def app_history(self, name: str, **query: Scalar) -> Page[models.Revision]:
+        return self._list(f"/apps/{_part(name)}/history", "revisions", models.Revision, query)
+
+    def rollback_app(
+        self, name: str, *, to: int | None = None, strategy: Mapping[str, Any] | None = None
+    ) -> models.Updated:
+        """`to`: a number of the app's history; by default the one before the present."""
+        body = _given({"to": to, "strategy": strategy})
+        return typed(self.post(f"/apps/{_part(name)}/rollback", body), models.Updated)
+
+    # -- deployments
+
+    def deployments(self, **query: Scalar) -> Page[models.Deployment]:
+        """Newest first. Filters are `status`, `app_name`, and any field."""
+        return self._list("/deployments", "deployments", models.Deployment, query)
+
+    def create_deployment(
+        self,
+        app_name: str,
+        *,
+        image: str | None = None,
+        replicas: int | None = None,
+        strategy: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> models.DeploymentCreated:
+        """Recorded, not begun. What is left out stays as the app has it."""
+        change = {"image": image, "replicas": replicas, "environment": environment, "labels": labels}
+        body = _given({"app_name": app_name, "strategy": strategy, **change})
+        return typed(self.post("/deployments", body), models.DeploymentCreated)
+
+    def deployment(self, deployment_id: str) -> models.Deployment:
+        return typed(self.get(f"/deployments/{_part(deployment_id)}"), models.Deployment)
+
+    def deployment_status(self, deployment_id: str) -> models.DeploymentProgress:
+        return typed(self.get(f"/deployments/{_part(deployment_id)}/status"), models.DeploymentProgress)
+
+    def execute_deployment(self, deployment_id: str) -> Done:
+        return typed(self.post(f"/deployments/{_part(deployment_id)}/execute"), Done)
+
+    def rollback_deployment(self, deployment_id: str) -> Done:
+        return typed(self.post(f"/deployments/{_part(deployment_id)}/rollback"), Done)
+
+    def promote_deployment(self, deployment_id: str, *, variant: str | None = None) -> Done:
+        """`variant`: the winner of an A/B test."""
+        body = _given({"variant": variant})
+        return typed(self.post(f"/deployments/{_part(deployment_id)}/promote", body), Done)
+
     # -- services
 
     def services(self, **query: Scalar) -> Page[models.Service]:
@@ -99,9 +153,8 @@ class SyncMethods(SyncTransport):
         self, name: str, *, load_balancing_strategy: str | None = None, health_check: Mapping[str, Any] | None = None
     ) -> Done:
         """What is left out stays as it is."""
-        body = {"load_balancing_strategy": load_balancing_strategy, "health_check": health_check}
-        given = {key: value for key, value in body.items() if value is not None}
-        return typed(self.put(f"/services/{_part(name)}", given), Done)
+        body = _given({"load_balancing_strategy": load_balancing_strategy, "health_check": health_check})
+        return typed(self.put(f"/services/{_part(name)}", body), Done)
 
     # -- volumes
 
@@ -275,6 +328,23 @@ class SyncMethods(SyncTransport):
     def audit(self, **query: Scalar) -> Page[models.AuditRecord]:
         """Who did, or tried, what. Filters are `user_id`, `action`, `outcome`, and any field."""
         return self._list("/audit", "records", models.AuditRecord, query)
+
+    # -- several at once
+
+    def batch(
+        self,
+        operations: Sequence[models.Operation],
+        *,
+        atomic: bool = False,
+    ) -> list[models.OperationResult]:
+        """Each is answered on its own, in order. `atomic`: all of them, which must be changes, or none."""
+        data = self.post("/batch", {"operations": operations, "atomic": atomic})
+        return typed(data["results"], list[models.OperationResult])
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is left out."""
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def _part(text: str) -> str:

@@ -20,10 +20,10 @@ func comeAgain(status int) bool {
 // attempts decides whether one request is tried again, and after how long. Retrying ends some time after the first
 // failure; where every server refuses connections from the start there is nothing to wait for.
 type attempts struct {
-	servers      int
-	retryFor     time.Duration
-	deadline     time.Time
-	failures     int
+	servers         int
+	retryFor        time.Duration
+	deadline        time.Time
+	failures        int
 	notOnlyRefusals bool
 }
 
