@@ -34,6 +34,11 @@ apt_install() {
   quietly apt-get update && quietly apt-get install -y --no-install-recommends "$@"
 }
 
+# Go, for the tests of its client; answers whether it is there.
+ensure_go() {
+  command -v go >/dev/null || { can_apt_install && apt_install golang-go; }
+}
+
 find_python() {
   local candidate
   for candidate in python3.13 python3.12 python3.11 python3; do

@@ -12,6 +12,7 @@ import pytest
 from tests.lab.lab import why_no_lab
 from tests.support.cluster import Cluster
 from tests.support.engine_api import EngineApi
+from tests.support.go import why_no_go
 from tests.support.images import BUSYBOX_IMAGE, BusyboxMissing, busybox_archive, find_busybox
 
 DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
@@ -41,13 +42,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-docker",
         action="store_true",
-        help="fail if tests that need Docker or the lab cannot run here",
+        help="fail if tests that need Docker, the lab or Go cannot run here",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "go: needs Go and unshare (scripts/test installs golang-go where it can)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     not_run = config.stash.setdefault(_NOT_RUN, {})
-    for marker, why_not in (("docker", why_no_docker), ("lab", why_no_lab)):
+    for marker, why_not in (("docker", why_no_docker), ("lab", why_no_lab), ("go", why_no_go)):
         marked = [item for item in items if item.get_closest_marker(marker)]
         reason = why_not() if marked else None
         if reason is None:
