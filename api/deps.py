@@ -88,11 +88,15 @@ class ContainerGone(Exception):
 
 
 class LogLine(Struct, frozen=True):
-    """`text` is without its line end; `stream` is stdout or stderr; `timestamp_s` is unix time."""
+    """`text` is without its line end; `stream` is stdout or stderr; `timestamp_s` is unix time.
+
+    `source` names the replica where there are several.
+    """
 
     stream: str
     timestamp_s: float
     text: str
+    source: str = ""
 
 
 class ContainerStats(Struct, frozen=True, kw_only=True):

@@ -16,18 +16,27 @@ from api.events.closing import Closing
 from consensus.timestamp import iso_utc
 
 
-class _LogEvent(Struct, frozen=True):
+class _LogEvent(Struct, frozen=True, omit_defaults=True):
     stream: str
     timestamp: str
     message: str
+    container: str = ""
 
 
 def as_text(line: LogLine) -> bytes:
-    return line.text.encode(errors="replace") + b"\n"
+    return prefixed(line).encode(errors="replace") + b"\n"
+
+
+def prefixed(line: LogLine) -> str:
+    return f"{line.source} | {line.text}" if line.source else line.text
 
 
 def as_sse(line: LogLine) -> bytes:
-    return b"event: log\ndata: " + encode(_LogEvent(line.stream, iso_utc(line.timestamp_s), line.text)) + b"\n\n"
+    return (
+        b"event: log\ndata: "
+        + encode(_LogEvent(line.stream, iso_utc(line.timestamp_s), line.text, line.source))
+        + b"\n\n"
+    )
 
 
 class LogBody(ResponseBody):

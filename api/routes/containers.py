@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import trio
 from msgspec import Struct
 
 from api.answer import Answer, Stream
+from api.app_logs import LogQuery, merged
 from api.call import Call
 from api.deps import ContainerGone, LogLine, NodeUnreachable
 from api.errors import InvalidRequest, NotFound
-from api.log_stream import LogBody, as_sse, as_text
+from api.log_stream import LogBody, as_sse, as_text, prefixed
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
 from consensus.model.task import Task, TaskState
@@ -80,28 +83,62 @@ async def _last_check_s(call: Call, task: Task) -> float | None:
     return None
 
 
-async def get_logs(call: Call) -> Answer | Stream:
+def log_query(call: Call) -> LogQuery:
+    """Raises InvalidRequest."""
     query = call.query
-    task = find_placed(call)
-    tail, since_s, until_s = query.integer("tail"), query.time_s("since"), query.time_s("until")
-    follow = query.boolean("follow")
-    if since_s is not None and until_s is not None and until_s < since_s:
+    asked = LogQuery(
+        tail=query.integer("tail"),
+        since_s=query.time_s("since"),
+        until_s=query.time_s("until"),
+        follow=query.boolean("follow"),
+    )
+    if asked.since_s is not None and asked.until_s is not None and asked.until_s < asked.since_s:
         raise InvalidRequest("parameter 'until': expected a time after 'since'")
-    lines = call.deps.containers.logs(task, tail=tail, since_s=since_s, until_s=until_s, follow=follow)
-    if not follow:
-        async with lines as iterator:
-            kept: deque[LogLine] = deque()
-            size, truncated = 0, False
-            async for line in iterator:
-                kept.append(line)
-                size += len(line.text) + 1
-                while size > MAX_LOG_BYTES:
-                    size -= len(kept.popleft().text) + 1
-                    truncated = True
-            return Answer(LogsAnswer("".join(f"{line.text}\n" for line in kept), truncated))
+    return asked
+
+
+def log_stream(call: Call, lines: AbstractAsyncContextManager[AsyncIterator[LogLine]]) -> Stream:
     if "text/event-stream" in call.headers.get("accept", ""):
         return Stream(LogBody(lines, as_sse, call.services.closing), "text/event-stream; charset=utf-8")
     return Stream(LogBody(lines, as_text, call.services.closing), "text/plain; charset=utf-8")
+
+
+async def collected(lines: AbstractAsyncContextManager[AsyncIterator[LogLine]]) -> tuple[list[LogLine], bool]:
+    """The newest lines, up to `MAX_LOG_BYTES`, and whether there were more."""
+    kept: deque[LogLine] = deque()
+    size, truncated = 0, False
+    async with lines as iterator:
+        async for line in iterator:
+            kept.append(line)
+            size += len(line.text) + 1
+            while size > MAX_LOG_BYTES:
+                size -= len(kept.popleft().text) + 1
+                truncated = True
+    return list(kept), truncated
+
+
+async def get_logs(call: Call) -> Answer | Stream:
+    task, asked = find_placed(call), log_query(call)
+    lines = call.deps.containers.logs(
+        task, tail=asked.tail, since_s=asked.since_s, until_s=asked.until_s, follow=asked.follow
+    )
+    if asked.follow:
+        return log_stream(call, lines)
+    kept, truncated = await collected(lines)
+    return Answer(LogsAnswer("".join(f"{line.text}\n" for line in kept), truncated))
+
+
+async def get_app_logs(call: Call) -> Answer | Stream:
+    name, asked = call.path["app_name"], log_query(call)
+    if name not in call.state.apps:
+        raise NotFound(f"there is no app {name!r}")
+    lines = merged(call.deps.replica, call.deps.containers, name, asked, now_s=call.now_s)
+    if asked.follow:
+        return log_stream(call, lines)
+    kept, truncated = await collected(lines)
+    # Each replica's lines are in order already, and stay so.
+    kept.sort(key=lambda line: line.timestamp_s)
+    return Answer(LogsAnswer("".join(f"{prefixed(line)}\n" for line in kept), truncated))
 
 
 async def get_stats(call: Call) -> Answer:
@@ -152,6 +189,16 @@ ROUTES = (
         access=Access.VIEW,
         permission="logs:read",
         handler=get_logs,
+        parameters=LOG_PARAMETERS,
+        answer=LogsAnswer,
+        streams=("text/plain", "text/event-stream"),
+    ),
+    Route(
+        method="GET",
+        path="/apps/{app_name}/logs",
+        access=Access.VIEW,
+        permission="logs:read",
+        handler=get_app_logs,
         parameters=LOG_PARAMETERS,
         answer=LogsAnswer,
         streams=("text/plain", "text/event-stream"),

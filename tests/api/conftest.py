@@ -82,6 +82,7 @@ class FakeContainers:
         self.lines = [LogLine("stdout", NOW_S + i, f"line {i}") for i in range(5)]
         self.fault: Exception | None = None
         self.asked: dict[str, Any] = {}
+        self.read: list[str] = []
         self.opened = trio.Event()
         self.ended = trio.Event()
         self.live_send, self.live_receive = trio.open_memory_channel[LogLine](10)
@@ -89,6 +90,7 @@ class FakeContainers:
     @asynccontextmanager
     async def logs(self, task: Task, **asked: Any) -> AsyncIterator[AsyncIterator[LogLine]]:
         self.asked = asked
+        self.read.append(task.name)
         if self.fault is not None:
             raise self.fault
         self.opened.set()
