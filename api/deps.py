@@ -14,7 +14,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from consensus.machine import Machine
+from consensus.model.app import AppSpec
 from consensus.model.task import Task
+from consensus.outcomes import Refusal
 from consensus.proposer import UserProposer
 
 # -- the cluster as this node sees it
@@ -198,6 +200,13 @@ class PasswordHasher(Protocol):
     async def verify(self, password_hash: str, password: str) -> bool: ...
 
 
+class DeployPlan(Struct, frozen=True):
+    """What a deploy would do: for each replica its node, or None and why; and the tasks that would make room."""
+
+    placements: list[tuple[str | None, str]]
+    preempted: list[str]
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Rates are requests in a window; None is unlimited. The defaults are the reference's."""
 
@@ -219,6 +228,7 @@ class Deps(Struct, frozen=True, kw_only=True):
         previous_token_key: gives the one before, while tokens that it signed still hold.
         seal: encrypts for the members of the cluster, for what must be in the replicated state; None: no rotation.
         join_token: gives the token by which a new node joins.
+        plan_deploy: what a deploy would do now; None where nobody schedules.
         render_metrics: gives the answer to ``GET /metrics`` in Prometheus' text format.
         now_s: unix time.
     """
@@ -233,6 +243,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     join_token: Callable[[], Awaitable[str]]
     render_metrics: Callable[[], bytes]
     settings: Settings
+    plan_deploy: Callable[[AppSpec], DeployPlan | Refusal] | None = None
     now_s: Callable[[], float] = time.time
     previous_token_key: Callable[[], bytes | None] = lambda: None
     seal: Callable[[bytes], bytes] | None = None

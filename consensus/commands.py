@@ -15,6 +15,7 @@ from consensus.model.audit import AuditNote
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Change, Move
 from consensus.model.node import NodeFacts, NodeStatus, Taint
+from consensus.model.priority import PriorityClass
 from consensus.model.service import ServiceCheck
 from consensus.model.strategy import Strategy
 from consensus.model.task import TaskStatus
@@ -206,6 +207,14 @@ class EndStandby(Command, frozen=True):
     revision: int
 
 
+class CreatePriorityClass(Command, frozen=True):
+    priority_class: PriorityClass
+
+
+class DeletePriorityClass(Command, frozen=True):
+    name: str
+
+
 # -- volumes
 
 
@@ -343,6 +352,8 @@ AnyCommand = (
     | RollbackDeployment
     | AdvanceDeployment
     | EndStandby
+    | CreatePriorityClass
+    | DeletePriorityClass
     | CreateVolume
     | DeleteVolume
     | UpdateService

@@ -23,6 +23,7 @@ from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
+from consensus.model.priority import PriorityClass
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -208,6 +209,12 @@ class Draft:
             for old in finished[: len(deployments) - REMEMBERED_DEPLOYMENTS]:
                 deployments = deployments.delete(old.id)
         self._replace(deployments=deployments)
+
+    def put_priority_class(self, priority_class: PriorityClass) -> None:
+        self._replace(priority_classes=self.state.priority_classes.set(priority_class.name, priority_class))
+
+    def delete_priority_class(self, name: str) -> None:
+        self._replace(priority_classes=self.state.priority_classes.delete(name))
 
     def put_service(self, service: Service) -> None:
         self._replace(services=self.state.services.set(service.name, service))

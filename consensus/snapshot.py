@@ -30,6 +30,7 @@ from consensus.model.deployment import Deployment
 from consensus.model.event import Event
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
+from consensus.model.priority import PriorityClass
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -92,6 +93,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "audit": (AuditRecord, "number"),
     "once": (OnceRecord, "key"),
     "deployments": (Deployment, "id"),
+    "priority_classes": (PriorityClass, "name"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},

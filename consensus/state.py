@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
-from consensus.model.app import App, AppSpec
+from consensus.model.app import App, AppSpec, intolerable
 from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
+from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
 from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
@@ -53,6 +54,7 @@ class State(Struct, frozen=True, kw_only=True):
     audit: Map[int, AuditRecord] = Map()
     once: Map[str, OnceRecord] = Map()
     deployments: Map[str, Deployment] = Map()
+    priority_classes: Map[str, PriorityClass] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()
@@ -75,12 +77,14 @@ class State(Struct, frozen=True, kw_only=True):
 
     def outdated(self, task: Task) -> bool:
         """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody
-        wants, or on a node that drains."""
+        wants, or on a node that drains or has a NoExecute taint that it does not tolerate."""
         app = self.apps.get(task.app)
         if app is not None and (task.generation < app.generation or not self.is_live(app, task.revision)):
             return True
         node = None if task.node_id is None else self.nodes.get(task.node_id)
-        return node is not None and node.draining
+        if node is None or not (node.draining or node.taints):
+            return False
+        return node.draining or intolerable(node.taints, self.spec_of(task).tolerations, ("NoExecute",))
 
     def is_live(self, app: App, revision: int) -> bool:
         """Whether replicas of `revision` are wanted now."""
@@ -102,6 +106,16 @@ class State(Struct, frozen=True, kw_only=True):
     def takes_traffic(self, task: Task) -> bool:
         """Whether requests are sent to it: it is an endpoint of its service."""
         return task.serving and not self.on_standby(task)
+
+    def all_priority_classes(self) -> dict[str, PriorityClass]:
+        """The ones that are built in, too."""
+        return {**BUILT_IN, **self.priority_classes}
+
+    def priority(self, spec: AppSpec) -> int:
+        """How important its replicas are: greater goes first."""
+        name = spec.priority_class or DEFAULT
+        known = BUILT_IN.get(name) or self.priority_classes.get(name) or BUILT_IN[DEFAULT]
+        return known.value
 
     def tasks_of_service(self, service: str) -> Iterator[Task]:
         for app in self.apps.values():

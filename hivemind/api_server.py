@@ -13,6 +13,8 @@ from hivemind.api_certificate import CertificateFiles
 from hivemind.api_gateways import ApiContainers, ApiNodes
 from hivemind.api_tls import OwnCertificate, TlsFiles
 from hivemind.observability import metrics
+from hivemind.orchestrator.scheduler.capacity import Overcommit
+from hivemind.planning import Planner
 from hivemind.standing import Standing
 from hivemind.startup import founding
 from hivemind.token_keys import TokenKeys
@@ -99,6 +101,7 @@ class ApiServer:
             seal=token_keys.seal,
             join_token=join_token,
             render_metrics=self._metrics().render,
+            plan_deploy=Planner(daemon.machine, Overcommit()),
             settings=api_deps.Settings(
                 version=daemon.facts.version,
                 leader_wait_s=daemon.config.leader_wait_s,

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import trio
 from msgspec import Meta, Struct
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import InternalError, NotFound
-from api.route import Access, Listing, Route, Subject
+from api.errors import InternalError, NotFound, refused
+from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.model.app import MAX_REPLICAS, AppSpec
-from consensus.outcomes import Deployed, Scaled
+from consensus.outcomes import Deployed, Refusal, Scaled
 
 
 class DeployAnswer(Struct, frozen=True):
     app_id: str
     container_ids: list[str]
     service_id: str
+    message: str
+
+
+class PlannedReplica(Struct, frozen=True):
+    """`node_id` is null where no node would do; `message` says why."""
+
+    node_id: str | None
+    message: str
+
+
+class DryRunAnswer(Struct, frozen=True):
+    """What a deploy would do. `preempted`: the containers that would make room and be queued again."""
+
+    app_id: str
+    placements: list[PlannedReplica]
+    preempted: list[str]
     message: str
 
 
@@ -42,11 +59,26 @@ class NameBody(Struct, frozen=True, forbid_unknown_fields=True):
 async def deploy(call: Call) -> Answer:
     spec = await call.body(AppSpec)
     refuse_problems(spec.problems())
+    if call.query.boolean("dry_run"):
+        return await _dry_run(call, spec)
     outcome = await call.propose(DeployApp(spec=spec))
     if not isinstance(outcome, Deployed):
         raise InternalError(f"a deploy was answered with {type(outcome).__name__}")
     answer = DeployAnswer(outcome.name, outcome.task_ids, outcome.service, "Application deployed successfully")
     return Answer(answer, status=201)
+
+
+async def _dry_run(call: Call, spec: AppSpec) -> Answer:
+    plan = call.deps.plan_deploy
+    if plan is None:
+        raise InternalError("this node has no scheduler")
+    found = await trio.to_thread.run_sync(plan, spec, abandon_on_cancel=True)
+    if isinstance(found, Refusal):
+        raise refused(found)
+    placements = [PlannedReplica(node_id, message) for node_id, message in found.placements]
+    placed = sum(one.node_id is not None for one in placements)
+    message = f"{placed} of {len(placements)} replicas would be placed"
+    return Answer(DryRunAnswer(spec.name, placements, found.preempted, message))
 
 
 async def list_apps(call: Call) -> Answer:
@@ -92,6 +124,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="apps:create",
         handler=deploy,
+        parameters=(Parameter("dry_run", Kind.BOOLEAN, "only tell where the replicas would go, and why not"),),
         body=AppSpec,
         answer=DeployAnswer,
         status=201,

@@ -14,8 +14,9 @@ from api.views.container import (
     status_word,
     why,
 )
-from consensus.model.app import App
+from consensus.model.app import App, Toleration
 from consensus.model.quantity import Duration
+from consensus.model.strategy import Strategy
 from consensus.model.task import Task, TaskState
 from consensus.state import State
 from consensus.timestamp import iso_utc
@@ -66,6 +67,11 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     priority_class: str | None
     stop_signal: str | None
     stop_grace_period: Duration
+    drain_timeout: Duration | None
+    tolerations: list[Toleration]
+    spread: str | None
+    update_strategy: Strategy | None
+    deployment_id: str | None
     revision: int
     generation: int
 
@@ -75,7 +81,8 @@ def _running(task: Task) -> bool:
 
 
 def app_item(state: State, app: App) -> AppItem:
-    running = sum(_running(state.tasks[task_id]) for task_id in state.task_ids_by_app.get(app.name, ()))
+    tasks = [state.tasks[task_id] for task_id in state.task_ids_by_app.get(app.name, ())]
+    running = sum(_running(task) and not state.on_standby(task) for task in tasks)
     wanted = app.spec.replicas
     return AppItem(
         name=app.name,
@@ -112,6 +119,11 @@ def app_detail(state: State, app: App) -> AppDetail:
         priority_class=spec.priority_class,
         stop_signal=spec.stop_signal,
         stop_grace_period=spec.stop_grace_period,
+        drain_timeout=spec.drain_timeout,
+        tolerations=spec.tolerations,
+        spread=spec.spread,
+        update_strategy=spec.update_strategy,
+        deployment_id=app.rollout or None,
         revision=app.revision,
         generation=app.generation,
     )

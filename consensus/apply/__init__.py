@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus import commands
-from consensus.apply import access, alert, app, batch, cluster, deployment, node, service, task, user, volume
+from consensus.apply import access, alert, app, batch, cluster, deployment, node, priority, service, task, user, volume
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome
 
@@ -38,6 +38,8 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.RollbackDeployment: deployment.rollback,
     commands.AdvanceDeployment: deployment.advance,
     commands.EndStandby: deployment.end_standby,
+    commands.CreatePriorityClass: priority.create,
+    commands.DeletePriorityClass: priority.delete,
     commands.CreateVolume: volume.create,
     commands.DeleteVolume: volume.delete,
     commands.UpdateService: service.update,

@@ -13,7 +13,7 @@ from consensus.model.app import App, AppSpec, Revision
 from consensus.model.event import EventType
 from consensus.model.service import Service
 from consensus.model.volume import Volume
-from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, not_found
+from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, invalid, not_found
 
 
 def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
@@ -53,7 +53,14 @@ def provide(draft: Draft, app: App) -> None:
 def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
     if spec.name in draft.state.apps:
         return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
-    return port_conflict(draft, spec)
+    return unknown_priority(draft, spec) or port_conflict(draft, spec)
+
+
+def unknown_priority(draft: Draft, spec: AppSpec) -> Refusal | None:
+    known = draft.state.all_priority_classes()
+    if spec.priority_class is None or spec.priority_class in known:
+        return None
+    return invalid(f"priority_class: expected one of {', '.join(sorted(known))}, got {spec.priority_class!r}")
 
 
 def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import end_unused_service, port_conflict, provide
+from consensus.apply.app import end_unused_service, port_conflict, provide, unknown_priority
 from consensus.commands import (
     AdvanceDeployment,
     CreateDeployment,
@@ -65,7 +65,7 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     if app.rollout:
         return _busy(app)
     for spec in rollout.new_specs(app, deployment):
-        refusal = port_conflict(draft, spec)
+        refusal = unknown_priority(draft, spec) or port_conflict(draft, spec)
         if refusal is not None:
             return refusal
     rollout.begin(draft, app, deployment)
@@ -82,7 +82,7 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         return not_found("deployment", command.deployment_id)
     if deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
         return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to promote")
-    strategy = deployment.strategy
+    strategy, before = deployment.strategy, deployment.new_revisions
     if command.variant is not None:
         if not isinstance(strategy, ABTesting):
             return invalid("variant: only an ab-testing deployment has variants")
@@ -106,7 +106,7 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         message="",
     )
     if command.variant is not None:
-        return _step(draft, app, deployment, f"variant {command.variant} takes all")
+        return _step(draft, app, deployment, f"variant {command.variant} takes all", before)
     return Done()
 
 
@@ -155,12 +155,12 @@ def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
         return not_found("deployment", command.deployment_id)
     if deployment.version != command.version or not deployment.status.active:
         return conflict(f"deployment {deployment.id!r} has changed meanwhile")
-    app = draft.state.apps[deployment.app]
+    app, before = draft.state.apps[deployment.app], deployment.new_revisions
     match command.move:
         case Move.STEP:
             if command.winner:
                 deployment = _choose(deployment, deployment.new_revisions.index(command.winner))
-            return _step(draft, app, deployment, command.message)
+            return _step(draft, app, deployment, command.message, before)
         case Move.PROMOTE:
             return _take_over(draft, app, deployment)
         case Move.COMPLETE:
@@ -186,8 +186,8 @@ def _choose(deployment: Deployment, number: int) -> Deployment:
     )
 
 
-def _step(draft: Draft, app: App, deployment: Deployment, message: str) -> AnyOutcome:
-    before = draft.state.deployments[deployment.id].new_revisions
+def _step(draft: Draft, app: App, deployment: Deployment, message: str, before: tuple[int, ...]) -> AnyOutcome:
+    """`before` are the revisions that it had; those of variants that lost are forgotten."""
     deployment = rollout.put_deployment(
         draft, deployment, step=deployment.step + 1, step_at_s=draft.time_s, message=message
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Container, Iterable, Iterator
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from consensus.model.node import Taint
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
 from consensus.model.strategy import Strategy
 
@@ -71,6 +72,30 @@ class HealthCheck(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         return duration_s(self.start_period)
 
 
+class Toleration(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A taint that does not keep the app away. Without `key` every taint; without `effect` each of its effects."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    def tolerates(self, taint: Taint) -> bool:
+        if self.effect is not None and self.effect != taint.effect:
+            return False
+        if not self.key:
+            return self.operator == "Exists"
+        return self.key == taint.key and (self.operator == "Exists" or self.value == taint.value)
+
+
+def intolerable(taints: Iterable[Taint], tolerations: Iterable[Toleration], effects: Container[str]) -> bool:
+    """Whether one of `taints` with one of `effects` is not tolerated."""
+    return any(
+        taint.effect in effects and not any(toleration.tolerates(taint) for toleration in tolerations)
+        for taint in taints
+    )
+
+
 class AppSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of ``POST /deploy``, stored and returned as it was given."""
 
@@ -87,6 +112,8 @@ class AppSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     ports: list[Port] = field(default_factory=list)
     health_check: HealthCheck | None = None
     node_affinity: str | None = None
+    tolerations: list[Toleration] = field(default_factory=list)
+    spread: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
     service_affinity: str | None = None
     priority_class: str | None = None
     stop_signal: str | None = None

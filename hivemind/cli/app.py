@@ -45,6 +45,24 @@ def deploy(session: Session, file: Path | None, detach: bool, timeout: float, **
     show(session.output, answer)
 
 
+@app.command()
+@click.option("--name")
+@spec_options
+@click.argument("args", nargs=-1)
+@session_options
+def plan(session: Session, file: Path | None, **options: Any) -> None:
+    """Show where the replicas of a deploy would go, and why not; deploys nothing."""
+    body = deploy_body(file, **options)
+    answer = session.run(lambda client: client.post("/deploy?dry_run=true", body))
+    if session.output != "table":
+        show(session.output, answer)
+        return
+    show(session.output, answer["placements"], {"NODE": "node_id", "WHY": "message"})
+    for task_id in answer["preempted"]:
+        click.echo(f"would be preempted, and queued again: {task_id}")
+    click.echo(answer["message"])
+
+
 @app.command("ls")
 @session_options
 def ls(session: Session) -> None:

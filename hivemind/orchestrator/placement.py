@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from consensus.commands import PlaceTasks
+from consensus.commands import PlaceTasks, RemoveTasks
 from consensus.state import State
 from hivemind.orchestrator.batches import batched
 from hivemind.orchestrator.scheduler.capacity import Overcommit, ReservedCache
 from hivemind.orchestrator.scheduler.place import place
+from hivemind.orchestrator.scheduler.preempt import victims
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
 
 
@@ -17,16 +18,25 @@ def basis(state: State) -> tuple[Any, ...]:
     return (state.nodes, state.task_ids_by_node, state.unplaced_task_ids, state.volumes)
 
 
-def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = None) -> list[PlaceTasks]:
-    """Decisions that are news: a node, or another reason than the task has already."""
+def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = None) -> list[PlaceTasks | RemoveTasks]:
+    """Decisions that are news: a node, or another reason than the task has already; and who makes room for those
+    that are more important."""
+    cache = ReservedCache() if cache is None else cache
     pending = pending_tasks(state)
     if not pending:
         return []
     tasks = [task for _, task in pending]
-    snapshot = take_snapshot(state, tasks, overcommit, ReservedCache() if cache is None else cache)
+    snapshot = take_snapshot(state, tasks, overcommit, cache)
+    decided = list(zip(pending, place(snapshot, tasks), strict=True))
     news = [
         decision
-        for (task, _), decision in zip(pending, place(snapshot, tasks), strict=True)
+        for (task, _), decision in decided
         if decision.node_id is not None or decision.message != task.placement_message
     ]
-    return [PlaceTasks(batch) for batch in batched(news)]
+    commands: list[PlaceTasks | RemoveTasks] = [PlaceTasks(batch) for batch in batched(news)]
+    failed = [one for one, decision in decided if decision.node_id is None]
+    if failed and len(news) == len([d for d in news if d.node_id is None]):
+        # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free here.
+        gone = victims(state, failed, overcommit, cache)
+        commands += (RemoveTasks(batch) for batch in batched(gone))
+    return commands

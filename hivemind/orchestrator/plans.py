@@ -11,7 +11,7 @@ from immutables import Map
 from msgspec import Struct
 
 from consensus.commands import AnyCommand
-from consensus.model.node import Node
+from consensus.model.node import Node, Taint
 from consensus.state import State
 from hivemind.orchestrator import alerts, liveness, lost, placement, replicas, rolling, rollout
 from hivemind.orchestrator.config import OrchestratorConfig
@@ -89,7 +89,7 @@ class Plans:
             return
         for node_id, node in state.nodes.items():
             before = self._nodes.get(node_id)
-            if before is not node and node.draining is not (before is not None and before.draining):
+            if before is not node and _repels(node) != (_repels(before) if before is not None else (False, [])):
                 self._due |= {task.app for task in state.tasks_on_node(node_id)}
         self._nodes = state.nodes
 
@@ -101,6 +101,11 @@ class Plans:
             return None
         size = len(state.unplaced_task_ids) + len(state.nodes) + self._cache.uncounted(state)
         return Job("placement", size, lambda: placement.plan(state, self._config.overcommit, self._cache))
+
+
+def _repels(node: Node) -> tuple[bool, list[Taint]]:
+    """What may make tasks leave a node."""
+    return node.draining, node.taints
 
 
 def _size(state: State, apps: Set[str]) -> int:

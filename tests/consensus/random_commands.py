@@ -48,6 +48,7 @@ def _spec(rng: random.Random) -> AppSpec:
         rng.randint(0, 4),
         service=rng.choice([None, "shared"]),
         ports=[Port(80, rng.choice([None, 8080, 8081]))] if rng.random() < 0.5 else [],
+        priority_class=rng.choice([None, None, "high-priority", "low-priority"]),
         volumes=[VolumeMount(rng.choice(_VOLUMES), "/data")] if rng.random() < 0.3 else [],
     )
 

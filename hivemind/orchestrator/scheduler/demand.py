@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app import AppSpec
+from consensus.model.app import AppSpec, Toleration
 
 
 class Demand(Struct, frozen=True):
-    """`cpu` in cores; `volumes` are the named local volumes that it mounts; `affinity` as the user wrote it."""
+    """`cpu` in cores; `volumes` are the named local volumes that it mounts; `affinity` (to nodes) and `company`
+    (to services) as the user wrote them; `spread` is the label of nodes over whose values replicas are spread."""
 
     cpu: float = 0.0
     memory_bytes: int = 0
     affinity: str = ""
     volumes: frozenset[str] = frozenset()
+    company: str = ""
+    spread: str = ""
+    tolerations: tuple[Toleration, ...] = ()
 
     @classmethod
     def of(cls, spec: AppSpec, local_volumes: frozenset[str]) -> Demand:
@@ -22,4 +26,7 @@ class Demand(Struct, frozen=True):
             memory_bytes=spec.resources.memory_bytes,
             affinity=spec.node_affinity or "",
             volumes=frozenset(mount.name for mount in spec.volumes) & local_volumes,
+            company=spec.service_affinity or "",
+            spread=spec.spread or "",
+            tolerations=tuple(spec.tolerations),
         )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+from consensus.model.app import Toleration, intolerable
 from consensus.model.node import NodeStatus
 from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels
 from hivemind.orchestrator.scheduler.capacity import Room, millis
@@ -51,10 +52,13 @@ class NotInMaintenance:
 
 
 class Untainted:
-    """Apps have no tolerations: every repelling taint keeps every task away."""
+    """Every repelling taint keeps those away that do not tolerate it."""
+
+    def __init__(self, tolerations: Sequence[Toleration] = ()) -> None:
+        self._tolerations = tolerations
 
     def check(self, room: Room) -> bool:
-        return all(taint.effect not in _REPELLING for taint in room.node.taints)
+        return not room.node.taints or not intolerable(room.node.taints, self._tolerations, _REPELLING)
 
     def explain(self, count: int) -> str:
         return f"{count} tainted"
@@ -137,7 +141,7 @@ def size_text(size_bytes: int) -> str:
 
 def lasting_filters(demand: Demand, terms: Sequence[Term] | str) -> list[Filter]:
     """The filters whose answer does not change while a batch is placed. `terms` as text: why they are unreadable."""
-    filters: list[Filter] = [IsMember(), NotDraining(), NotInMaintenance(), Untainted()]
+    filters: list[Filter] = [IsMember(), NotDraining(), NotInMaintenance(), Untainted(demand.tolerations)]
     if isinstance(terms, str):
         filters.append(UnreadableAffinity(terms))
     elif terms:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isqrt
 
 from consensus.commands import Placement
-from hivemind.orchestrator.scheduler.affinity import Term, parse_affinity
+from consensus.model.app import intolerable
+from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels, parse_affinity
 from hivemind.orchestrator.scheduler.capacity import Reserved, Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.filters import (
@@ -20,6 +21,8 @@ from hivemind.orchestrator.scheduler.filters import (
 )
 from hivemind.orchestrator.scheduler.queue import LoadQueue, SpreadQueue
 from hivemind.orchestrator.scheduler.snapshot import PendingTask, Snapshot
+
+_SHUNNING = ("PreferNoSchedule",)
 
 
 def place(snapshot: Snapshot, tasks: Sequence[PendingTask]) -> list[Placement]:
@@ -34,7 +37,7 @@ def place(snapshot: Snapshot, tasks: Sequence[PendingTask]) -> list[Placement]:
 class _Shape:
     """What is common to the tasks of one demand."""
 
-    def __init__(self, demand: Demand, rooms: Iterable[Room]) -> None:
+    def __init__(self, demand: Demand, rooms: Iterable[Room], rank: Mapping[str, int]) -> None:
         terms: Sequence[Term] | str
         try:
             terms = parse_affinity(demand.affinity)
@@ -44,9 +47,19 @@ class _Shape:
         self.room_filters: list[Filter] = [HasCpu(demand.cpu), HasMemory(demand.memory_bytes)]
         self.cpu_millis = millis(demand.cpu)
         self.memory_bytes = demand.memory_bytes
-        self.rooms = [room for room in rooms if all(rule.check(room) for rule in self.filters)]
+        rooms = [room for room in rooms if all(rule.check(room) for rule in self.filters)]
+        # Nodes that prefer to be left alone are asked only where no other will do.
+        open_ones: list[Room] = []
+        shunned: list[Room] = []
+        for room in rooms:
+            shuns = room.node.taints and intolerable(room.node.taints, demand.tolerations, _SHUNNING)
+            (shunned if shuns else open_ones).append(room)
+        self.tiers = [open_ones, shunned] if shunned else [open_ones]
         self.fits = self._make_fits()
-        self.queue = LoadQueue(self.rooms, self.fits)
+        self.rank = rank
+        self.spread = demand.spread
+        self.zones = {room.node.id: zone_of(room, demand.spread) for room in rooms} if demand.spread else {}
+        self.queues = [LoadQueue(tier, self.fits, rank) for tier in self.tiers]
         self.failure: str | None = None
 
     def _make_fits(self) -> Callable[[Room], bool]:
@@ -72,18 +85,20 @@ class _Batch:
         # Passing over the nodes that an app has already costs tasks² in the shared heap; a heap of its own, nodes.
         self._own_queue_from = isqrt(2 * len(self._rooms)) + 1
         self._shapes: dict[Demand, _Shape] = {}
-        self._queues: dict[tuple[str, Demand], SpreadQueue] = {}
+        self._company = snapshot.company
+        self._queues: dict[tuple[str, Demand], list[SpreadQueue]] = {}
+        self._in_zone: dict[str, dict[str, Counter[str]]] = {}
 
     def place(self, task: PendingTask) -> Placement:
         demand = task.demand
         shape = self._shapes.get(demand)
         if shape is None:
-            shape = self._shapes[demand] = _Shape(demand, self._rooms.values())
+            shape = self._shapes[demand] = _Shape(demand, self._rooms.values(), self._company.get(demand.company, {}))
         if shape.failure is not None:
             return Placement(task.task_id, None, shape.failure)
         spread = self._spread.setdefault(task.spread_key, {})
         pinned = {name: self._pinned[name] for name in demand.volumes if name in self._pinned}
-        room = self._among(pinned, shape, spread) if pinned else self._best(task, shape, spread)
+        room = self._among(task, pinned, shape, spread) if pinned else self._best(task, shape, spread)
         if room is None:
             # Room only shrinks while a batch is placed, so what holds for this task holds for all like it.
             filters = [*shape.filters, *([HasVolumes(pinned)] if pinned else []), *shape.room_filters]
@@ -91,21 +106,49 @@ class _Batch:
             return Placement(task.task_id, None, shape.failure)
         room.take(shape.cpu_millis, shape.memory_bytes)
         spread[room.node.id] = spread.get(room.node.id, 0) + 1
+        for label, counts in self._in_zone.get(task.spread_key, {}).items():
+            counts[zone_of(room, label)] += 1
         for name in demand.volumes:
             self._pinned[name] = frozenset((room.node.id,))
         return Placement(task.task_id, room.node.id)
 
     def _best(self, task: PendingTask, shape: _Shape, spread: dict[str, int]) -> Room | None:
-        if self._sizes[task.spread_key] < self._own_queue_from:
-            room = shape.queue.best(spread)
-            if room is not None:
-                return room
-        queue = self._queues.get((task.spread_key, task.demand))
-        if queue is None:
-            queue = self._queues[task.spread_key, task.demand] = SpreadQueue(shape.rooms, shape.fits, spread)
-        return queue.best()
+        if self._sizes[task.spread_key] < self._own_queue_from and not shape.zones:
+            for few in shape.queues:
+                room = few.best(spread)
+                if room is not None:
+                    return room
+        key = task.spread_key, task.demand
+        queues = self._queues.get(key)
+        if queues is None:
+            in_zone = self._zone_counts(task, shape.spread) if shape.zones else {}
+            queues = self._queues[key] = [
+                SpreadQueue(tier, shape.fits, shape.rank, spread, shape.zones, in_zone) for tier in shape.tiers
+            ]
+        return next((room for queue in queues if (room := queue.best()) is not None), None)
 
-    def _among(self, pinned: dict[str, frozenset[str]], shape: _Shape, spread: dict[str, int]) -> Room | None:
+    def _zone_counts(self, task: PendingTask, label: str) -> Counter[str]:
+        """How many replicas of the task's app are in each zone; nodes without the label are one zone."""
+        of_app = self._in_zone.setdefault(task.spread_key, {})
+        counts = of_app.get(label)
+        if counts is None:
+            counts = of_app[label] = Counter()
+            for node_id, count in self._spread.get(task.spread_key, {}).items():
+                if node_id in self._rooms:
+                    counts[zone_of(self._rooms[node_id], label)] += count
+        return counts
+
+    def _among(
+        self, task: PendingTask, pinned: dict[str, frozenset[str]], shape: _Shape, spread: dict[str, int]
+    ) -> Room | None:
         node_ids = frozenset.intersection(*pinned.values())
-        rooms = [room for room in shape.rooms if room.node.id in node_ids and shape.fits(room)]
-        return min(rooms, key=lambda room: (spread.get(room.node.id, 0), room.load), default=None)
+        in_zone = self._zone_counts(task, shape.spread) if shape.zones else {}
+        for tier in shape.tiers:
+            rooms = [room for room in tier if room.node.id in node_ids and shape.fits(room)]
+            if rooms:
+                return SpreadQueue(rooms, shape.fits, shape.rank, spread, shape.zones, in_zone).best()
+        return None
+
+
+def zone_of(room: Room, label: str) -> str:
+    return affinity_labels(room.node).get(label, "")

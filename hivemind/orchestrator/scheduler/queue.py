@@ -13,57 +13,84 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from hivemind.orchestrator.scheduler.capacity import Room
 
 Load = tuple[float, int, str]
+Count = tuple[int, int, int]
 
 
 class LoadQueue:
-    """Nodes by load. Shared by the apps of one demand; good for those that take few of its nodes."""
+    """Nodes by unmet wishes, then load. Shared by the apps of one demand; good for those that take few of its nodes.
 
-    def __init__(self, rooms: Iterable[Room], fits: Callable[[Room], bool]) -> None:
+    `rank`: how little a node is wished for; it does not change.
+    """
+
+    def __init__(self, rooms: Iterable[Room], fits: Callable[[Room], bool], rank: Mapping[str, int]) -> None:
         self._rooms = {room.node.id: room for room in rooms}
         self._fits = fits
-        self._heap: list[Load] = [room.load for room in self._rooms.values()]
+        self._rank = rank
+        self._heap: list[tuple[int, Load]] = [
+            (rank.get(node_id, 0), room.load) for node_id, room in self._rooms.items()
+        ]
         heapq.heapify(self._heap)
 
     def best(self, taken: Container[str]) -> Room | None:
-        """The least loaded node that fits and is not `taken`."""
+        """The best node that fits and is not `taken`."""
         heap, passed_over, found = self._heap, [], None
         while heap and found is None:
             top = heap[0]
-            room = self._rooms[top[2]]
+            load = top[1]
+            room = self._rooms[load[2]]
             if not self._fits(room):
                 heapq.heappop(heap)
-            elif room.load is not top:
-                heapq.heapreplace(heap, room.load)
-            elif top[2] in taken:
+            elif room.load is not load:
+                heapq.heapreplace(heap, (top[0], room.load))
+            elif load[2] in taken:
                 passed_over.append(heapq.heappop(heap))
             else:
                 found = room
-        for load in passed_over:
-            heapq.heappush(heap, load)
+        for entry in passed_over:
+            heapq.heappush(heap, entry)
         return found
 
 
 class SpreadQueue:
-    """Nodes by the replicas of one app on them, then by load."""
+    """Nodes by the replicas of one app in their zone, on them, then as LoadQueue does.
 
-    def __init__(self, rooms: Iterable[Room], fits: Callable[[Room], bool], spread: Mapping[str, int]) -> None:
+    `zones`: the zone of each node, where the app is spread over zones; `in_zone` and `spread` are counted by the
+    caller.
+    """
+
+    def __init__(
+        self,
+        rooms: Iterable[Room],
+        fits: Callable[[Room], bool],
+        rank: Mapping[str, int],
+        spread: Mapping[str, int],
+        zones: Mapping[str, str],
+        in_zone: Mapping[str, int],
+    ) -> None:
         self._rooms = {room.node.id: room for room in rooms}
         self._fits = fits
+        self._rank = rank
         self._spread = spread
-        self._heap: list[tuple[int, Load]] = [
-            (spread.get(node_id, 0), room.load) for node_id, room in self._rooms.items()
+        self._zones = zones
+        self._in_zone = in_zone
+        self._heap: list[tuple[Count, Load]] = [
+            (self._count(node_id), room.load) for node_id, room in self._rooms.items()
         ]
         heapq.heapify(self._heap)
+
+    def _count(self, node_id: str) -> Count:
+        in_zone = self._in_zone.get(self._zones[node_id], 0) if self._zones else 0
+        return in_zone, self._spread.get(node_id, 0), self._rank.get(node_id, 0)
 
     def best(self) -> Room | None:
         heap = self._heap
         while heap:
-            top = heap[0]
-            room = self._rooms[top[1][2]]
+            count, load = heap[0]
+            room = self._rooms[load[2]]
             if not self._fits(room):
                 heapq.heappop(heap)
-            elif top[1] is not room.load or top[0] != self._spread.get(room.node.id, 0):
-                heapq.heapreplace(heap, (self._spread.get(room.node.id, 0), room.load))
+            elif load is not room.load or count != self._count(load[2]):
+                heapq.heapreplace(heap, (self._count(load[2]), room.load))
             else:
                 return room
         return None

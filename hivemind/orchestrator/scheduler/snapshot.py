@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from consensus.model.node import Node
 from consensus.model.task import Task
 from consensus.state import State
+from hivemind.orchestrator.scheduler import company
 from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved, ReservedCache
 from hivemind.orchestrator.scheduler.demand import Demand
 
@@ -38,20 +39,31 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         reserved: by node id; a node that is not there has nothing placed on it.
         spread: by app, then node id: its replicas there, without those that are on their way out.
         pinned: by local volume: the nodes that have its data.
+        company: by a service affinity, then node id: how many of its terms are not met there (no entry: all).
     """
 
     nodes: tuple[Node, ...]
     reserved: Mapping[str, Reserved] = {}
     spread: Mapping[str, Mapping[str, int]] = {}
     pinned: Mapping[str, frozenset[str]] = {}
+    company: Mapping[str, Mapping[str, int]] = {}
     overcommit: Overcommit = Overcommit()
 
 
 def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
-    """Those without a node, in the order in which they are placed: first come, first served."""
+    """Those without a node, in the order in which they are placed: by importance, then first come, first served."""
     local = frozenset(name for name, volume in state.volumes.items() if volume.type == "local")
     tasks = [task for task in map(state.tasks.__getitem__, state.unplaced_task_ids) if task.wanted]
-    tasks.sort(key=lambda task: (task.created_at_s, task.app, task.slot, task.id))
+    priorities = {key: state.priority(state.specs[key]) for key in {(task.app, task.revision) for task in tasks}}
+    tasks.sort(
+        key=lambda task: (
+            -priorities[task.app, task.revision],
+            task.created_at_s,
+            task.app,
+            task.slot,
+            task.id,
+        )
+    )
     demands: dict[tuple[str, int], Demand] = {}
     pending = []
     for task in tasks:
@@ -65,7 +77,7 @@ def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
 
 
 def take_snapshot(
-    state: State, pending: Iterable[PendingTask], overcommit: Overcommit, cache: ReservedCache
+    state: State, pending: Sequence[PendingTask], overcommit: Overcommit, cache: ReservedCache
 ) -> Snapshot:
     """What concerns `pending`. Costs the nodes, the apps concerned, and what is new since the last with `cache`."""
     apps = {task.spread_key: task for task in pending}
@@ -76,6 +88,7 @@ def take_snapshot(
         reserved={node_id: cache.of(state, node_id) for node_id in state.nodes},
         spread={key: _spread(state, task) for key, task in apps.items()},
         pinned={name: nodes for name in volumes if (nodes := _nodes_of_volume(state, name))},
+        company={text: company.unmet(state, text) for text in {task.demand.company for task in pending} if text},
         overcommit=overcommit,
     )
 

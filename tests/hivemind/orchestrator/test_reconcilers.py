@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
-from consensus.model.app import VolumeMount
-from consensus.model.node import NodeStatus
+from consensus.model.app import Toleration, VolumeMount
+from consensus.model.node import NodeStatus, Taint
 from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.outcomes import Refusal
 from consensus.state import State
 from hivemind.orchestrator import alerts, lost, placement, replicas, rolling, rollout
 from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.members import MemberState, MemberView
 from hivemind.orchestrator.observer import Evidence
 from hivemind.orchestrator.scheduler.capacity import Overcommit, ReservedCache
@@ -198,6 +200,59 @@ class TestPlacement:
             cache.keep_only(feed.state)
 
 
+class TestPreemption:
+    def full(self) -> Feed:
+        """Two nodes of 6 cores (overcommitted), with 5 low and 1 medium core on each."""
+        feed = cluster(2)
+        feed.accepted(c.DeployApp(spec("low", 10, cpu=1, priority_class="low-priority")))
+        feed.accepted(c.DeployApp(spec("mid", 2, cpu=1)))
+        serve_all(feed)
+        return feed
+
+    def run(self, feed: Feed) -> None:
+        for _ in range(8):
+            feed.accepted(*replicas.plan(feed.state, feed.state.apps))
+            serve_all(feed)
+
+    def test_the_fewest_and_least_important_go_and_are_queued_again(self) -> None:
+        feed = self.full()
+        feed.accepted(c.DeployApp(spec("high", 1, cpu=2, priority_class="high-priority")))
+        gone = [i for cmd in placement.plan(feed.state, OVER) if isinstance(cmd, c.RemoveTasks) for i in cmd.task_ids]
+        assert [feed.state.tasks[i].app for i in gone] == ["low", "low"]
+        self.run(feed)
+        assert [task.serving for task in feed.tasks("high")] == [True]
+        low = feed.tasks("low")
+        assert (len(low), sum(task.serving for task in low)) == (10, 8)
+        assert {task.placement_message for task in low if not task.serving} == {
+            "no node fits: 2 nodes lack cpu (need 1 cores)"
+        }
+
+    def test_nobody_goes_for_an_equal_or_in_vain(self) -> None:
+        feed = self.full()
+        feed.accepted(c.DeployApp(spec("more", 1, cpu=1, priority_class="low-priority")))
+        feed.accepted(c.DeployApp(spec("huge", 1, cpu=7, priority_class="high-priority")))
+        assert not [cmd for cmd in placement.plan(feed.state, OVER) if isinstance(cmd, c.RemoveTasks)]
+
+    def test_the_important_are_placed_first(self) -> None:
+        feed = cluster(1)
+        feed.accepted(c.DeployApp(spec("low", 6, cpu=1, priority_class="low-priority")))
+        feed.accepted(c.DeployApp(spec("high", 6, cpu=1, priority_class="high-priority")))
+        serve_all(feed)
+        assert sum(task.serving for task in feed.tasks("high")) == 6
+
+    def test_a_dry_run_tells_and_changes_nothing(self) -> None:
+        feed = self.full()
+        before = feed.state
+        high = spec("high", 4, cpu=2, priority_class="high-priority", node_affinity="node.id=n1")
+        found = dry_run(before, high, OVER, 1.0)
+        assert not isinstance(found, Refusal)
+        placements, preempted = found
+        assert [node_id for node_id, _ in placements] == [None] * 4
+        assert len(preempted) == 6
+        assert feed.state is before
+        assert isinstance(dry_run(before, spec("low"), OVER, 1.0), Refusal)
+
+
 class TestReplicas:
     def test_missing_slots_are_filled_and_surplus_goes(self) -> None:
         feed = cluster()
@@ -339,6 +394,19 @@ class TestRolling:
             feed.accepted(*rolling.plan(feed.state, feed.state.apps))
             serve_all(feed)
         assert not list(feed.state.tasks_on_node("n2"))
+        assert rolling.plan(feed.state, feed.state.apps) == []
+
+    def test_a_noexecute_taint_moves_what_does_not_tolerate_it(self) -> None:
+        feed = cluster(2)
+        tough = [Toleration("maintenance", "Exists")]
+        feed.accepted(c.DeployApp(spec("web", 2)), c.DeployApp(spec("agent", 2, tolerations=tough)))
+        serve_all(feed)
+        feed.accepted(c.LabelNode("n2", {}, [Taint("maintenance", "", "NoExecute")]))
+        for _ in range(4):
+            feed.accepted(*rolling.plan(feed.state, feed.state.apps))
+            serve_all(feed)
+        assert spread(feed) == {"n1": 2}
+        assert spread(feed, "agent") == {"n1": 1, "n2": 1}
         assert rolling.plan(feed.state, feed.state.apps) == []
 
     def test_a_second_restart_in_the_middle_of_the_first(self) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.commands import Placement
+from consensus.model.app import Toleration
 from consensus.model.node import Node, NodeStatus, Taint
 from hivemind.orchestrator.scheduler.affinity import affinity_labels, parse_affinity
 from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved
@@ -36,6 +37,11 @@ def naive(snapshot: Snapshot, tasks: list[PendingTask]) -> list[str | None]:
     spread = {app: dict(by_node) for app, by_node in snapshot.spread.items()}
     pinned = dict(snapshot.pinned)
     over = snapshot.overcommit
+    by_id = {n.id: n for n in snapshot.nodes}
+
+    def zones(node_id: str) -> str:
+        return by_id[node_id].labels.get("zone", "")
+
     chosen: list[str | None] = []
     for task in tasks:
         demand, mine = task.demand, spread.setdefault(task.app, {})
@@ -48,18 +54,27 @@ def naive(snapshot: Snapshot, tasks: list[PendingTask]) -> list[str | None]:
             )
             if (
                 n.schedulable
-                and not any(t.effect in ("NoSchedule", "NoExecute") for t in n.taints)
+                and not any(
+                    t.effect in ("NoSchedule", "NoExecute") and not any(o.tolerates(t) for o in demand.tolerations)
+                    for t in n.taints
+                )
                 and all(term.holds(affinity_labels(n)) for term in parse_affinity(demand.affinity))
                 and all(n.id in pinned.get(v, {n.id}) for v in demand.volumes)
                 and (not millis or cpu[n.id] + millis <= cpu_max)
                 and (not demand.memory_bytes or memory[n.id] + demand.memory_bytes <= memory_max)
             ):
                 load = max(cpu[n.id] / cpu_max if cpu_max else 0.0, memory[n.id] / memory_max if memory_max else 0.0)
-                fitting.append((mine.get(n.id, 0), load, count[n.id], n.id))
+                shuns = any(
+                    t.effect == "PreferNoSchedule" and not any(o.tolerates(t) for o in demand.tolerations)
+                    for t in n.taints
+                )
+                zone = [c for i, c in mine.items() if demand.spread and zones(i) == zones(n.id)]
+                wishes = snapshot.company.get(demand.company, {}).get(n.id, 0)
+                fitting.append((shuns, sum(zone), mine.get(n.id, 0), wishes, load, count[n.id], n.id))
         if not fitting:
             chosen.append(None)
             continue
-        best = min(fitting)[3]
+        best = min(fitting)[-1]
         chosen.append(best)
         cpu[best] += millis
         memory[best] += demand.memory_bytes
@@ -78,7 +93,9 @@ nodes = st.builds(
     status=st.sampled_from([NodeStatus.READY] * 6 + [NodeStatus.LOST, NodeStatus.RESTARTING, NodeStatus.LEFT]),
     maintenance=st.sampled_from([False] * 6 + [True]),
     draining=st.sampled_from([False] * 6 + [True]),
-    taints=st.sampled_from([[]] * 5 + [[Taint("a")], [Taint("a", "b", "PreferNoSchedule")]]),
+    taints=st.sampled_from(
+        [[]] * 5 + [[Taint("a")], [Taint("a", "b", "PreferNoSchedule")], [Taint("c", "d", "NoExecute"), Taint("a")]]
+    ),
 )
 demands = st.builds(
     Demand,
@@ -86,6 +103,9 @@ demands = st.builds(
     memory_bytes=st.sampled_from([0, GIB // 8, GIB, 4 * GIB]),
     affinity=st.sampled_from(["", "", "zone=a", "zone!=a", "zone in (a,b), ssd=yes"]),
     volumes=st.sampled_from([frozenset[str]()] * 4 + [frozenset(("v",)), frozenset(("v", "w"))]),
+    company=st.sampled_from(["", "", "app=x"]),
+    spread=st.sampled_from(["", "", "zone"]),
+    tolerations=st.sampled_from([(), (), (Toleration("a", "Exists"),), (Toleration(operator="Exists"),)]),
 )
 
 
@@ -101,6 +121,7 @@ def problems(draw: st.DrawFn) -> tuple[Snapshot, list[PendingTask]]:
         reserved={i: draw(reserved) for i in ids},
         spread={app: draw(counts) for app in "ab"},
         pinned=draw(st.sampled_from([{}, {"v": frozenset(ids[:2])}])) if ids else {},
+        company={"app=x": draw(counts)},
     )
     shapes = draw(st.lists(demands, min_size=1, max_size=3))
     # Apps with few tasks share a heap, those with many have their own: both are wanted.
