@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import trio
 
@@ -39,7 +39,11 @@ class Operations:
             if isinstance(operation, EnsureImage):
                 return await self._ensure_image(operation, progressed)
             async with self._limit(operation):
-                return Succeeded(number, container=await self._container_after(operation))
+                container = await self._container_after(operation)
+            if isinstance(operation, Start):
+                # Asked without holding a place: the next start need not wait for the answer.
+                container = await self._engine.inspect(operation.engine_id)
+            return Succeeded(number, container=container)
         except ContainerNotFound as error:
             return Failed(number, str(error), container_gone=True)
         except EngineUnavailable as error:
@@ -48,6 +52,9 @@ class Operations:
             return Failed(number, str(error))
 
     def _limit(self, operation: Operation) -> AbstractAsyncContextManager[object]:
+        if isinstance(operation, Inspect):
+            # What became of a container is told at once, however many wait to be started.
+            return nullcontext()
         return self._stops if isinstance(operation, Stop | Remove) else self._starts
 
     async def _ensure_image(
@@ -72,7 +79,6 @@ class Operations:
                 return await self._create(operation)
             case Start(_, engine_id):
                 await self._engine.start(engine_id)
-                return await self._engine.inspect(engine_id)
             case Inspect(_, engine_id):
                 return await self._engine.inspect(engine_id)
             case Stop(_, engine_id, grace_s):
