@@ -216,7 +216,7 @@ def test_what_dies_is_started_again_with_growing_pauses(cluster: LabCluster) -> 
 
 
 def back(detail: dict[str, Any], restart_count: int) -> bool:
-    return detail["status"] == "running" and detail["restart_count"] == restart_count
+    return (detail["status"], detail["restart_count"]) == ("running", restart_count)
 
 
 def test_what_was_removed_by_hand_is_made_anew_and_what_is_not_ours_is_left_alone(cluster: LabCluster) -> None:
@@ -229,7 +229,7 @@ def test_what_was_removed_by_hand_is_made_anew_and_what_is_not_ours_is_left_alon
 
         def made_anew() -> bool:
             detail = cluster.get(2, f"/containers/{container['id']}")
-            return detail["status"] == "running" and detail["engine_id"] != container["engine_id"]
+            return bool(detail["status"] == "running" and detail["engine_id"] != container["engine_id"])
 
         wait_until(made_anew, 60, "a new container in the place of the removed one")
         cluster.delete(1, "/apps/removed")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -60,12 +61,8 @@ def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
                     and (e.data["previous_status"], e.data["new_status"]) == ("healthy", "unhealthy")
                 ),
             )
-            started = {"web-" + each.split(".")[1] for each in moved}
-            for name in started:
-                listener.wait_for(
-                    f"a new {name} started",
-                    lambda e, name=name: e.type == "container_started" and e.data["name"] == name,
-                )
+            for name in {"web-" + each.split(".")[1] for each in moved}:
+                listener.wait_for(f"a new {name} started", partial(_is_started, name))
             gone = {e.data["container_id"] for e in listener.events if e.type == "container_deleted"}
             assert moved <= gone
 
@@ -80,6 +77,10 @@ def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
     cluster.deploy(dead, "news", 3)
     assert cluster.spread(alive[0], "news")[dead] >= 1
     cluster.wait_engines_agree(alive[0], "news", 3)
+
+
+def _is_started(name: str, event: ClientEvent) -> bool:
+    return event.type == "container_started" and event.data["name"] == name
 
 
 def _is_about(event: ClientEvent, node_id: str) -> bool:
