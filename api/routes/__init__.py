@@ -13,6 +13,7 @@ from api.routes import (
     deployments,
     docs,
     exec,
+    graphql,
     groups,
     health,
     nodes,
@@ -42,6 +43,7 @@ _NOUNS = (
     audit,
     batch,
     docs,
+    graphql,
     stream,
 )
 
@@ -52,4 +54,4 @@ def all_routes() -> tuple[Route, ...]:
 
 
 def all_sockets() -> tuple[SocketRoute, ...]:
-    return (*stream.SOCKETS, *exec.SOCKETS)
+    return (*stream.SOCKETS, *exec.SOCKETS, *graphql.SOCKETS)

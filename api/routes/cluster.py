@@ -6,10 +6,12 @@ from msgspec import Struct
 
 from api.answer import Answer, Raw
 from api.call import Call
+from api.deps import Deps
 from api.errors import NotFound
 from api.route import Access, Listing, Route
 from consensus.model.alert import Alert
 from consensus.model.node import NodeStatus
+from consensus.state import State
 from consensus.timestamp import iso_utc
 
 
@@ -40,33 +42,36 @@ class AlertItem(Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-async def get_cluster(call: Call) -> Answer:
-    state, view = call.state, call.deps.cluster
+def cluster_answer(state: State, deps: Deps) -> ClusterAnswer:
+    """Raises NotFound."""
+    view = deps.cluster
     if state.cluster is None:
         raise NotFound("this node is not part of a cluster yet")
     contact_s = view.last_leader_contact_s
-    return Answer(
-        ClusterAnswer(
-            id=state.cluster.id,
-            node_id=view.node_id,
-            leader=view.leader_id,
-            term=view.term,
-            voters=sorted(view.voters),
-            index=call.deps.replica.index,
-            last_contact_ms=None if contact_s is None else round(contact_s * 1000, 1),
-            nodes=len(state.nodes),
-            ready_nodes=sum(node.status is NodeStatus.READY for node in state.nodes.values()),
-            version=call.deps.settings.version,
-            created_at=iso_utc(state.cluster.created_at_s),
-        )
+    return ClusterAnswer(
+        id=state.cluster.id,
+        node_id=view.node_id,
+        leader=view.leader_id,
+        term=view.term,
+        voters=sorted(view.voters),
+        index=deps.replica.index,
+        last_contact_ms=None if contact_s is None else round(contact_s * 1000, 1),
+        nodes=len(state.nodes),
+        ready_nodes=sum(node.status is NodeStatus.READY for node in state.nodes.values()),
+        version=deps.settings.version,
+        created_at=iso_utc(state.cluster.created_at_s),
     )
+
+
+async def get_cluster(call: Call) -> Answer:
+    return Answer(cluster_answer(call.state, call.deps))
 
 
 async def get_token(call: Call) -> Answer:
     return Answer(TokenAnswer(await call.deps.join_token()))
 
 
-def _alert_item(alert: Alert) -> AlertItem:
+def alert_item(alert: Alert) -> AlertItem:
     return AlertItem(
         id=alert.id,
         severity=alert.severity.value,
@@ -79,7 +84,7 @@ def _alert_item(alert: Alert) -> AlertItem:
 
 async def list_alerts(call: Call) -> Answer:
     alerts = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
-    return await call.listed(alerts, _alert_item)
+    return await call.listed(alerts, alert_item)
 
 
 async def get_metrics(call: Call) -> Raw:

@@ -45,7 +45,7 @@ class UserItem(Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-def _item(state: State, user: User) -> UserItem:
+def user_item(state: State, user: User) -> UserItem:
     return UserItem(
         id=user.id,
         username=user.username,
@@ -66,11 +66,11 @@ def _find(call: Call) -> User:
 async def list_users(call: Call) -> Answer:
     state = call.state
     users = sorted(state.users.values(), key=lambda user: user.username)
-    return await call.listed(users, lambda user: _item(state, user))
+    return await call.listed(users, lambda user: user_item(state, user))
 
 
 async def get_user(call: Call) -> Answer:
-    return Answer(_item(call.state, _find(call)))
+    return Answer(user_item(call.state, _find(call)))
 
 
 async def create_user(call: Call) -> Answer:

@@ -1,0 +1,211 @@
+"""The nouns of the schema: where their rows are, how they are shown, and which permission they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from msgspec import Struct
+
+from api.auth.identity import Identity
+from api.deps import ContainerStats, Deps, MemberView
+from api.errors import NotFound
+from api.route import Access, Listing, Need
+from api.routes.cluster import AlertItem, ClusterAnswer, alert_item, cluster_answer
+from api.routes.users import UserItem, user_item
+from api.views.app import AppDetail, AppItem, app_detail, app_item
+from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
+from api.views.deployment import DeploymentDetail, DeploymentItem, deployment_detail, deployment_item
+from api.views.node import NodeDetail, NodeItem, node_detail, node_item
+from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
+from api.views.volume import VolumeItem, volume_item
+from consensus.state import State
+
+
+class FrozenCluster:
+    """A ClusterView as it was when the query began: what a worker thread may read."""
+
+    def __init__(self, deps: Deps) -> None:
+        view = deps.cluster
+        self.node_id, self.leader_id, self.term = view.node_id, view.leader_id, view.term
+        self.last_leader_contact_s, self.voters = view.last_leader_contact_s, view.voters
+        self._members = dict(view.members())
+
+    def members(self) -> Mapping[str, MemberView]:
+        return self._members
+
+    async def read_barrier(self) -> None:
+        raise RuntimeError("a query confirms before it begins")
+
+
+class World:
+    """What one query sees: one State, one identity, and the metrics that were fetched for it.
+
+    `wanted_stats` collects the ids of the tasks of which metrics were asked for and are not here.
+    """
+
+    def __init__(self, deps: Deps, identity: Identity) -> None:
+        self.state: State = deps.replica.state
+        self.cluster = FrozenCluster(deps)
+        self.members = self.cluster.members()
+        self.identity = identity
+        self.stats: dict[str, ContainerStats | None] = {}
+        self.wanted_stats: dict[str, None] = {}
+        self._deps = deps
+
+    @cached_property
+    def cluster_answer(self) -> ClusterAnswer | None:
+        try:
+            return cluster_answer(self.state, self._deps)
+        except NotFound:
+            return None
+
+
+Show = Callable[[World, str], Any]
+
+
+class Noun(Struct, frozen=True, kw_only=True):
+    """`keys` are in the order of lists; `item` and `detail` show the row of a key.
+
+    `strings` renames the detail's fields that other nouns stand in for: ``app`` is an App here, its name `app_name`.
+    """
+
+    name: str
+    plural: str
+    permission: str
+    table: str
+    keys: Callable[[State], Iterable[str]]
+    item: Show
+    detail: Show
+    listing: Listing
+    type: type[Struct]
+    strings: Mapping[str, str] = {}
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def need(self) -> Need:
+        access = Access.ADMIN if self.permission == "users:read" else Access.VIEW
+        return Need(access, self.permission)
+
+
+class Row:
+    """One row of a noun. Its detail is made only where a field asks for it."""
+
+    __slots__ = ("_detail", "item", "key", "noun", "world")
+
+    def __init__(self, world: World, noun: Noun, key: str, item: Any) -> None:
+        self.world, self.noun, self.key, self.item = world, noun, key, item
+        self._detail: Any = None
+
+    def get(self, name: str) -> Any:
+        if hasattr(self.item, name) and name not in _BETTER_IN_DETAIL:
+            return getattr(self.item, name)
+        if self._detail is None:
+            self._detail = self.noun.detail(self.world, self.key)
+        return getattr(self._detail, name)
+
+
+_BETTER_IN_DETAIL = frozenset({"endpoints", "strategy"})
+"""The same name in item and detail, but the detail says more."""
+
+
+def _volume(world: World, name: str) -> VolumeItem:
+    users = [task.id for task in world.state.volume_users(name)]
+    return volume_item(world.state.volumes[name], users)
+
+
+CONTAINER = Noun(
+    name="Container",
+    plural="containers",
+    permission="containers:read",
+    table="tasks",
+    keys=lambda state: [task.id for task in in_order(state)],
+    item=lambda world, key: container_item(world.state, world.state.tasks[key]),
+    detail=lambda world, key: container_detail(world.state, world.state.tasks[key], last_check_s=None),
+    listing=Listing("containers", ContainerItem, {"node": "node_id", "health": "health.status"}),
+    type=ContainerDetail,
+    strings={"app": "app_name"},
+)
+APP = Noun(
+    name="App",
+    plural="apps",
+    permission="apps:read",
+    table="apps",
+    keys=lambda state: sorted(state.apps),
+    item=lambda world, key: app_item(world.state, world.state.apps[key]),
+    detail=lambda world, key: app_detail(world.state, world.state.apps[key]),
+    listing=Listing("apps", AppItem),
+    type=AppDetail,
+    strings={"service": "service_name"},
+    hidden=frozenset({"containers"}),
+)
+NODE = Noun(
+    name="Node",
+    plural="nodes",
+    permission="nodes:read",
+    table="nodes",
+    keys=lambda state: sorted(state.nodes),
+    item=lambda world, key: node_item(world.state, world.cluster, world.members, world.state.nodes[key]),
+    detail=lambda world, key: node_detail(world.state, world.cluster, world.state.nodes[key]),
+    listing=Listing("nodes", NodeItem),
+    type=NodeDetail,
+    hidden=frozenset({"containers"}),
+)
+SERVICE = Noun(
+    name="Service",
+    plural="services",
+    permission="services:read",
+    table="services",
+    keys=lambda state: sorted(state.services),
+    item=lambda world, key: service_item(world.state, world.state.services[key]),
+    detail=lambda world, key: service_detail(world.state, world.state.services[key]),
+    listing=Listing("services", ServiceItem),
+    type=ServiceDetail,
+    hidden=frozenset({"apps"}),
+)
+VOLUME = Noun(
+    name="Volume",
+    plural="volumes",
+    permission="volumes:read",
+    table="volumes",
+    keys=lambda state: sorted(state.volumes),
+    item=_volume,
+    detail=_volume,
+    listing=Listing("volumes", VolumeItem),
+    type=VolumeItem,
+)
+DEPLOYMENT = Noun(
+    name="Deployment",
+    plural="deployments",
+    permission="deployments:read",
+    table="deployments",
+    keys=lambda state: sorted(state.deployments, key=lambda i: (-state.deployments[i].created_at_s, i)),
+    item=lambda world, key: deployment_item(world.state.deployments[key]),
+    detail=lambda world, key: deployment_detail(world.state.deployments[key]),
+    listing=Listing("deployments", DeploymentItem),
+    type=DeploymentDetail,
+)
+ALERT = Noun(
+    name="Alert",
+    plural="alerts",
+    permission="alerts:read",
+    table="alerts",
+    keys=lambda state: sorted(state.alerts, key=lambda i: (-state.alerts[i].created_at_s, i)),
+    item=lambda world, key: alert_item(world.state.alerts[key]),
+    detail=lambda world, key: alert_item(world.state.alerts[key]),
+    listing=Listing("alerts", AlertItem),
+    type=AlertItem,
+)
+USER = Noun(
+    name="User",
+    plural="users",
+    permission="users:read",
+    table="users",
+    keys=lambda state: sorted(state.users),
+    item=lambda world, key: user_item(world.state, world.state.users[key]),
+    detail=lambda world, key: user_item(world.state, world.state.users[key]),
+    listing=Listing("users", UserItem),
+    type=UserItem,
+)
+NOUNS = (CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, ALERT, USER)
