@@ -1,0 +1,173 @@
+"""Reads and writes a second, p50 and p99: at a cluster of one node, at a follower and at the leader of three.
+
+Beside them in the same run: a bare hypercorn endpoint under trio that sends the bytes of the same answer. What is
+compared is the server's CPU for a request, which does not depend on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import httpx2
+import msgspec
+from http_load import Load, Measured
+from machine_load import processes_cpu_s
+from msgspec import Struct
+
+from tests.support.addresses import free_addresses
+from tests.support.cluster import API_PORT, Cluster
+from tests.support.waiting import wait_until
+
+HERE = Path(__file__).parent
+WRITERS = 64
+
+
+class Target(Struct, frozen=True):
+    """`pid` is the server's process."""
+
+    name: str
+    host: str
+    pid: int
+    token: str = ""
+
+
+class Row(Struct, frozen=True):
+    """`cpu_ms` is the server's CPU for one request, less what it uses idle; `others_cpu_ms` that of its peers."""
+
+    what: str
+    target: str
+    clients: int
+    measured: Measured
+    cpu_ms: float
+    others_cpu_ms: float
+
+
+OPERATIONS = {
+    "list 100": ("GET", "/api/containers?limit=100", False),
+    "list 100, by key": ("GET", "/api/containers?limit=100", False),
+    "get app": ("GET", "/api/apps/many", False),
+    "health": ("GET", "/api/health", False),
+    "write": ("POST", "/api/scale", True),
+}
+
+
+def measure(what: str, target: Target, peers: list[int], clients: int, seconds: float, idle: float) -> Row:
+    method, path, writes = OPERATIONS[what]
+    bodies = [json.dumps({"name": f"w{number}", "replicas": 0}) for number in range(WRITERS)] if writes else []
+    headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    load = Load(target.host, API_PORT, method, path, clients, seconds, headers, bodies)
+    before_s, others_before_s, began_s = processes_cpu_s([target.pid]), processes_cpu_s(peers), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, HERE / "http_load.py"], input=msgspec.json.encode(load), capture_output=True, check=True
+    )
+    passed_s = time.monotonic() - began_s
+    measured = msgspec.json.decode(done.stdout, type=Measured)
+    # Requests of the warm-up cost too.
+    requests = measured.requests * (seconds + load.warm_up_s) / seconds
+    used_s = processes_cpu_s([target.pid]) - before_s - idle * passed_s
+    others_s = processes_cpu_s(peers) - others_before_s - len(peers) * idle * passed_s
+    return Row(what, target.name, clients, measured, 1000 * used_s / requests, 1000 * others_s / requests)
+
+
+def fill(cluster: Cluster) -> None:
+    """An app of 100 containers that no node may take, and the apps that writers scale."""
+    with cluster.client(1) as client:
+        spec = {"name": "many", "image": "nginx:latest", "replicas": 100, "node_affinity": "node.id=nowhere"}
+        assert client.post("/api/deploy", json=spec).status_code == 201
+        for number in range(WRITERS):
+            spec = {"name": f"w{number}", "image": "nginx:latest", "replicas": 0}
+            assert client.post("/api/deploy", json=spec).status_code == 201
+
+
+def credentials(cluster: Cluster) -> tuple[str, str]:
+    """A token and an API key."""
+    with cluster.client(1) as client:
+        login = {"username": "admin", "password": cluster.admin_password}
+        token = client.post("/api/auth/login", json=login).json()["data"]["token"]
+        key = client.post("/api/auth/api-keys", json={"name": "bench"}).json()["data"]["key"]
+        return token, key
+
+
+def idle_cores(pids: list[int], seconds: float = 3.0) -> float:
+    before_s = processes_cpu_s(pids)
+    time.sleep(seconds)
+    return (processes_cpu_s(pids) - before_s) / seconds / len(pids)
+
+
+@contextmanager
+def bare_endpoint(folder: Path, body: bytes, name: str) -> Iterator[Target]:
+    host = free_addresses(1, (API_PORT,))[0]
+    file = folder / "body"
+    file.write_bytes(body)
+    process = subprocess.Popen([sys.executable, HERE / "bare_endpoint.py", host, str(API_PORT), file])
+    try:
+        url = f"http://{host}:{API_PORT}/"
+        wait_until(lambda: httpx2.get(url, trust_env=False).content, 20.0, errors=(httpx2.TransportError,))
+        yield Target(name, host, process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float) -> Iterator[Row]:
+    with Cluster(data_dir=folder / f"of-{nodes}", nodes=nodes) as cluster:
+        fill(cluster)
+        token, key = credentials(cluster)
+        pids = [node.pid for node in cluster.nodes]
+        with cluster.client(1) as client:
+            leader = client.get("/api/health").headers["X-Hivemind-Leader"]
+            listed = client.get("/api/containers?limit=100").content
+        idle = idle_cores(pids)
+        chosen = {"one node": cluster.node(1)} if nodes == 1 else {}
+        for node in cluster.nodes if nodes > 1 else ():
+            chosen.setdefault("leader" if node.name == leader else "follower", node)
+        for number in clients:
+            if nodes == 1:
+                with bare_endpoint(folder, listed, "bare") as bare:
+                    yield measure("list 100", bare, [], number, seconds, 0.0)
+            for name, node in chosen.items():
+                peers = [pid for pid in pids if pid != node.pid]
+                for what in OPERATIONS:
+                    target = Target(name, node.address, node.pid, key if "by key" in what else token)
+                    yield measure(what, target, peers, number, seconds, idle)
+
+
+def shown(row: Row, bare_cpu_ms: dict[int, float]) -> str:
+    ratio = row.cpu_ms / bare_cpu_ms[row.clients] if row.clients in bare_cpu_ms else float("nan")
+    measured = row.measured
+    told = f"{row.what:<17} {row.target:<9} {row.clients:>3}  {measured.per_s:>7.0f}/s"
+    told += f"  p50 {measured.p50_ms:>7.2f}  p99 {measured.p99_ms:>7.2f} ms"
+    told += f"  cpu {row.cpu_ms:>6.3f} ms (peers {row.others_cpu_ms:>6.3f})  {ratio:>5.2f} x bare"
+    return told + (f"  {measured.failed} FAILED" if measured.failed else "")
+
+
+@click.command()
+@click.option("--clients", default="1,16,64", show_default=True, help="Numbers of clients, separated by commas.")
+@click.option("--seconds", default=3.0, show_default=True, help="For each figure.")
+@click.option("--output", type=click.Path(path_type=Path), help="A file for the figures as JSON.")
+def main(clients: str, seconds: float, output: Path | None) -> None:
+    """Measure the API; prints a line for each figure as it comes."""
+    numbers = [int(number) for number in clients.split(",")]
+    rows: list[Row] = []
+    bare_cpu_ms: dict[int, float] = {}
+    with tempfile.TemporaryDirectory(prefix="hivemind-bench-") as folder:
+        for nodes in (1, 3):
+            for row in rows_of_cluster(Path(folder), nodes, numbers, seconds):
+                if row.target == "bare":
+                    bare_cpu_ms[row.clients] = row.cpu_ms
+                rows.append(row)
+                click.echo(shown(row, bare_cpu_ms))
+    if output is not None:
+        output.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
