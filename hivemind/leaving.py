@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 SERVICE = "node.leave"
 DRAIN_TIMEOUT_S = 300.0
-VOTE_TIMEOUT_S = 30.0
+VOTE_WARNING_S = 30.0
 TRANSFER_TIMEOUT_S = 2.0
 GOODBYE_TIMEOUT_S = 3.0
 _RETRY_S = 1.0
@@ -69,8 +69,7 @@ class Leaving:
             )
         await self._until_another_leads()
         await self._until_agreed(RemoveNode(node_id=self._node_id, force=True))
-        with trio.move_on_after(VOTE_TIMEOUT_S):
-            await self._until_voteless()
+        await self._until_voteless()
         await self._membership.leave(timeout_s=GOODBYE_TIMEOUT_S)
         log.info("left", node=self._node_id)
 
@@ -112,10 +111,16 @@ class Leaving:
         return any(node_id != self._node_id for node_id in self._machine.state.nodes)
 
     async def _until_voteless(self) -> None:
-        """The leader takes the vote away as soon as the node is out; the last node keeps it."""
+        """The leader takes the vote away as soon as the node is out; the last node keeps it.
+
+        However long it takes: to go with a vote that is still counted could take the majority along.
+        """
         seen = self._raft.leadership
         while self._node_id in seen.voters and self._has_others():
-            seen = await self._raft.wait_leadership(seen)
+            with trio.move_on_after(VOTE_WARNING_S) as scope:
+                seen = await self._raft.wait_leadership(seen)
+            if scope.cancelled_caught:
+                log.warning("leaving_waits_for_voteless", voters=seen.voters, leader=seen.leader_id)
 
 
 async def until_no_containers(engine: Engine, own_labels: Mapping[str, str]) -> None:
