@@ -103,6 +103,7 @@ class Route(Struct, frozen=True, kw_only=True):
         parameters: the query parameters besides the common ones.
         body: the Struct that the body must be, or None.
         answer: the type of the answer's `data`; None where it has no envelope (`media_type`) or is a list.
+        other_answers: successes besides it, by parameters that ask for something else: status and type of `data`.
         enveloped: False where the JSON goes out as it is.
         streams: the media types of answers that are streams, where the query asks for one.
         listing: set where the answer is a list.
@@ -121,6 +122,7 @@ class Route(Struct, frozen=True, kw_only=True):
     body: Any = None
     answer: Any = None
     status: int = 200
+    other_answers: tuple[tuple[int, Any], ...] = ()
     media_type: str = "application/json"
     enveloped: bool = True
     streams: tuple[str, ...] = ()

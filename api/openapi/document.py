@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from api.answer import JSON
 from api.errors import ErrorEnvelope
@@ -59,6 +60,7 @@ def build(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
     for route in table:
         item = None if route.listing is None else route.listing.item
         types += [kind for kind in (route.body, route.answer, item) if kind is not None]
+        types += [kind for _, kind in route.other_answers]
     unique = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     schema_of = dict(zip(unique, schemas, strict=True))
@@ -102,6 +104,7 @@ def _operation(route: Route, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "responses": {
             str(route.status): _success(route, schema_of),
+            **{str(status): _success(replace(route, answer=kind), schema_of) for status, kind in route.other_answers},
             **({"304": {"description": "It is what the client has already (If-None-Match)."}} if route.reads else {}),
             **{str(status): {"$ref": f"#/components/responses/Error{status}"} for status in _ERRORS},
         },

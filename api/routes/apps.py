@@ -128,6 +128,7 @@ ROUTES = (
         body=AppSpec,
         answer=DeployAnswer,
         status=201,
+        other_answers=((200, DryRunAnswer),),
     ),
     Route(
         method="GET",
