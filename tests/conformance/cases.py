@@ -10,6 +10,7 @@ values      values of the query parameters; what a list is filtered by must then
 fields      a filter's field, where it is called otherwise
 body        replaces parts of the request's example
 required    the fields of the body without which it is refused
+open        unknown fields of the body are passed over
 own         fields of the body whose content is answered on its own, not by the whole
 echoes      fields of the answer with their values
 errors      requests that are refused: path variables, body, status, code, and what the message names
@@ -55,6 +56,7 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True):
     fields: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
+    open: bool = False
     own: list[str] = field(default_factory=list)
     echoes: dict[str, Any] = field(default_factory=dict)
     errors: list[Refused] = field(default_factory=list)

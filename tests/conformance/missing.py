@@ -43,7 +43,6 @@ MISSING: dict[str, tuple[str, ...]] = {
         "PUT /tenants/{tenant_id}/quotas",
         "GET /tenants/{tenant_id}/usage",
     ),
-    "advanced": ("POST /graphql",),
 }
 
 NAMES = frozenset(name for names in MISSING.values() for name in names)
