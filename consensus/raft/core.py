@@ -93,12 +93,17 @@ class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, 
             self.step_down(self.raftCurrentTerm, "no room on disk")
 
     def _greet_leader(self) -> None:
-        """A learner that hears no leader makes itself known to every voter it can reach."""
+        """A learner that hears no leader makes itself known to every voter it can reach.
+
+        So does a voter after a while: it may have lost its vote while it was away, and nobody would tell it.
+        """
         now_s = self.clock()
         period_s = self.settings.learner_heartbeat_s
-        if self.is_voter() or self._isLeader() or now_s - self._hello_s < period_s:
+        if self._isLeader() or now_s - self._hello_s < period_s:
             return
-        if self._getLeader() is not None and self.contact_age_s < 2 * period_s:
+        is_voter = self.is_voter()
+        is_fresh = self.contact_age_s < (self.settings.leader_fallback_s if is_voter else 2 * period_s)
+        if is_fresh and (is_voter or self._getLeader() is not None):
             return
         self._hello_s = now_s
         for node_id in self.transport.reachable():

@@ -37,7 +37,7 @@ class Elections(Library):
             return
         if self._SyncObj__raftLeader is not None and self.contact_age_s > self.settings.leader_fallback_s:
             self._forget_leader()
-        if not self.is_voter() or self.storage_full:
+        if not self._may_lead() or self.storage_full:
             return
         if self.is_quorum({self.node_id}):
             if self._SyncObj__raftState != CANDIDATE or self.clock() >= self._deadline_s:
@@ -97,6 +97,17 @@ class Elections(Library):
 
     def _SyncObj__generateRaftTimeout(self) -> float:
         return self.rng.uniform(self.settings.election_timeout_min_s, self.settings.election_timeout_max_s)
+
+    def _may_lead(self) -> bool:
+        """Voters; and who is removed by an entry that is not committed yet, as far as it knows.
+
+        It may be the only one that has the entry: then nobody else can be elected (Ongaro's dissertation, 4.2.2).
+        """
+        history = self.voter_history
+        if self.is_voter():
+            return True
+        known_committed = max(self.raftCommitIndex, self.committed_voters_index)
+        return history.latest_index > known_committed and self.node_id in history.at(history.latest_index - 1)
 
     def _set_deadline(self) -> None:
         self._deadline_s = self.clock() + self._SyncObj__generateRaftTimeout()

@@ -112,8 +112,13 @@ class Replication(Library):
                 return
         if self._owes_heartbeat(node, progress, now_s):
             self._send(node, progress, now_s, self._heartbeat(node))
-        elif progress.told_commit < min(self.raftCommitIndex, self._SyncObj__raftMatchIndex[node]):
+        elif self._has_commit_news(node, progress):
             self._tell_commit(node, progress)
+
+    def _has_commit_news(self, node: Node, progress: Progress) -> bool:
+        matched = self._SyncObj__raftMatchIndex[node]
+        # Where the log does not reach back to what the follower has, nothing could be verified, or told.
+        return progress.told_commit < min(self.raftCommitIndex, matched) and self.journal.holds(matched)
 
     def _owes_heartbeat(self, node: Node, progress: Progress, now_s: float) -> bool:
         is_voter = node in self._SyncObj__otherNodes

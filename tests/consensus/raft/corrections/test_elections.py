@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.raft.corrections.membership import encode_change
+from consensus.raft.voter_set import VoterChange
+
 LAST = {"last_log_index": 1, "last_log_term": 0}
 
 
@@ -89,6 +92,7 @@ def test_a_candidate_of_an_old_term_is_told(bench):
 def test_a_learner_votes_but_never_campaigns(bench):
     """A voter that has not heard of its promotion must not keep the cluster from electing."""
     bench.core.voter_history.append(2, ["b", "c"])
+    bench.core.committed_voters_index = 2
     bench.core.follow_voters()
     bench.tick(10.0)
     assert not bench.take("pre_vote")
@@ -106,3 +110,21 @@ def test_a_sole_voter_leads_only_when_its_vote_is_durable(sole_bench):
     bench.flush()
     assert bench.core._isLeader()
     assert bench.core.raftCurrentTerm == 1
+
+
+def test_the_removed_may_lead_until_its_removal_is_committed(bench):
+    """It alone may have the entry: whoever votes by it has a shorter log, and would wait for ever."""
+    bench.append("b", 1, (1, 0), [[encode_change(VoterChange("rem", "a", ("b", "c"))), 2, 1]])
+    bench.flush()
+    bench.take("pre_vote")
+    bench.tick(5.0)
+    assert bench.take("pre_vote")
+    bench.append("b", 1, (2, 1), [], commit=2)
+    bench.tick(5.0)
+    assert not bench.take("pre_vote")
+
+
+def test_a_voter_without_a_leader_asks_as_a_learner_too(bench):
+    """It may have lost its vote while it was away; its log does not say so, and nobody would tell it."""
+    bench.tick(bench.settings.leader_fallback_s + 0.1)
+    assert {target for target, _ in bench.take("learner")} == {"b", "c"}

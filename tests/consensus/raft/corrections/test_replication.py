@@ -92,3 +92,20 @@ def test_a_commit_that_came_while_an_exchange_was_in_flight_is_told_after_it(ben
     told = [body for body in to(bench.take("append_entries"), "b") if body.get("prevLogIdx") == 2]
     assert told
     assert told[0]["commit_index"] == 2
+
+
+def test_a_follower_behind_the_log_is_not_told_of_commits_all_the_time(bench):
+    """Nothing can be verified for it: every tick would send the same again, and a simulation found thousands."""
+    bench.lead()
+    propose(bench, 5)
+    last = bench.core.journal.last.index
+    bench.flush()
+    for voter in "bc":
+        bench.receive(voter, "next_node_idx", next_node_idx=3, reset=False, success=True, exchange=2)
+    bench.receive("b", "next_node_idx", next_node_idx=last + 1, reset=False, success=True, exchange=9)
+    bench.tick()
+    bench.core.journal.deleteEntriesTo(4)
+    bench.take("append_entries")
+    for _ in range(20):
+        bench.tick()
+    assert len(to(bench.take("append_entries"), "c")) <= 1
