@@ -105,7 +105,10 @@ class State(Struct, frozen=True, kw_only=True):
 
     def takes_traffic(self, task: Task) -> bool:
         """Whether requests are sent to it: it is an endpoint of its service."""
-        return task.serving and not self.on_standby(task)
+        if not task.serving or self.on_standby(task):
+            return False
+        node = None if task.node_id is None else self.nodes.get(task.node_id)
+        return node is not None and node.holds_tasks
 
     def all_priority_classes(self) -> dict[str, PriorityClass]:
         """The ones that are built in, too."""

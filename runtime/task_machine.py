@@ -89,6 +89,12 @@ class TaskMachine:
     def wanted(self) -> bool:
         return self._task is not None and self._task.wanted
 
+    @property
+    def _may_start(self) -> bool:
+        """Without a leader (start, but not remove) one that must not run twice waits: it may have been moved."""
+        alone = not self._permitted.remove and self._spec is not None and self._spec.keep_lost
+        return self._permitted.start and not alone
+
     def handle(self, item: Input, now_s: float) -> list[Effect]:
         """Takes one input at `now_s` (any steady clock); what the driver must do, in order."""
         self._effects = []
@@ -212,7 +218,7 @@ class TaskMachine:
             self._running(container)
         elif state is TaskState.RUNNING or (state is TaskState.STARTING and _ended(container)):
             self._died(container, now_s)
-        elif self._permitted.start and now_s >= self._retry_at_s:
+        elif self._may_start and now_s >= self._retry_at_s:
             self._bring_up(container)
 
     def _bring_up(self, container: ContainerState | None) -> None:

@@ -68,6 +68,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     stop_signal: str | None
     stop_grace_period: Duration
     drain_timeout: Duration | None
+    keep_lost: bool
     tolerations: list[Toleration]
     spread: str | None
     update_strategy: Strategy | None
@@ -120,6 +121,7 @@ def app_detail(state: State, app: App) -> AppDetail:
         stop_signal=spec.stop_signal,
         stop_grace_period=spec.stop_grace_period,
         drain_timeout=spec.drain_timeout,
+        keep_lost=spec.keep_lost,
         tolerations=spec.tolerations,
         spread=spec.spread,
         update_strategy=spec.update_strategy,

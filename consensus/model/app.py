@@ -119,6 +119,7 @@ class AppSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     stop_signal: str | None = None
     stop_grace_period: Duration = "10s"
     drain_timeout: Duration | None = None
+    keep_lost: bool = False
     update_strategy: Strategy | None = None
 
     @property

@@ -294,6 +294,38 @@ def test_a_retired_task_is_stopped_removed_and_told() -> None:
     assert bench.effects == [Forget()]
 
 
+def test_a_serving_task_with_ports_drains_before_it_is_stopped() -> None:
+    bench = Bench(AppSpec(name="web", image="busybox:local", drain_timeout="5s"))
+    bench.running()
+    bench.task = replace(bench.task, desired_state=DesiredState.REMOVED)
+    bench.desire()
+    bench.none(Stop)
+    assert bench.only(RetryAt).at_s == bench.now_s + 5
+    bench.now_s += 4.9
+    bench.give(Due())
+    bench.none(Stop)
+    bench.now_s += 0.2
+    bench.give(Due())
+    bench.only(Stop)
+
+
+def test_a_draining_task_that_ends_is_removed_at_once() -> None:
+    bench = Bench(AppSpec(name="web", image="busybox:local", drain_timeout="5s"))
+    bench.running()
+    bench.task = replace(bench.task, desired_state=DesiredState.REMOVED)
+    bench.desire()
+    bench.give(Seen(died(0)))
+    bench.only(Remove)
+
+
+def test_what_must_not_run_twice_does_not_start_without_a_leader() -> None:
+    bench = Bench(AppSpec(name="db", image="busybox:local", keep_lost=True))
+    bench.give(Permitted(start=True, remove=False), Desired(bench.task, bench.spec), Seen(None))
+    bench.none(EnsureImage, Create)
+    bench.give(Permitted(start=True, remove=True))
+    bench.only(EnsureImage)
+
+
 def test_removal_does_not_wait_for_a_restarts_pause() -> None:
     bench = Bench()
     bench.running()

@@ -19,7 +19,7 @@ from hivemind.orchestrator.scheduler.filters import (
     explain,
     lasting_filters,
 )
-from hivemind.orchestrator.scheduler.queue import LoadQueue, SpreadQueue
+from hivemind.orchestrator.scheduler.queue import LoadQueue, SpreadQueue, ZonedQueue
 from hivemind.orchestrator.scheduler.snapshot import PendingTask, Snapshot
 
 _SHUNNING = ("PreferNoSchedule",)
@@ -86,7 +86,7 @@ class _Batch:
         self._own_queue_from = isqrt(2 * len(self._rooms)) + 1
         self._shapes: dict[Demand, _Shape] = {}
         self._company = snapshot.company
-        self._queues: dict[tuple[str, Demand], list[SpreadQueue]] = {}
+        self._queues: dict[tuple[str, Demand], list[SpreadQueue | ZonedQueue]] = {}
         self._in_zone: dict[str, dict[str, Counter[str]]] = {}
 
     def place(self, task: PendingTask) -> Placement:
@@ -106,8 +106,9 @@ class _Batch:
             return Placement(task.task_id, None, shape.failure)
         room.take(shape.cpu_millis, shape.memory_bytes)
         spread[room.node.id] = spread.get(room.node.id, 0) + 1
-        for label, counts in self._in_zone.get(task.spread_key, {}).items():
-            counts[zone_of(room, label)] += 1
+        for label, in_zone in self._in_zone.get(task.spread_key, {}).items():
+            zones = shape.zones if label == shape.spread else None
+            in_zone[zones[room.node.id] if zones else zone_of(room, label)] += 1
         for name in demand.volumes:
             self._pinned[name] = frozenset((room.node.id,))
         return Placement(task.task_id, room.node.id)
@@ -121,11 +122,19 @@ class _Batch:
         key = task.spread_key, task.demand
         queues = self._queues.get(key)
         if queues is None:
-            in_zone = self._zone_counts(task, shape.spread) if shape.zones else {}
-            queues = self._queues[key] = [
-                SpreadQueue(tier, shape.fits, shape.rank, spread, shape.zones, in_zone) for tier in shape.tiers
-            ]
+            queues = self._queues[key] = [self._queue(task, shape, tier, spread) for tier in shape.tiers]
         return next((room for queue in queues if (room := queue.best()) is not None), None)
+
+    def _queue(
+        self, task: PendingTask, shape: _Shape, rooms: Sequence[Room], spread: dict[str, int]
+    ) -> SpreadQueue | ZonedQueue:
+        if not shape.zones:
+            return SpreadQueue(rooms, shape.fits, shape.rank, spread)
+        by_zone: dict[str, list[Room]] = {}
+        for room in rooms:
+            by_zone.setdefault(shape.zones[room.node.id], []).append(room)
+        queues = {zone: SpreadQueue(some, shape.fits, shape.rank, spread) for zone, some in by_zone.items()}
+        return ZonedQueue(queues, self._zone_counts(task, shape.spread))
 
     def _zone_counts(self, task: PendingTask, label: str) -> Counter[str]:
         """How many replicas of the task's app are in each zone; nodes without the label are one zone."""
@@ -142,11 +151,10 @@ class _Batch:
         self, task: PendingTask, pinned: dict[str, frozenset[str]], shape: _Shape, spread: dict[str, int]
     ) -> Room | None:
         node_ids = frozenset.intersection(*pinned.values())
-        in_zone = self._zone_counts(task, shape.spread) if shape.zones else {}
         for tier in shape.tiers:
             rooms = [room for room in tier if room.node.id in node_ids and shape.fits(room)]
             if rooms:
-                return SpreadQueue(rooms, shape.fits, shape.rank, spread, shape.zones, in_zone).best()
+                return self._queue(task, shape, rooms, spread).best()
         return None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from hivemind.orchestrator.scheduler.capacity import Room
 
 Load = tuple[float, int, str]
-Count = tuple[int, int, int]
+Entry = tuple[int, int, Load]
 
 
 class LoadQueue:
@@ -52,11 +52,7 @@ class LoadQueue:
 
 
 class SpreadQueue:
-    """Nodes by the replicas of one app in their zone, on them, then as LoadQueue does.
-
-    `zones`: the zone of each node, where the app is spread over zones; `in_zone` and `spread` are counted by the
-    caller.
-    """
+    """Nodes by the replicas of one app on them, then as LoadQueue does. `spread` is counted by the caller."""
 
     def __init__(
         self,
@@ -64,33 +60,54 @@ class SpreadQueue:
         fits: Callable[[Room], bool],
         rank: Mapping[str, int],
         spread: Mapping[str, int],
-        zones: Mapping[str, str],
-        in_zone: Mapping[str, int],
     ) -> None:
         self._rooms = {room.node.id: room for room in rooms}
         self._fits = fits
         self._rank = rank
         self._spread = spread
-        self._zones = zones
-        self._in_zone = in_zone
-        self._heap: list[tuple[Count, Load]] = [
-            (self._count(node_id), room.load) for node_id, room in self._rooms.items()
+        self._heap: list[Entry] = [
+            (spread.get(node_id, 0), rank.get(node_id, 0), room.load) for node_id, room in self._rooms.items()
         ]
         heapq.heapify(self._heap)
-
-    def _count(self, node_id: str) -> Count:
-        in_zone = self._in_zone.get(self._zones[node_id], 0) if self._zones else 0
-        return in_zone, self._spread.get(node_id, 0), self._rank.get(node_id, 0)
 
     def best(self) -> Room | None:
         heap = self._heap
         while heap:
-            count, load = heap[0]
+            count, rank, load = heap[0]
             room = self._rooms[load[2]]
             if not self._fits(room):
                 heapq.heappop(heap)
-            elif load is not room.load or count != self._count(load[2]):
-                heapq.heapreplace(heap, (self._count(load[2]), room.load))
+            elif load is not room.load or count != self._spread.get(load[2], 0):
+                heapq.heapreplace(heap, (self._spread.get(load[2], 0), rank, room.load))
             else:
                 return room
+        return None
+
+    @property
+    def top(self) -> Entry:
+        """What the `best` one is compared by."""
+        return self._heap[0]
+
+
+class ZonedQueue:
+    """Zones by the replicas of one app in them, and in each a SpreadQueue: a zone that fills makes its nodes wait
+    without a touch. `in_zone` is counted by the caller."""
+
+    def __init__(self, queues: Mapping[str, SpreadQueue], in_zone: Mapping[str, int]) -> None:
+        self._queues = dict(queues)
+        self._in_zone = in_zone
+
+    def best(self) -> Room | None:
+        while self._queues:
+            least = min(self._in_zone.get(zone, 0) for zone in self._queues)
+            found: tuple[Entry, Room] | None = None
+            for zone in [zone for zone in self._queues if self._in_zone.get(zone, 0) == least]:
+                queue = self._queues[zone]
+                room = queue.best()
+                if room is None:
+                    del self._queues[zone]
+                elif found is None or queue.top < found[0]:
+                    found = queue.top, room
+            if found is not None:
+                return found[1]
         return None

@@ -306,6 +306,18 @@ class TestLost:
         assert spread(feed) == {"n1": 4}
         assert sorted(task.slot for task in feed.tasks()) == [1, 2, 3, 4]
 
+    def test_what_must_not_run_twice_stays_until_its_node_is_removed(self) -> None:
+        feed = cluster(2)
+        feed.accepted(c.DeployApp(spec("db", 2, keep_lost=True)))
+        serve_all(feed)
+        feed.accepted(c.SetNodeStatus("n2", NodeStatus.READY, NodeStatus.LOST))
+        assert lost.plan(feed.state) == []
+        assert replicas.plan(feed.state, ["db"]) == rolling.plan(feed.state, ["db"]) == []
+        assert [feed.state.takes_traffic(task) for task in feed.tasks("db")].count(True) == 1
+        feed.accepted(c.RemoveNode("n2", force=True))
+        place_all(feed)
+        assert spread(feed, "db") == {"n1": 2}
+
     def test_nothing_is_moved_while_a_mass_loss_stands(self) -> None:
         feed = cluster(2)
         feed.accepted(c.DeployApp(spec("web", 4)))
