@@ -15,6 +15,7 @@ from api.deps import Deps
 from api.dispatch import Dispatcher
 from api.errors import ApiError, translate
 from api.events.closing import Closing
+from api.events.frames import Frames
 from api.hypercorn_fixes.empty_frames import WebsocketConnection
 from api.hypercorn_fixes.stream_errors import HttpConnection
 from api.journal import Journal
@@ -36,11 +37,16 @@ class Api(QuartTrio):
         self.journal = Journal(deps)
         table = RouteTable(routes)
         self.routes = table.routes
-        self.dispatcher = Dispatcher(
-            Services(
-                deps, table, Authenticator(deps, self.journal), self.closing, self.journal, RateLimits(deps.settings)
-            )
+        services = Services(
+            deps=deps,
+            table=table,
+            authenticator=Authenticator(deps, self.journal),
+            closing=self.closing,
+            journal=self.journal,
+            limits=RateLimits(deps.settings),
+            frames=Frames(),
         )
+        self.dispatcher = Dispatcher(services)
         self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False

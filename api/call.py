@@ -18,6 +18,7 @@ from api.auth.identity import Identity
 from api.deps import Deps
 from api.errors import InvalidRequest, UnsupportedMediaType, refused
 from api.events.closing import Closing
+from api.events.frames import Frames
 from api.journal import Journal
 from api.limits import RateLimits
 from api.query import Query
@@ -43,6 +44,7 @@ class Services(Struct, frozen=True):
     closing: Closing
     journal: Journal
     limits: RateLimits
+    frames: Frames
 
 
 Propose = Callable[[AnyCommand, Origin], Awaitable[AnyOutcome]]

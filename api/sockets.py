@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 from msgspec import Struct
 from quart import websocket
@@ -13,6 +14,7 @@ from api.auth.identity import Identity
 from api.call import Services
 from api.dispatch import Dispatcher, address_of, authorise
 from api.errors import AuthenticationFailed
+from api.hypercorn_fixes.early_answers import SEND_RAW
 from api.query import Query
 from api.route import Access, Need, Parameter
 
@@ -36,6 +38,13 @@ class SocketCall(Struct, frozen=True, kw_only=True):
     identity: Identity
     address: str
     still_allowed: Callable[[], bool]
+
+    @property
+    def send_raw(self) -> Callable[[bytes], Awaitable[None]] | None:
+        """Puts whole frames on the connection; None where the server cannot (in tests)."""
+        state = cast("dict[str, Any]", self.socket.scope.get("state") or {})
+        found: Callable[[bytes], Awaitable[None]] | None = state.get(SEND_RAW)
+        return found
 
 
 class SocketRoute(Struct, frozen=True, kw_only=True):

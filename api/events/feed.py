@@ -88,24 +88,29 @@ class Feed:
 
         `live` is True from the first time that it had all.
         """
-        told: list[Told] = []
-        while not told:
+        events = self.take()
+        return [events] if isinstance(events, Told) else [self.tell(event) for event in events]
+
+    def take(self) -> list[Event] | Told:
+        """As `ready`, before they are told; a Gap is told already."""
+        while True:
             news = self._machine.events.after(self._position)
             if isinstance(news, Gap):
-                return [self._gap(news)]
+                return self._gap(news)
             if not news:
                 self.live = True
-                break
+                return []
             self._position = news[-1].position
-            told = [self._tell(event) for event in news if self._wanted.passes(event)]
-        return told
+            wanted = [event for event in news if self._wanted.passes(event)]
+            if wanted:
+                return wanted
 
     async def more(self) -> None:
         """Returns when something was applied since. Call it when `ready` was empty. May be cancelled."""
         # `ready` and this run without a checkpoint between, so nothing is applied unseen.
         await self._machine.watch.changed(self._machine.watch.index)
 
-    def _tell(self, event: Event) -> Told:
+    def tell(self, event: Event) -> Told:
         return Told(event.type.value, event.data, event_id(self._machine, event.position))
 
     def _gap(self, gap: Gap) -> Told:

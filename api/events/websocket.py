@@ -7,7 +7,7 @@ connection's send timeout (api/hypercorn_fixes).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from api.answer import encode
 from api.events.closing import Closing
-from api.events.feed import GAP, Feed
+from api.events.feed import Feed, Told
+from api.events.frames import Frames, writes
+from consensus.model.event import Event
 
 
 class Socket(Protocol):
@@ -33,19 +35,30 @@ class CloseReason(Struct, frozen=True):
 
 GOING_AWAY = CloseReason(1001, "the server shuts down")
 TOO_SLOW = CloseReason(1013, "too slow: events were forgotten before you took them; read anew or resume")
+SendRaw = Callable[[bytes], Awaitable[None]]
 UNAUTHENTICATED = CloseReason(4401, "your credentials are not valid any more")
 
 
 async def run(
-    socket: Socket, feed: Feed, closing: Closing, *, heartbeat_s: float, still_allowed: Callable[[], bool]
+    socket: Socket,
+    feed: Feed,
+    closing: Closing,
+    *,
+    heartbeat_s: float,
+    still_allowed: Callable[[], bool],
+    frames: Frames | None = None,
+    send_raw: SendRaw | None = None,
 ) -> None:
     """Sends events until the server shuts down, the client is too slow, or its credentials end.
 
     `still_allowed` is asked every `heartbeat_s`. It is cancelled when the client goes away.
+    With `frames` and `send_raw` (which puts whole frames on the connection) events that were encoded for one client
+    go to the others as they are, and all that are there in one write.
     """
+    sender = _Sender(socket, feed, frames, send_raw)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_discard_incoming, socket)
-        why = await _send(socket, feed, closing, heartbeat_s, still_allowed)
+        why = await _send(sender, feed, closing, heartbeat_s, still_allowed)
         await socket.close(why.code, why.reason)
         nursery.cancel_scope.cancel()
 
@@ -56,20 +69,42 @@ async def _discard_incoming(socket: Socket) -> None:
         await socket.receive()
 
 
+class _Sender:
+    """Sends events in whichever way there is."""
+
+    def __init__(self, socket: Socket, feed: Feed, frames: Frames | None, send_raw: SendRaw | None) -> None:
+        self._socket = socket
+        self._feed = feed
+        self._frames = frames
+        self._send_raw = send_raw
+
+    async def send(self, ready: list[Event] | Told, closing: Closing) -> None:
+        """Stops between two events where the server shuts down."""
+        if self._frames is not None and self._send_raw is not None and not isinstance(ready, Told):
+            frames, tell = self._frames, self._feed.tell
+            for data in writes(frames.of(event, tell) for event in ready):
+                await self._send_raw(data)
+                if closing.closed:
+                    return
+            return
+        for told in [ready] if isinstance(ready, Told) else map(self._feed.tell, ready):
+            await self._socket.send(encode(told).decode())
+            if closing.closed:
+                return
+
+
 async def _send(
-    socket: Socket, feed: Feed, closing: Closing, heartbeat_s: float, still_allowed: Callable[[], bool]
+    sender: _Sender, feed: Feed, closing: Closing, heartbeat_s: float, still_allowed: Callable[[], bool]
 ) -> CloseReason:
     checked_s = trio.current_time()
     while True:
         was_live = feed.live
-        ready = feed.ready()
-        if was_live and ready and ready[0].type == GAP:
+        ready = feed.take()
+        if was_live and isinstance(ready, Told):
             return TOO_SLOW
-        for told in ready:
-            await socket.send(encode(told).decode())
-            if closing.closed:
-                return GOING_AWAY
-        if not ready:
+        if ready:
+            await sender.send(ready, closing)
+        else:
             with closing.wait_scope(heartbeat_s):
                 await feed.more()
         if closing.closed:

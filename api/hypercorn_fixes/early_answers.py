@@ -29,6 +29,8 @@ from api.errors import of_status
 
 MAX_DRAINED_BYTES = 256 * 1024 * 1024
 HANDOVER_S = 1.0
+SEND_RAW = "hivemind.send_raw"
+"""Where an app finds `Http11._send_raw` in the ASGI scope's state."""
 
 
 class Http11(H11Protocol):
@@ -53,7 +55,8 @@ class Http11(H11Protocol):
         body_limit_bytes: int,
         draining: Callable[[], None],
     ) -> None:
-        super().__init__(app, config, context, task_group, ConnectionState({}), ssl, client, server, send)
+        state = ConnectionState({SEND_RAW: self._send_raw})
+        super().__init__(app, config, context, task_group, state, ssl, client, server, send)
         self._body_limit_bytes = body_limit_bytes
         self._on_draining = draining
         self._drained_bytes: int | None = None
@@ -72,6 +75,14 @@ class Http11(H11Protocol):
             # A pipelined request may wait for an answer that will never be finished.
             await self.can_read.set()
             await self._close_stream()
+
+    async def _send_raw(self, data: bytes) -> None:
+        """Puts bytes on the connection as they are: whole frames, for an accepted WebSocket only.
+
+        wsproto and its share of the CPU are passed by; its own frames (pongs, the close) do not come between.
+        """
+        if not self._closed:
+            await self.send(RawData(data))
 
     async def refuse(self, status_code: int) -> None:
         """Answers what never became a request, and closes."""

@@ -77,6 +77,8 @@ async def event_websocket(call: SocketCall) -> None:
         call.services.closing,
         heartbeat_s=deps.settings.heartbeat_s,
         still_allowed=call.still_allowed,
+        frames=call.services.frames,
+        send_raw=call.send_raw,
     )
 
 
