@@ -9,6 +9,7 @@ import click
 
 from hivemind.cli import app_logs, app_update
 from hivemind.cli.app_spec import deploy_body
+from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.progress import wait_for_replicas
 from hivemind.cli.session import Session, session_options
@@ -17,6 +18,8 @@ from hivemind.cli.spec_options import spec_options
 _COLUMNS = {
     "NAME": "name",
     "IMAGE": "image",
+    "STATUS": "status",
+    "RUNNING": "running_replicas",
     "REPLICAS": "replicas",
     "SERVICE": "service",
     "CREATED": "created_at",
@@ -67,7 +70,7 @@ def plan(session: Session, file: Path | None, **options: Any) -> None:
 @session_options
 def ls(session: Session) -> None:
     """List the apps."""
-    show(session.output, session.run(lambda client: client.get("/apps"))["apps"], _COLUMNS)
+    show(session.output, all_rows(session, "/apps", "apps"), _COLUMNS)
 
 
 @app.command()

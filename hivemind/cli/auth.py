@@ -21,7 +21,7 @@ def login(session: Session, username: str, password: str | None) -> None:
     body = {"username": username, "password": secret}
 
     async def ask(_: Client) -> Any:
-        async with Client(session.server) as anonymous:
+        async with Client(*session.servers) as anonymous:
             return await anonymous.post("/auth/login", body)
 
     data = session.run(ask)

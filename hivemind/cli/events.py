@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import click
+import yaml
 
 from hivemind.cli.session import Session, session_options
 from hivemind.client import Client
@@ -44,13 +45,16 @@ def _split(text: str | None) -> list[str]:
 
 
 def _print(output: str, event: dict[str, Any]) -> None:
-    if output != "table":
+    if output == "yaml":
+        click.echo("---\n" + yaml.safe_dump(event, sort_keys=False), nl=False)
+        return
+    if output == "json":
         click.echo(json.dumps(event))
         return
     data = event["data"]
     about = " ".join(
         f"{key}={value}"
         for key, value in data.items()
-        if key not in ("timestamp", "container_id") and value is not None
+        if key not in ("timestamp", "container_id") and value not in (None, "")
     )
     click.echo(f"{data.get('timestamp', '-')}  {event['type']:<26} {about}")

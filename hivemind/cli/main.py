@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli import app, auth, cluster, daemon, deployment, events, node, status
+from hivemind.cli import app, auth, cluster, container, daemon, deployment, events, node, service, status, volume
 from hivemind.cli.exits import ExitCodes
+from hivemind.cli.session import outer_options
 
 
 @click.group(cls=ExitCodes, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@outer_options
 def cli() -> None:
     """A container cluster that has no special machines.
+
+    \b
+    hivemind login --server http://127.0.0.1:4483
+    hivemind app deploy --name web --image hivemind/whoami --replicas 3 --port 8080:80
+    hivemind app logs web --follow
 
     Exit codes: 0 ok, 1 general, 2 usage, 3 connection, 4 authentication, 5 permission, 6 not found, 7 conflict.
     """
@@ -28,6 +35,9 @@ for command in (
     node.node,
     app.app,
     deployment.deployment,
+    container.container,
+    service.service,
+    volume.volume,
     events.events,
 ):
     cli.add_command(command)

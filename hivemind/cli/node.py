@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 
@@ -27,7 +28,7 @@ def node() -> None:
 @session_options
 def ls(session: Session) -> None:
     """List the nodes."""
-    show(session.output, session.run(lambda client: client.get("/nodes"))["nodes"], _COLUMNS)
+    show(session.output, all_rows(session, "/nodes", "nodes"), _COLUMNS)
 
 
 @node.command()

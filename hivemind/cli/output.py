@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_ENDLESS = 10_000
+
 
 def show(output: str, data: Any, columns: Mapping[str, str] | None = None) -> None:
     """Prints `data` (a dict, or a list of dicts).
@@ -35,16 +37,25 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Non
         table.add_column(header, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(_field(row, path)) for path in columns.values()))
-    Console().print(table)
+    _console().print(table)
 
 
 def _details(data: Mapping[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in data.items():
         table.add_row(
-            key, yaml.safe_dump(value, sort_keys=False).strip() if isinstance(value, dict | list) else _cell(value)
+            key,
+            yaml.safe_dump(value, sort_keys=False).strip()
+            if value and isinstance(value, dict | list)
+            else _cell(value),
         )
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """A pipe has no width: there, no line is folded."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_ENDLESS, soft_wrap=True)
 
 
 def _field(row: Mapping[str, Any], path: str) -> Any:
@@ -55,8 +66,10 @@ def _field(row: Mapping[str, Any], path: str) -> Any:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value in ("", [], {}):
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
     if isinstance(value, dict):

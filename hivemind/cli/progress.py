@@ -22,7 +22,8 @@ _LOOKS_PAUSE_S = 0.7  # keeps a long wait under the API's 100 requests a minute
 def wait_for_replicas(session: Session, name: str, timeout_s: float) -> None:
     """Returns when as many replicas run (and are healthy) as are wanted, and no more; exits 1 after `timeout_s`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"{name}: starting")
 
         def show(running: int, wanted: int, message: str) -> None:

@@ -7,9 +7,11 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import trio
+from click.core import ParameterSource
 from msgspec import Struct
 
 from hivemind.client import Basic, Client, Credentials, Token
@@ -36,8 +38,12 @@ class Session(Struct, frozen=True):
         kept = kept_token()
         return None if kept is None else Token(kept)
 
+    @property
+    def servers(self) -> list[str]:
+        return [server.strip() for server in self.server.split(",") if server.strip()]
+
     def client(self) -> Client:
-        return Client(self.server, credentials=self.credentials)
+        return Client(*self.servers, credentials=self.credentials)
 
     def run(self, work: Callable[[Client], Awaitable[T]]) -> T:
         """Does `work` with a client under trio and returns what it returns."""
@@ -71,14 +77,57 @@ def keep_token(token: str) -> None:
     new.rename(path)
 
 
-def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--server``, ``--token`` and ``--output``, and hands the command a Session first."""
+def _check_server(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    for server in (value or "").split(",") if value is not None else ():
+        url = urlsplit(server.strip())
+        if url.scheme not in ("http", "https") or not url.netloc:
+            raise click.BadParameter(f"expected a URL such as {DEFAULT_SERVER}, got {server.strip()!r}")
+    return value
 
-    @click.option("--server", envvar="HIVEMIND_SERVER", default=DEFAULT_SERVER, show_default=True, help="Any node.")
-    @click.option("--token", envvar="HIVEMIND_TOKEN", help="An API token (default: the one that `login` kept).")
-    @click.option("--output", "-o", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True)
+
+_SERVER_HELP = "Any node; several, separated by commas, stand in for each other."
+_TOKEN_HELP = "An API token (default: the one that `login` kept)."
+_OUTPUTS = click.Choice(["table", "json", "yaml"])
+
+
+def outer_options(group: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options before the command's name: ``hivemind --server … status``."""
+
+    @click.option("--server", callback=_check_server, help=_SERVER_HELP)
+    @click.option("--token", help=_TOKEN_HELP)
+    @click.option("--output", "-o", type=_OUTPUTS)
+    @click.pass_context
+    @functools.wraps(group)
+    def with_outer(context: click.Context, /, **given: str | None) -> Any:
+        context.obj = {name: value for name, value in given.items() if value is not None}
+        return group()
+
+    return with_outer
+
+
+def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--server``, ``--token`` and ``--output``, and hands the command a Session first.
+
+    What is given after the command's name counts before what is given in front of it, and both before the environment.
+    """
+
+    @click.option(
+        "--server",
+        envvar="HIVEMIND_SERVER",
+        default=DEFAULT_SERVER,
+        show_default=True,
+        callback=_check_server,
+        help=_SERVER_HELP,
+    )
+    @click.option("--token", envvar="HIVEMIND_TOKEN", help=_TOKEN_HELP)
+    @click.option("--output", "-o", type=_OUTPUTS, default="table", show_default=True)
     @functools.wraps(command)
     def with_session(server: str, token: str | None, output: str, **rest: Any) -> Any:
-        return command(Session(server, token, output), **rest)
+        context = click.get_current_context()
+        chosen = {"server": server, "token": token, "output": output}
+        for name, value in (context.find_root().obj or {}).items():
+            if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+                chosen[name] = value
+        return command(Session(**chosen), **rest)  # type: ignore[arg-type]
 
     return with_session

@@ -12,27 +12,29 @@ _OPTIONS = (
     click.option(
         "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deploy."
     ),
-    click.option("--image"),
-    click.option("--replicas", type=click.IntRange(min=0)),
+    click.option("--image", help="What to run; with the process engine, a name for it."),
+    click.option("--replicas", type=click.IntRange(min=0), help="How many of them (default: 1)."),
     click.option("--service", help="The name under which the replicas are reached."),
     click.option(
         "--port", "ports", multiple=True, metavar="[HOST:]CONTAINER[/PROTO]", help="A port, published or not."
     ),
-    click.option("--env", "-e", multiple=True, metavar="KEY=VALUE"),
-    click.option("--label", "-l", multiple=True, metavar="KEY=VALUE"),
-    click.option("--volume", "-v", "volumes", multiple=True, metavar="NAME:PATH[:ro]"),
+    click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="An environment variable; again for more."),
+    click.option("--label", "-l", multiple=True, metavar="KEY=VALUE", help="A label; again for more."),
+    click.option(
+        "--volume", "-v", "volumes", multiple=True, metavar="NAME:PATH[:ro]", help="A volume mounted at PATH."
+    ),
     click.option("--cpu", type=float, help="Cores that a replica needs."),
     click.option("--memory", help="Memory that a replica needs, such as 256M."),
-    click.option("--cpu-limit", type=float),
-    click.option("--memory-limit"),
-    click.option("--health-command", help="Exit code 0 is healthy."),
-    click.option("--health-interval"),
-    click.option("--health-timeout"),
-    click.option("--health-retries", type=int),
-    click.option("--health-start-period"),
-    click.option("--node-affinity", metavar="KEY=VALUE"),
-    click.option("--service-affinity", metavar="KEY=VALUE"),
-    click.option("--priority-class"),
+    click.option("--cpu-limit", type=float, help="Cores that a replica may take at most."),
+    click.option("--memory-limit", help="Memory that a replica may take at most."),
+    click.option("--health-command", help="Run in the container to probe it; exit code 0 is healthy."),
+    click.option("--health-interval", help="Between probes, such as 30s."),
+    click.option("--health-timeout", help="How long a probe may take, such as 5s."),
+    click.option("--health-retries", type=int, help="Failures in a row that make it unhealthy."),
+    click.option("--health-start-period", help="How long failures do not count at first."),
+    click.option("--node-affinity", metavar="KEY=VALUE", help="Only nodes with this label."),
+    click.option("--service-affinity", metavar="KEY=VALUE", help="Near the replicas with this label."),
+    click.option("--priority-class", help="Who is placed first, and whom it may displace."),
 )
 
 

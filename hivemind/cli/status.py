@@ -20,7 +20,14 @@ _LOOKS_PAUSE_S = 0.7  # under the API's 100 requests a minute
 @session_options
 def status(session: Session) -> None:
     """The health of the whole."""
-    show(session.output, session.run(lambda client: client.get("/health")))
+    health = session.run(lambda client: client.get("/health"))
+    if session.output != "table":
+        show(session.output, health)
+        return
+    counts = ", ".join(f"{number} {severity}" for severity, number in health["alerts"].items() if number)
+    show("table", {"status": health["status"], "leader": health["leader"], "alerts": counts or "none"})
+    rows = [{"component": name, **component} for name, component in health["components"].items()]
+    show("table", rows, {name.upper(): name for name in ("component", "status", "total", "healthy", "unhealthy")})
 
 
 @click.command()

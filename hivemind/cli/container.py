@@ -1,0 +1,51 @@
+"""``hivemind container …``."""
+
+from __future__ import annotations
+
+import click
+
+from hivemind.cli.listing import all_rows
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+
+_COLUMNS = {
+    "ID": "id",
+    "APP": "app",
+    "IMAGE": "image",
+    "STATUS": "status",
+    "HEALTH": "health.status",
+    "NODE": "node_id",
+    "RESTARTS": "restart_count",
+    "MESSAGE": "message",
+}
+
+
+@click.group()
+def container() -> None:
+    """The replicas of apps, one by one."""
+
+
+@container.command("ls")
+@click.option("--app", help="Only this app's.")
+@click.option("--node", help="Only those on this node.")
+@click.option("--status", help="Only those with this status, such as running.")
+@session_options
+def ls(session: Session, app: str | None, node: str | None, status: str | None) -> None:
+    """List the containers."""
+    show(session.output, all_rows(session, "/containers", "containers", app=app, node=node, status=status), _COLUMNS)
+
+
+@container.command()
+@click.argument("container_id")
+@session_options
+def info(session: Session, container_id: str) -> None:
+    """Show one container."""
+    show(session.output, session.run(lambda client: client.get(f"/containers/{container_id}")))
+
+
+@container.command()
+@click.argument("container_id")
+@session_options
+def stats(session: Session, container_id: str) -> None:
+    """What a container uses: percent of one core, and bytes."""
+    show(session.output, session.run(lambda client: client.get(f"/containers/{container_id}/stats")))

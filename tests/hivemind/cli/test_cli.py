@@ -1,0 +1,155 @@
+"""The command line as its users meet it: options, wrong input, output. The API is the test's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import httpx2
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from hivemind.cli.exits import Exit
+from hivemind.cli.main import cli
+from hivemind.cli.session import Session
+from hivemind.client import Client
+
+Hivemind = Callable[..., Result]
+VOLUMES = [
+    {"name": f"v{number}", "size": None, "type": "local", "used_by": [], "created_at": "2025-06-01T12:00:00Z"}
+    for number in range(3)
+]
+
+
+class Api:
+    """Answers as the API does; keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        path = request.url.path.removeprefix("/api")
+        if path == "/volumes":
+            offset = int(request.url.params["offset"])
+            pages = {"next_offset": offset + 1 if offset < 2 else None}
+            return _good({"volumes": VOLUMES[offset : offset + 1], "total": 3, "pagination": pages})
+        if path == "/volumes/create":
+            return _good({"name": json.loads(request.content)["name"], "message": "Volume created successfully"})
+        if path == "/health":
+            nodes = {"status": "healthy", "total": 1, "healthy": 1, "unhealthy": 0}
+            alerts = {"critical": 1, "warning": 0, "info": 0}
+            return _good({"status": "healthy", "leader": "n1", "components": {"nodes": nodes}, "alerts": alerts})
+        error = {"code": "resource_not_found", "message": "there is no such thing"}
+        return httpx2.Response(404, json={"success": False, "error": error})
+
+
+def _good(data: Any) -> httpx2.Response:
+    return httpx2.Response(200, json={"success": True, "data": data})
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def hivemind(api: Api, monkeypatch: pytest.MonkeyPatch) -> Hivemind:
+    def client(session: Session) -> Client:
+        transport = httpx2.MockTransport(api)
+        return Client(*session.servers, credentials=session.credentials, transport=transport)
+
+    monkeypatch.setattr(Session, "client", client)
+    for name in ("HIVEMIND_SERVER", "HIVEMIND_TOKEN", "HIVEMIND_USERNAME", "HIVEMIND_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *arguments, **env: CliRunner().invoke(cli, arguments, env=env)
+
+
+def test_every_command_says_what_it_does() -> None:
+    def walk(command: click.Command, name: str) -> Iterator[str]:
+        if not command.help:
+            yield name
+        for inner, each in (command.commands if isinstance(command, click.Group) else {}).items():
+            yield from walk(each, f"{name} {inner}")
+
+    assert not list(walk(cli, "hivemind"))
+
+
+def test_a_list_is_all_of_it(hivemind: Hivemind, api: Api) -> None:
+    """Also where it does not fit on a page."""
+    found = hivemind("volume", "ls", "-o", "json")
+    assert json.loads(found.stdout) == VOLUMES
+    assert [request.url.params["offset"] for request in api.asked] == ["0", "1", "2"]
+
+
+def test_a_table_in_a_pipe_is_not_folded(hivemind: Hivemind) -> None:
+    lines = hivemind("volume", "ls").stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.strip().startswith("v")] == ["v0", "v1", "v2"]
+    assert "None" not in "".join(lines)
+    assert "[]" not in "".join(lines)
+
+
+def test_output_as_yaml(hivemind: Hivemind) -> None:
+    found = hivemind("volume", "create", "data", "--output", "yaml")
+    assert yaml.safe_load(found.stdout) == {"name": "data", "message": "Volume created successfully"}
+
+
+def test_status_is_a_table(hivemind: Hivemind) -> None:
+    found = hivemind("status").stdout
+    assert "1 critical" in found
+    assert "COMPONENT" in found
+    assert json.loads(hivemind("status", "-o", "json").stdout)["alerts"] == {"critical": 1, "warning": 0, "info": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "host", "token"),
+    [
+        (["volume", "ls"], {}, "127.0.0.1", None),
+        (["volume", "ls"], {"HIVEMIND_SERVER": "http://env:1", "HIVEMIND_TOKEN": "e"}, "env", "e"),
+        (
+            ["--server", "http://outer:1", "--token", "o", "volume", "ls"],
+            {"HIVEMIND_SERVER": "http://env:1"},
+            "outer",
+            "o",
+        ),
+        (["--server", "http://outer:1", "volume", "ls", "--server", "http://inner:1"], {}, "inner", None),
+        (["volume", "ls", "--server", "http://first:1,http://second:1"], {}, "first", None),
+    ],
+)
+def test_where_options_count(
+    hivemind: Hivemind, api: Api, arguments: list[str], env: dict[str, str], host: str, token: str | None, tmp_path: Any
+) -> None:
+    assert hivemind(*arguments, HOME=str(tmp_path), **env).exit_code == 0
+    assert api.asked[0].url.host == host
+    assert api.asked[0].headers.get("Authorization") == (None if token is None else f"Bearer {token}")
+
+
+@pytest.mark.parametrize("server", ["node-1", "node-1:4483", "ftp://node-1", "http://a:1,b"])
+def test_a_server_is_a_url(hivemind: Hivemind, server: str) -> None:
+    for arguments in (["--server", server, "status"], ["status", "--server", server]):
+        found = hivemind(*arguments)
+        assert found.exit_code == Exit.USAGE
+        assert "expected a URL" in found.output
+
+
+def test_what_is_not_there(hivemind: Hivemind) -> None:
+    found = hivemind("service", "info", "nope")
+    assert found.exit_code == Exit.NOT_FOUND
+    assert found.stderr == "hivemind: there is no such thing\n"
+    assert found.stdout == ""
+
+
+def test_wrong_input_names_the_flag(hivemind: Hivemind, api: Api) -> None:
+    for arguments, named in (
+        (["--port", "abc"], "--port"),
+        (["--env", "X"], "--env"),
+        (["--volume", "data"], "--volume"),
+        ([], "--name"),
+    ):
+        found = hivemind("app", "deploy", "--image", "x", *(["--name", "a"] if arguments else []), *arguments)
+        assert found.exit_code == Exit.USAGE
+        assert named in found.output
+    assert api.asked == []
