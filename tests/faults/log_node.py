@@ -103,6 +103,7 @@ class LogNode:
             await nursery.start(self.raft.run)
             gc.collect()
             gc.freeze()
+            self.lag.begin()
             host, port = self.config["client_host"], self.config["client_port"]
             await nursery.start(partial(trio.serve_tcp, self._serve, port, host=host))
             nursery.start_soon(self._watch_fault)
@@ -184,8 +185,8 @@ class LogNode:
     async def do_delete(self, name: str) -> int:
         return await self._propose(commands.DeleteVolume(name=name))
 
-    async def do_deploy(self, name: str, replicas: int) -> int:
-        spec = AppSpec(name=name, image="busybox", replicas=replicas, env={"WHAT": "x" * 64})
+    async def do_deploy(self, name: str, replicas: int, padding_bytes: int = 64) -> int:
+        spec = AppSpec(name=name, image="busybox", replicas=replicas, env={"WHAT": "x" * padding_bytes})
         return await self._propose(commands.DeployApp(spec=spec))
 
     async def do_names(self) -> list[str]:
@@ -213,12 +214,23 @@ class LogNode:
             "rss_kb": _resident_kb(),
             "peak_rss_kb": usage.ru_maxrss,
             "lag_s": lag.longest_s,
-            "lag_task": lag.longest_task,
+            "lag_cpu_s": lag.longest_cpu_s,
+            "lag_task": f"{lag.longest_task}/{lag.longest_cpu_task}",
             "time_s": time.time(),
         }
 
     async def do_reset_lag(self) -> None:
         self.lag.__init__()  # type: ignore[misc]
+        self.lag.begin()
+
+    async def do_snapshot(self) -> None:
+        core = self.raft._core
+        assert core is not None
+        core.compact_now()
+
+    async def do_snapshot_done(self) -> bool:
+        core = self.raft._core
+        return core is not None and not core._making
 
     async def do_caught_up(self, name: str) -> bool:
         return self.raft.caught_up(name)
