@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "consensus", "hivemind", "membership", "runtime")
 MAY_PRINT = ("hivemind/cli/", "runtime/engine/process/whoami.py")
 """The command line, and a program that runs as a task: its output is its log."""
+MAY_SLEEP = ("consensus/raft/durable_file.py",)
+"""In a worker thread, to give the interpreter back to the loop between the pieces of a snapshot."""
 
 SOURCE_LINES = 400
 TEST_LINES = 600
@@ -162,7 +164,7 @@ def test_nothing_blocks_the_loop_by_sleeping() -> None:
         source.at(node)
         for source in sources(*PACKAGES)
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.Call) and called(node) == "time.sleep"
+        if isinstance(node, ast.Call) and called(node) == "time.sleep" and source.name not in MAY_SLEEP
     ]
     assert not found, ", ".join(found)
 
