@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "api/clients/go"
 PROGRAMS = Path(__file__).parent / "go"
 NOT_FOR_PROGRAMS = {"GET /docs", "GET /openapi.json", "POST /graphql", "DELETE /volumes/{}"}
-IN_STREAMS = {"GET /stream/events", "GET /containers/{}/logs"}
+IN_STREAMS = {"GET /stream/events", "GET /containers/{}/logs", "GET /apps/{}/logs"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

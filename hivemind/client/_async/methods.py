@@ -102,6 +102,28 @@ class AsyncMethods(AsyncTransport):
         body = _given({"to": to, "strategy": strategy})
         return typed(await self.post(f"/apps/{_part(name)}/rollback", body), models.Updated)
 
+    async def app_logs(
+        self, name: str, *, tail: int | None = None, since: str | None = None, until: str | None = None
+    ) -> str:
+        """Of all its replicas, each line with its container's name."""
+        return str((await self.get(f"/apps/{_part(name)}/logs", tail=tail, since=since, until=until))["logs"])
+
+    def follow_app_logs(
+        self, name: str, *, tail: int | None = None, since: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Also of the replicas that are made meanwhile."""
+        return self.lines(f"/apps/{_part(name)}/logs", follow=True, tail=tail, since=since)
+
+    async def priority_classes(self, **query: Scalar) -> Page[models.PriorityClass]:
+        return await self._list("/priority-classes", "priority_classes", models.PriorityClass, query)
+
+    async def create_priority_class(self, name: str, value: int, *, description: str = "") -> Done:
+        body = {"name": name, "value": value, "description": description}
+        return typed(await self.post("/priority-classes", body), Done)
+
+    async def delete_priority_class(self, name: str) -> Done:
+        return typed(await self.delete(f"/priority-classes/{_part(name)}"), Done)
+
     # -- deployments
 
     async def deployments(self, **query: Scalar) -> Page[models.Deployment]:

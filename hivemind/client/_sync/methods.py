@@ -103,6 +103,28 @@ class SyncMethods(SyncTransport):
         body = _given({"to": to, "strategy": strategy})
         return typed(self.post(f"/apps/{_part(name)}/rollback", body), models.Updated)
 
+    def app_logs(
+        self, name: str, *, tail: int | None = None, since: str | None = None, until: str | None = None
+    ) -> str:
+        """Of all its replicas, each line with its container's name."""
+        return str((self.get(f"/apps/{_part(name)}/logs", tail=tail, since=since, until=until))["logs"])
+
+    def follow_app_logs(
+        self, name: str, *, tail: int | None = None, since: str | None = None
+    ) -> AbstractContextManager[Iterator[str]]:
+        """Also of the replicas that are made meanwhile."""
+        return self.lines(f"/apps/{_part(name)}/logs", follow=True, tail=tail, since=since)
+
+    def priority_classes(self, **query: Scalar) -> Page[models.PriorityClass]:
+        return self._list("/priority-classes", "priority_classes", models.PriorityClass, query)
+
+    def create_priority_class(self, name: str, value: int, *, description: str = "") -> Done:
+        body = {"name": name, "value": value, "description": description}
+        return typed(self.post("/priority-classes", body), Done)
+
+    def delete_priority_class(self, name: str) -> Done:
+        return typed(self.delete(f"/priority-classes/{_part(name)}"), Done)
+
     # -- deployments
 
     def deployments(self, **query: Scalar) -> Page[models.Deployment]:

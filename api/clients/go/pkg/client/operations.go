@@ -138,6 +138,21 @@ func (c *Client) RollbackApp(ctx context.Context, name string, to int) (*types.U
 	return one[types.UpdateResult](ctx, c, post, "/apps/"+part(name)+"/rollback", body)
 }
 
+// PriorityClasses lists who is placed before whom.
+func (c *Client) PriorityClasses(ctx context.Context, query Query) (*Page[types.PriorityClass], error) {
+	return list[types.PriorityClass](ctx, c, "/priority-classes", "priority_classes", query)
+}
+
+// CreatePriorityClass defines a class.
+func (c *Client) CreatePriorityClass(ctx context.Context, class *types.PriorityClass) (*types.Done, error) {
+	return one[types.Done](ctx, c, post, "/priority-classes", class)
+}
+
+// DeletePriorityClass deletes a class of one's own.
+func (c *Client) DeletePriorityClass(ctx context.Context, name string) (*types.Done, error) {
+	return one[types.Done](ctx, c, remove, "/priority-classes/"+part(name), nil)
+}
+
 // ---- deployments
 
 // Deployments lists deployments, newest first. Filters are status, app_name, and any field.

@@ -154,6 +154,21 @@ func (c *Client) FollowLogs(ctx context.Context, containerID string, options Log
 	return body, err
 }
 
+// AppLogs answers what all replicas of an app wrote, each line with its container's name.
+func (c *Client) AppLogs(ctx context.Context, name string, options LogOptions) (string, error) {
+	var answer struct{ Logs string }
+	err := c.Do(ctx, http.MethodGet, "/apps/"+part(name)+"/logs", options.query(), nil, &answer)
+	return answer.Logs, err
+}
+
+// FollowAppLogs gives their lines as they are written; close it when done.
+func (c *Client) FollowAppLogs(ctx context.Context, name string, options LogOptions) (io.ReadCloser, error) {
+	query := options.query()
+	query.Set("follow", "true")
+	_, body, err := c.open(ctx, c.server(), "/apps/"+part(name)+"/logs", query)
+	return body, err
+}
+
 // open begins a streamed answer.
 func (c *Client) open(
 	ctx context.Context, server, path string, query url.Values,

@@ -76,3 +76,11 @@ type DeploymentProgress struct {
 	TargetReplicas  int    `json:"target_replicas"`
 	Message         string `json:"message"`
 }
+
+// PriorityClass says who is placed first: the higher Value.
+type PriorityClass struct {
+	Name        string `json:"name"`
+	Value       int    `json:"value"`
+	Description string `json:"description,omitempty"`
+	BuiltIn     bool   `json:"built_in,omitempty"`
+}

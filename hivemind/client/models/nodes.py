@@ -1,0 +1,154 @@
+"""Services, volumes, nodes, and the health of all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, field
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    container_id: str
+    ip_address: str | None = None
+    port: int | None = None
+    node_id: str | None = None
+    health: str | None = None
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """`health_check` is there in a service's details."""
+
+    name: str
+    domain: str
+    endpoints: list[Endpoint]
+    load_balancing_strategy: str
+    apps: list[str] = field(default_factory=list)
+    health_check: dict[str, Any] | None = None
+
+
+class Volume(Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    created_at: datetime
+    size: str | int | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    used_by: list[str] = field(default_factory=list)
+
+
+# -- nodes
+
+
+class NodeResources(Struct, frozen=True, kw_only=True):
+    cpu_total: float
+    cpu_available: float
+    memory_total: int
+    memory_available: int
+    disk_total: int
+    disk_available: int
+
+
+class Taint(Struct, frozen=True, kw_only=True):
+    key: str
+    value: str
+    effect: str
+
+
+class NodeContainer(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    status: str
+
+
+class NodeNetwork(Struct, frozen=True, kw_only=True):
+    overlay_status: str
+    subnet: str | None = None
+
+
+class _NodeFacts(Struct, frozen=True, kw_only=True):
+    id: str
+    address: str
+    status: str
+    role: str
+    resources: NodeResources
+    message: str = ""
+    leader: bool = False
+    version: str = ""
+    engine: str = ""
+    architecture: str = ""
+    maintenance: bool = False
+    draining: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class Node(_NodeFacts, frozen=True, kw_only=True):
+    """`containers` counts them."""
+
+    containers: int
+
+
+class NodeDetail(_NodeFacts, frozen=True, kw_only=True):
+    containers: list[NodeContainer]
+    taints: list[Taint]
+    network: NodeNetwork
+    rtt_ms: float | None = None
+
+
+# -- health
+
+
+class Component(Struct, frozen=True, kw_only=True):
+    status: str
+    total: int
+    healthy: int
+    unhealthy: int
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """`components` by name: nodes, containers, services; `alerts` by severity."""
+
+    status: str
+    components: dict[str, Component]
+    alerts: dict[str, int]
+    node_id: str | None = None
+    leader: str | None = None
+
+
+class HealthCheckResult(Struct, frozen=True, kw_only=True):
+    timestamp: datetime
+    status: str
+    message: str | None = None
+
+
+class ContainerHealthReport(Struct, frozen=True, kw_only=True):
+    id: str
+    status: str
+    consecutive_failures: int
+    restart_count: int
+    health_history: list[HealthCheckResult]
+    last_check: datetime | None = None
+
+
+class NodeSample(Struct, frozen=True, kw_only=True):
+    """Usages are percent of the whole node."""
+
+    timestamp: datetime
+    cpu_usage: float
+    memory_usage: float
+    disk_usage: float
+    network_status: str
+    message: str | None = None
+
+
+class NodeHealthReport(Struct, frozen=True, kw_only=True):
+    """Usages are percent of the whole node, None where it has not told."""
+
+    id: str
+    status: str
+    network_status: str
+    container_count: int
+    health_history: list[NodeSample]
+    last_seen: datetime | None = None
+    cpu_usage: float | None = None
+    memory_usage: float | None = None
+    disk_usage: float | None = None
