@@ -20,6 +20,7 @@ from api.hypercorn_fixes.empty_frames import WebsocketConnection
 from api.hypercorn_fixes.stream_errors import HttpConnection
 from api.journal import Journal
 from api.limits import RateLimits
+from api.memo import Memo
 from api.route import Route, RouteTable
 from api.routes import all_routes, all_sockets
 from api.sockets import SocketRoute
@@ -45,6 +46,8 @@ class Api(QuartTrio):
             journal=self.journal,
             limits=RateLimits(deps.settings),
             frames=Frames(),
+            items=Memo(),
+            order=Memo(most=1),
         )
         self.dispatcher = Dispatcher(services)
         self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes

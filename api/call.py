@@ -21,10 +21,13 @@ from api.events.closing import Closing
 from api.events.frames import Frames
 from api.journal import Journal
 from api.limits import RateLimits
+from api.memo import Memo
 from api.query import Query
 from api.route import Route, RouteTable
+from api.views.container import ContainerItem
 from consensus.commands import AnyCommand
 from consensus.model.origin import Guard, Once, Origin
+from consensus.model.task import Task
 from consensus.outcomes import AnyOutcome, Refusal
 from consensus.state import State
 
@@ -45,6 +48,8 @@ class Services(Struct, frozen=True):
     journal: Journal
     limits: RateLimits
     frames: Frames
+    items: Memo[Task, ContainerItem]
+    order: Memo[object, list[Task]]
 
 
 Propose = Callable[[AnyCommand, Origin], Awaitable[AnyOutcome]]

@@ -62,8 +62,9 @@ def find_placed(call: Call) -> Task:
 
 
 async def list_containers(call: Call) -> Answer:
-    state = call.state
-    return await call.listed(in_order(state), lambda task: container_item(state, task))
+    state, items = call.state, call.services.items
+    tasks = call.services.order.get("tasks", state.tasks, lambda: in_order(state))
+    return await call.listed(tasks, lambda task: items.get(task.id, task, lambda: container_item(state, task)))
 
 
 async def get_container(call: Call) -> Answer:
