@@ -55,7 +55,6 @@ class Bench:
     def __init__(self, lab: Lab, settings: argparse.Namespace, running: RunningContainers) -> None:
         self._lab = lab
         self._settings = settings
-        self._running = running
         self._nodes = HivemindNodes(lab)
         self._swarm = Swarm(lab)
         self._watch = Stopwatch(lab.place.prefix, running, lambda: self._nodes.pids, settings.settle)
@@ -95,22 +94,28 @@ class Bench:
             self._note(scale_rows(self._watch, contender, number))
 
     def _lose_nodes(self) -> None:
-        loss = NodeLoss(self._lab, self._running, self._watch, self._settings.entry)
-        swarms: list[Sample] = []
-        for number in range(self._settings.rounds):
-            if "hivemind" in self._settings.contenders:
-                self._note([loss.of_hivemind(self._nodes, "node loss", number)])
-            if "swarm" in self._settings.contenders:
-                swarms.append(loss.of_swarm(self._swarm, "node loss", number))
-                self._note(swarms[-1:])
-        if "hivemind" in self._settings.contenders:
-            self._nodes.stop()
-            self._nodes = HivemindNodes(self._lab, preset="local")
-            self._nodes.start()
-            for number in range(self._settings.rounds):
-                self._note([loss.of_hivemind(self._nodes, LOCAL_LOSS, number)])
-        # Swarm has no presets: these are the same losses again.
+        names, rounds = self._settings.contenders, range(self._settings.rounds)
+        nodes = self._nodes if "hivemind" in names else None
+        loss = NodeLoss(
+            self._lab,
+            self._watch,
+            self._settings.entry,
+            nodes=nodes,
+            swarm=self._swarm if "swarm" in names else None,
+        )
+        for number in rounds:
+            self._note(loss.samples("node loss", number))
+        if nodes is None:
+            return
+        # Swarm has no presets: its losses are the same again.
+        swarms = [s for s in self.samples if (s.row, s.contender) == ("node loss", self._swarm.name)]
         self.samples += [msgspec.structs.replace(sample, row=LOCAL_LOSS) for sample in swarms]
+        nodes.stop()
+        self._nodes = HivemindNodes(self._lab, preset="local")
+        self._nodes.start()
+        loss = NodeLoss(self._lab, self._watch, self._settings.entry, nodes=self._nodes, swarm=None)
+        for number in rounds:
+            self._note(loss.samples(LOCAL_LOSS, number))
 
     def _note(self, samples: Sequence[Sample]) -> None:
         self.samples += samples

@@ -68,6 +68,11 @@ class RunningContainers:
                 raise NotInTime(f"{self._tally.count(names)} containers run after {timeout_s:g} s, not {count}")
             return self._tally.last_change_s
 
+    def count(self, engines: Iterable[str]) -> int:
+        """How many run on these engines now."""
+        with self._changed:
+            return self._tally.count(engines)
+
     def wait_empty(self, timeout_s: float) -> None:
         """Until the engines have no container at all, running or not. Raises NotInTime."""
         deadline_s = time.monotonic() + timeout_s
