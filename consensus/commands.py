@@ -318,6 +318,13 @@ class ResolveAlert(Command, frozen=True):
     alert_id: str
 
 
+class AcknowledgeAlert(Command, frozen=True):
+    """Somebody has seen it."""
+
+    alert_id: str
+    username: str
+
+
 # -- several at once
 
 
@@ -372,5 +379,6 @@ AnyCommand = (
     | RecordAccess
     | RaiseAlert
     | ResolveAlert
+    | AcknowledgeAlert
     | Batch
 )

@@ -12,7 +12,8 @@ from api.auth.identity import Identity
 from api.deps import ContainerStats, Deps, MemberView
 from api.errors import NotFound
 from api.route import Access, Listing, Need
-from api.routes.cluster import AlertItem, ClusterAnswer, alert_item, cluster_answer
+from api.routes.alerts import AlertItem, alert_item
+from api.routes.cluster import ClusterAnswer, cluster_answer
 from api.routes.users import UserItem, user_item
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.route import Route, check
 from api.routes import (
+    alerts,
     apps,
     audit,
     auth,
@@ -28,6 +29,7 @@ from api.sockets import SocketRoute
 
 _NOUNS = (
     apps,
+    alerts,
     deployments,
     containers,
     services,

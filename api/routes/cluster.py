@@ -1,4 +1,4 @@
-"""The cluster itself: status, join token, alerts, metrics."""
+"""The cluster itself: status, join token, metrics."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from api.answer import Answer, Raw
 from api.call import Call
 from api.deps import Deps
 from api.errors import NotFound
-from api.route import Access, Listing, Route
-from consensus.model.alert import Alert
+from api.route import Access, Route
 from consensus.model.node import NodeStatus
 from consensus.state import State
 from consensus.timestamp import iso_utc
@@ -31,15 +30,6 @@ class ClusterAnswer(Struct, frozen=True, kw_only=True):
 
 class TokenAnswer(Struct, frozen=True):
     token: str
-
-
-class AlertItem(Struct, frozen=True, kw_only=True):
-    id: str
-    severity: str
-    resource: str
-    message: str
-    status: str
-    created_at: str
 
 
 def cluster_answer(state: State, deps: Deps) -> ClusterAnswer:
@@ -71,22 +61,6 @@ async def get_token(call: Call) -> Answer:
     return Answer(TokenAnswer(await call.deps.join_token()))
 
 
-def alert_item(alert: Alert) -> AlertItem:
-    return AlertItem(
-        id=alert.id,
-        severity=alert.severity.value,
-        resource=alert.resource,
-        message=alert.message,
-        status="active",
-        created_at=iso_utc(alert.created_at_s),
-    )
-
-
-async def list_alerts(call: Call) -> Answer:
-    alerts = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
-    return await call.listed(alerts, alert_item)
-
-
 async def get_metrics(call: Call) -> Raw:
     return Raw(call.deps.render_metrics(), "text/plain; version=0.0.4; charset=utf-8")
 
@@ -107,14 +81,6 @@ ROUTES = (
         permission="cluster:create",
         handler=get_token,
         answer=TokenAnswer,
-    ),
-    Route(
-        method="GET",
-        path="/alerts",
-        access=Access.VIEW,
-        permission="alerts:read",
-        handler=list_alerts,
-        listing=Listing("alerts", AlertItem),
     ),
     Route(
         method="GET",

@@ -58,6 +58,7 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.RecordAccess: access.record,
     commands.RaiseAlert: alert.raise_alert,
     commands.ResolveAlert: alert.resolve,
+    commands.AcknowledgeAlert: alert.acknowledge,
     commands.Batch: lambda draft, command: batch.apply(draft, command, apply_command),
 }
 

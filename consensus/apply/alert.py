@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from consensus.commands import RaiseAlert, ResolveAlert
+from msgspec.structs import replace
+
+from consensus.commands import AcknowledgeAlert, RaiseAlert, ResolveAlert
 from consensus.draft import Draft
 from consensus.model.alert import Alert
 from consensus.model.event import EventType
@@ -22,6 +24,14 @@ def resolve(draft: Draft, command: ResolveAlert) -> AnyOutcome:
         return not_found("alert", command.alert_id)
     draft.delete_alert(alert.id)
     _emit(draft, EventType.ALERT_RESOLVED, alert)
+    return Done()
+
+
+def acknowledge(draft: Draft, command: AcknowledgeAlert) -> AnyOutcome:
+    alert = draft.state.alerts.get(command.alert_id)
+    if alert is None:
+        return not_found("alert", command.alert_id)
+    draft.put_alert(replace(alert, acknowledged_by=command.username, acknowledged_at_s=draft.time_s))
     return Done()
 
 

@@ -19,3 +19,5 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resource: str
     message: str
     created_at_s: float
+    acknowledged_by: str | None = None
+    acknowledged_at_s: float | None = None

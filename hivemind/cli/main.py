@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli import app, auth, cluster, container, daemon, deployment, events, node, service, status, volume
+from hivemind.cli import (
+    alert,
+    app,
+    auth,
+    cluster,
+    container,
+    daemon,
+    deployment,
+    events,
+    node,
+    priority_class,
+    service,
+    status,
+    volume,
+)
 from hivemind.cli.exits import ExitCodes
 from hivemind.cli.session import outer_options
 
@@ -38,6 +52,8 @@ for command in (
     container.container,
     service.service,
     volume.volume,
+    alert.alert,
+    priority_class.priority_class,
     events.events,
 ):
     cli.add_command(command)

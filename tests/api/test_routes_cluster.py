@@ -167,6 +167,8 @@ async def test_cluster_token_alerts_metrics(admin: Any, world: Any) -> None:
             "message": "hot",
             "status": "active",
             "created_at": "1970-01-01T00:00:00Z",
+            "acknowledged_by": None,
+            "acknowledged_at": None,
         }
     ]
     assert (await admin.get("/health"))["alerts"]["warning"] == 1

@@ -55,9 +55,12 @@ class Requests:
                 thread.join()
 
     def _ask(self, address: str) -> None:
+        # A connection for each request: each is balanced anew.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        client = httpx2.Client(timeout=10.0, trust_env=False, limits=limits)
         while not self._ended.is_set():
             try:
-                answer = httpx2.get(f"http://{address}:{HOST_PORT}/", timeout=10.0, trust_env=False)
+                answer = client.get(f"http://{address}:{HOST_PORT}/")
                 if answer.status_code == 200:
                     self.good += 1
                 else:
@@ -65,6 +68,7 @@ class Requests:
             except httpx2.HTTPError as error:
                 self.bad.append(repr(error))
             time.sleep(0.01)
+        client.close()
 
 
 def _change(cluster: Cluster, number: int, app: str, tag: str, strategy: dict[str, Any]) -> str:

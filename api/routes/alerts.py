@@ -1,0 +1,91 @@
+"""Alerts: what a person should know of, and who has seen it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from api.answer import Answer, Message
+from api.call import Call
+from api.errors import NotFound
+from api.route import Access, Listing, Route, Subject
+from api.views.container import time_or_none
+from consensus.commands import AcknowledgeAlert
+from consensus.model.alert import Alert
+from consensus.timestamp import iso_utc
+
+
+class AlertItem(Struct, frozen=True, kw_only=True):
+    """`status`: active, or acknowledged."""
+
+    id: str
+    severity: str
+    resource: str
+    message: str
+    status: str
+    created_at: str
+    acknowledged_by: str | None
+    acknowledged_at: str | None
+
+
+def alert_item(alert: Alert) -> AlertItem:
+    return AlertItem(
+        id=alert.id,
+        severity=alert.severity.value,
+        resource=alert.resource,
+        message=alert.message,
+        status="active" if alert.acknowledged_at_s is None else "acknowledged",
+        created_at=iso_utc(alert.created_at_s),
+        acknowledged_by=alert.acknowledged_by,
+        acknowledged_at=time_or_none(alert.acknowledged_at_s),
+    )
+
+
+async def list_alerts(call: Call) -> Answer:
+    newest_first = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
+    return await call.listed(newest_first, alert_item)
+
+
+async def get_alert(call: Call) -> Answer:
+    alert = call.state.alerts.get(call.path["id"])
+    if alert is None:
+        raise NotFound(f"there is no alert {call.path['id']!r}")
+    return Answer(alert_item(alert))
+
+
+async def acknowledge(call: Call) -> Answer:
+    """It stands until its cause is gone; that somebody has seen it is kept with it."""
+    alert_id = call.path["id"]
+    await call.propose(AcknowledgeAlert(alert_id, call.identity.username))
+    return Answer(Message(id=alert_id, message="Alert acknowledged successfully"))
+
+
+_ALERT = Subject("alerts", "id")
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/alerts",
+        access=Access.VIEW,
+        permission="alerts:read",
+        handler=list_alerts,
+        listing=Listing("alerts", AlertItem),
+    ),
+    Route(
+        method="GET",
+        path="/alerts/{id}",
+        access=Access.VIEW,
+        permission="alerts:read",
+        handler=get_alert,
+        answer=AlertItem,
+        subject=_ALERT,
+    ),
+    Route(
+        method="POST",
+        path="/alerts/{id}/acknowledge",
+        access=Access.OPERATE,
+        permission="alerts:update",
+        handler=acknowledge,
+        answer=Message,
+        subject=_ALERT,
+    ),
+)
