@@ -2,6 +2,7 @@
 
 ConsensusError
 ├── Unavailable       no leader was found in time: certainly not applied; try again
+│   └── StorageFull   there is none because the disk has no room for the log
 └── OutcomeUnknown    it may or may not be applied later; retry only with the same command id
 """
 
@@ -18,6 +19,10 @@ class Unavailable(ConsensusError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class StorageFull(Unavailable):
+    """The cluster recovers by itself when there is room again."""
 
 
 class OutcomeUnknown(ConsensusError):

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from consensus.commands import AnyCommand
 from consensus.entry import CommandId, Entry, encode
-from consensus.errors import OutcomeUnknown, Unavailable
+from consensus.errors import OutcomeUnknown, StorageFull, Unavailable
 from consensus.machine import Machine
 from consensus.model.origin import Origin
 from consensus.outcomes import AnyOutcome
@@ -55,9 +55,10 @@ class UserProposer(Protocol):
 class NotAccepted(Exception):
     """A try did not get through. `ambiguous`: it may still be applied later."""
 
-    def __init__(self, message: str, *, ambiguous: bool) -> None:
+    def __init__(self, message: str, *, ambiguous: bool, storage_full: bool = False) -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
+        self.storage_full = storage_full
 
 
 Submit = Callable[[list[bytes], float], Awaitable[None]]
@@ -117,14 +118,14 @@ class ClusterProposer:
     async def _try_until_answered(self, waiter: _Waiter, pieces: list[bytes], timeout_s: float) -> Committed:
         start_s = trio.current_time()
         deadline_s = start_s + timeout_s
-        ambiguous, problem = False, "no answer"
+        ambiguous, problem, storage_full = False, "no answer", False
         while waiter.answer is None and (now_s := trio.current_time()) < deadline_s:
             if not ambiguous and now_s - start_s > self._leader_wait_s:
                 break
             try:
                 await self._submit(pieces, deadline_s - now_s)
             except NotAccepted as error:
-                ambiguous, problem = ambiguous or error.ambiguous, str(error)
+                ambiguous, problem, storage_full = ambiguous or error.ambiguous, str(error), error.storage_full
                 pause_s = RETRY_PAUSE_S
             else:
                 # Committed at the leader: the entry is on its way to this replica.
@@ -135,6 +136,8 @@ class ClusterProposer:
             return waiter.answer
         if ambiguous:
             raise OutcomeUnknown(f"the command was sent, but no answer came within {timeout_s:g} s: {problem}")
+        if storage_full:
+            raise StorageFull(f"nothing can be written now: {problem}")
         raise Unavailable(f"the cluster has no leader now: {problem}")
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from consensus.entry import MAX_ENTRY_BYTES
 from consensus.proposer import NotAccepted
-from consensus.raft import NotLeader, OutcomeUnknown, RaftError, RaftNode
+from consensus.raft import NotLeader, OutcomeUnknown, RaftError, RaftNode, StorageFull
 from hivemind.peer.errors import PeerError, PeerRefusal
 
 SERVICE = "raft.propose"
@@ -43,7 +43,9 @@ class Forwarding:
             return
         leader_id = self._raft.leader_id
         if leader_id is None:
-            raise NotAccepted("no leader is known", ambiguous=False)
+            # Says also whether that is because this node's disk is full.
+            await self._propose(pieces, timeout_s)
+            return
         try:
             await self._calls.call(leader_id, SERVICE, {"pieces": pieces, "timeout_s": timeout_s}, timeout_s=timeout_s)
         except PeerRefusal as error:
@@ -81,5 +83,7 @@ class Forwarding:
                 raise NotAccepted(str(error), ambiguous=number > 0) from error
             except OutcomeUnknown as error:
                 raise NotAccepted(str(error), ambiguous=True) from error
+            except StorageFull as error:
+                raise NotAccepted(str(error), ambiguous=number > 0, storage_full=True) from error
             except RaftError as error:
                 raise NotAccepted(str(error), ambiguous=False) from error

@@ -30,14 +30,18 @@ from .errors import (
     TransferFailed,
 )
 from .links import LinkReceiver, RaftLinks, StateMachine
-from .node import Applied, Leadership, RaftNode
+from .metrics import LATENCY_BUCKETS_S, Latencies, RaftMetrics
+from .node import Applied, RaftNode
+from .view import Leadership
 
 __all__ = [
+    "LATENCY_BUCKETS_S",
     "Applied",
     "ApplyFailed",
     "BarrierFailed",
     "ChangeRefused",
     "EntryTooLarge",
+    "Latencies",
     "Leadership",
     "LinkReceiver",
     "NotLeader",
@@ -49,6 +53,7 @@ __all__ = [
     "RaftConfig",
     "RaftError",
     "RaftLinks",
+    "RaftMetrics",
     "RaftNode",
     "StateMachine",
     "StorageDamaged",

@@ -92,6 +92,13 @@ class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, 
         if full and self._isLeader():
             self.step_down(self.raftCurrentTerm, "no room on disk")
 
+    def follower_lags(self) -> dict[str, int]:
+        """At the leader: how many committed entries each follower is not known to have."""
+        if not self._isLeader():
+            return {}
+        commit = self.raftCommitIndex
+        return {node.id: max(0, commit - self._SyncObj__raftMatchIndex.get(node, 0)) for node in self.followers()}
+
     def _greet_leader(self) -> None:
         """A learner that hears no leader makes itself known to every voter it can reach.
 

@@ -8,6 +8,7 @@ a worker thread, one at a time, and each covers everything that was queued meanw
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 import trio
 
 from .journal import Journal
+from .metrics import Histogram
 
 _log = structlog.get_logger()
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,6 +36,7 @@ class Durability:
         self._held: list[tuple[int, Callable[[], Any]]] = []
         self.flushed: Callable[[], None] = lambda: None
         self.full: Callable[[bool], None] = lambda full: None
+        self.latency = Histogram()
         journal.dirtied = self._dirtied
 
     def hold(self, promise: Callable[[], Any]) -> None:
@@ -49,7 +52,9 @@ class Durability:
             await self._wake.wait()
             self._wake = trio.Event()
             flush = self._journal.begin_flush()
+            began_s = time.monotonic()
             await self._write(flush.run)
+            self.latency.add(time.monotonic() - began_s)
             self._journal.flushed(flush)
             self._release()
             self.flushed()

@@ -28,6 +28,7 @@ from .links import RaftLinks, StateMachine
 from .proposal import Proposal
 from .storage import Storage, create_storage, has_identity, open_storage
 from .transport import transport_over
+from .view import NOBODY, Leadership, NodeView
 from .waiting import Threshold, Waiters
 
 _log = structlog.get_logger()
@@ -40,20 +41,7 @@ class Applied(msgspec.Struct, frozen=True):
     result: Any
 
 
-class Leadership(msgspec.Struct, frozen=True):
-    """Who leads and who votes, as this node sees it."""
-
-    leader_id: str | None
-    is_leader: bool
-    term: int
-    role: Literal["voter", "learner"]
-    voters: tuple[str, ...]
-
-
-_NOBODY = Leadership(None, False, 0, "learner", ())
-
-
-class RaftNode:
+class RaftNode(NodeView):
     """One node of the replicated log.
 
     Before the first `run` ever, call `found` (first node of a cluster) or `learn` (every other node). Later starts
@@ -70,6 +58,7 @@ class RaftNode:
         config: RaftConfig,
         rng: random.Random,
     ) -> None:
+        super().__init__()
         config.validate()
         self.node_id = node_id
         self._data_dir = data_dir
@@ -79,12 +68,10 @@ class RaftNode:
         self._rng = rng
         self._first_voters: tuple[str, ...] | None = None
         self._hints: set[str] = set()
-        self._core: Core | None = None
         self._storage: Storage | None = None
         self._kicked = trio.Event()
         self._applied = Threshold()
         self._confirmed = Waiters()
-        self._leadership = _NOBODY
         self._leadership_changed = trio.Event()
 
     # First start.
@@ -197,7 +184,7 @@ class RaftNode:
         core = self._core
         self._applied.advance(0 if core is None else core.raftLastApplied)
         self._confirmed.check()
-        leadership = _NOBODY if core is None else self._see(core)
+        leadership = NOBODY if core is None else self._see(core)
         if leadership != self._leadership:
             self._leadership = leadership
             self._leadership_changed.set()
@@ -246,61 +233,7 @@ class RaftNode:
             self._core.transport.link_down(node_id)
             self._kick()
 
-    # What others see.
-
-    @property
-    def leadership(self) -> Leadership:
-        """All of it as one value, see `wait_leadership`."""
-        return self._leadership
-
-    @property
-    def leader_id(self) -> str | None:
-        """The leader, None while there is none with a quorum (as far as this node can tell)."""
-        return self._leadership.leader_id
-
-    @property
-    def is_leader(self) -> bool:
-        return self._leadership.is_leader
-
-    @property
-    def term(self) -> int:
-        return self._leadership.term
-
-    @property
-    def role(self) -> Literal["voter", "learner"]:
-        """By the newest committed voter set."""
-        return self._leadership.role
-
-    @property
-    def voters(self) -> tuple[str, ...]:
-        """The newest committed voter set, sorted."""
-        return self._leadership.voters
-
-    @property
-    def commit_index(self) -> int:
-        return 0 if self._core is None else self._core.raftCommitIndex
-
-    @property
-    def applied_index(self) -> int:
-        return 0 if self._core is None else self._core.raftLastApplied
-
-    @property
-    def last_leader_contact_s(self) -> float:
-        """Seconds since this node heard the leader; 0 at the leader, infinite before the first start."""
-        if self._core is None:
-            return float("inf")
-        return 0.0 if self._core._isLeader() else self._core.contact_age_s
-
-    def caught_up(self, node_id: str) -> bool:
-        """At the leader: `node_id` has nearly all that is committed, and answers."""
-        core = self._core
-        if core is None or not core._isLeader():
-            return False
-        if node_id == self.node_id:
-            return True
-        node = Node(node_id)
-        match_index = core._SyncObj__raftMatchIndex.get(node, 0)
-        return match_index > 0 and match_index + self._config.caught_up_entries >= core.raftCommitIndex
+    # Waiting.
 
     async def wait_caught_up(self, node_id: str) -> None:
         """Return when `caught_up(node_id)`. Raises NotLeader when this node stops leading."""
@@ -330,10 +263,14 @@ class RaftNode:
         if len(entry) > self._config.entry_bytes_max:
             raise EntryTooLarge(len(entry), self._config.entry_bytes_max)
         core = self._leading()
-        answer = Proposal(core)
+        answer, began_s = Proposal(core), time.monotonic()
+        self._proposals += 1
+        self._proposals_failed += 1
         core._applyCommand(REGULAR + entry, answer)
         self._kick()
         index, result = await answer.wait(timeout_s, lambda: self.leader_id)
+        self._proposals_failed -= 1
+        self._commit_latency.add(time.monotonic() - began_s)
         if isinstance(result, ApplyFailed):
             raise result
         return Applied(index, result)
@@ -394,8 +331,8 @@ class RaftNode:
 
     def _leading(self) -> Core:
         core = self._core
+        if core is not None and core.storage_full and core._getLeader() in (None, Node(self.node_id)):
+            raise StorageFull("no room on disk for the log")
         if core is None or not core._isLeader():
             raise NotLeader(self.leader_id)
-        if core.storage_full:
-            raise StorageFull("no room on disk for the log")
         return core

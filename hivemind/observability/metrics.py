@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from consensus.machine import Machine
 from consensus.model.node import NodeStatus
-from consensus.raft import RaftNode
+from consensus.raft import LATENCY_BUCKETS_S, Latencies, RaftMetrics, RaftNode
 from hivemind.observability.loop_lag import BUCKETS_S, LoopLag
 
 Source = Callable[[], Iterator[Metric]]
@@ -26,6 +27,13 @@ def gauge(name: str, about: str, value: float) -> Metric:
 def counter(name: str, about: str, value: float) -> Metric:
     metric = CounterMetricFamily(f"hivemind_{name}", about)
     metric.add_metric([], value)
+    return metric
+
+
+def histogram(name: str, about: str, latencies: Latencies) -> Metric:
+    metric = HistogramMetricFamily(f"hivemind_{name}", about)
+    names = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
+    metric.add_metric([], list(zip(names, accumulate(latencies.counts), strict=True)), latencies.sum_s)
     return metric
 
 
@@ -89,8 +97,31 @@ def of_raft(raft: RaftNode) -> Source:
         yield gauge("raft_commit_index", "Log index up to which entries are committed", raft.commit_index)
         contact_s = raft.last_leader_contact_s
         yield gauge("raft_last_leader_contact_seconds", "Time since the leader was heard", contact_s)
+        yield gauge("raft_applied_index", "Log index up to which entries are applied here", raft.applied_index)
+        if (figures := raft.metrics()) is not None:
+            yield from _of_raft_figures(figures)
 
     return collect
+
+
+def _of_raft_figures(figures: RaftMetrics) -> Iterator[Metric]:
+    yield counter("raft_elections", "Elections that this node began", figures.elections)
+    yield counter("raft_proposals", "Entries proposed here while leading", figures.proposals)
+    yield counter("raft_proposals_failed", "Those that got no answer, or a refusal", figures.proposals_failed)
+    yield histogram("raft_commit_seconds", "From proposing an entry to applied, at the leader", figures.commit_latency)
+    yield histogram("raft_sync_seconds", "Write and fdatasync of the journal", figures.sync_latency)
+    yield gauge("raft_journal_bytes", "Size of the entries in the journal", figures.journal_bytes)
+    yield gauge("raft_journal_entries", "Number of entries in the journal", figures.journal_entries)
+    yield gauge("raft_snapshot_index", "Log index of the newest snapshot", figures.snapshot_index)
+    yield gauge("raft_snapshot_bytes", "Size of the snapshot written last in this run", figures.snapshot_bytes)
+    yield gauge("raft_snapshot_write_seconds", "How long it took to write it", figures.snapshot_write_s)
+    yield gauge("raft_storage_full", "1 where the disk has no room for the log", figures.storage_full)
+    lag = GaugeMetricFamily(
+        "hivemind_raft_follower_lag_entries", "What a follower lacks, at the leader", labels=["node"]
+    )
+    for node_id, entries in sorted(figures.follower_lag_entries.items()):
+        lag.add_metric([node_id], entries)
+    yield lag
 
 
 def of_loop(lag: LoopLag) -> Source:

@@ -24,6 +24,7 @@ class Elections(Library):
         self._deadline_s: float = clock() + parts["config"].election_timeout_max_s
         self._pre_votes: set[str] | None = None
         self._votes: set[str] = set()
+        self.elections = 0
         super().__init__(**parts)
 
     @property
@@ -49,6 +50,7 @@ class Elections(Library):
 
     def campaign(self, *, transfer: bool) -> None:
         """Begin a new term and ask for votes. `transfer`: the leader itself asked for this election."""
+        self.elections += 1
         self._pre_votes = None
         self._set_deadline()
         self._SyncObj__raftLeader = None

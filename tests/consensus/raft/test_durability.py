@@ -78,7 +78,7 @@ async def test_a_slow_disk_does_not_hold_the_loop(cluster, monkeypatch):
 
 async def test_a_full_disk_stops_leading_and_recovers(cluster, monkeypatch):
     import consensus.raft.journal_file as module
-    from consensus.raft import NotLeader, OutcomeUnknown
+    from consensus.raft import OutcomeUnknown, StorageFull
 
     node = await cluster.found("a")
     await cluster.leader()
@@ -90,7 +90,7 @@ async def test_a_full_disk_stops_leading_and_recovers(cluster, monkeypatch):
     monkeypatch.setattr(module.os, "pwrite", full)
     with pytest.raises(OutcomeUnknown):
         await node.propose(b"x", timeout_s=0.3)
-    with pytest.raises(NotLeader):
+    with pytest.raises(StorageFull):
         await node.propose(b"y", timeout_s=0.3)
     monkeypatch.setattr(module.os, "pwrite", real)
     await cluster.until("a", lambda seen: seen.is_leader, within_s=5)
