@@ -1,12 +1,17 @@
 """HTTP: the clients' side of a node. Parse, authenticate, authorise, answer.
 
 deps.py             what the daemon hands in (Protocols and values); app.py: `create_app(deps)`; serve.py: listening
-route.py            the route table: method, path, permission, handler; routes/: a file per noun
-call.py             what a handler is given; answer.py: what it returns, and the envelope around it
+route.py            the route table: method, path, permission, handler; routes/: a file per noun; sockets.py: WebSockets
+dispatch.py         from a request to its answer; call.py: what a handler is given; answer.py: what it returns
+versions.py, etags.py, longpoll.py, compression.py: conventions of every endpoint
 errors.py           exception → status and code, the only place
 body.py, times.py   request bodies and points in time, parsed with a clear complaint
-listing.py          pagination, filters, sort, fields: the same for every list
-auth/               JWT, Basic, API keys, passwords, roles; ratelimit.py: requests an IP and a user may make
-events/             WebSocket and Server-Sent Events over the same feed
+listing.py          pagination, filters, sort, fields: the same for every list; memo.py: what was made of rows
+batch.py            several operations in one request, each on its own or all as one log entry
+auth/               JWT, Basic, API keys, passwords, roles and permissions, lockout; journal.py: notes for the audit log
+limits.py           requests an IP and a user may make (ratelimit.py: the windows)
+events/             WebSocket and Server-Sent Events over the same feed, each event encoded once
+graphql/            queries over everything that can be read; openapi/: the document and the page, from the table
+exec_socket.py, log_stream.py, app_logs.py: commands and logs of containers on any node
 hypercorn_fixes/    what hypercorn 0.18 and quart-trio 0.12 do wrong under us, a module for each
 """
