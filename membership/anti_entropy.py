@@ -28,13 +28,17 @@ from membership.events import EventBoard
 from membership.member import Member, MemberState, MemberTable
 from membership.messages import Alive, Dead, ExchangeBody, Left, MemberRecord, PushPull, Refusal, Suspect
 from membership.randomness import Randomness
-from membership.timers import PushPullTick, ReconnectTick
+from membership.timers import PushPullTick, ReconnectTick, SettleTick
 from membership.view import View
 from membership.vitals import VitalsBoard
 
 PUSH_PULL_EXCHANGE = "push-pull"
 SCALE_FROM_MEMBERS = 32
 """Up to here every member push-pulls at the configured interval (memberlist's `pushPullScaleThreshold`)."""
+
+SETTLE_GOSSIP_INTERVALS = 2
+"""After joining, one more push-pull with somebody after so many to twice as many gossip intervals: by then the news
+of who joined at the same time have had their chance."""
 
 
 def scaled_interval_s(interval_s: float, live_members: int) -> float:
@@ -79,6 +83,10 @@ class AntiEntropy:
         """Exchange with one random live member."""
         interval_s = scaled_interval_s(self._config.push_pull_interval_s, self._table.live_count())
         self._effects.append(StartTimer(PushPullTick(), interval_s))
+        self.sync(now_s)
+
+    def sync(self, now_s: float) -> None:
+        """Exchange with one random live member, now."""
         others = [m.name for m in self._table.live() if m.name != self._own_name]
         if others:
             self._ask(SyncExchange(others[self._rng.randrange(len(others))]), now_s)
@@ -113,6 +121,10 @@ class AntiEntropy:
             if error is None:
                 self._merge(token.peer, body, now_s, joining=isinstance(token, JoinExchange))
         if isinstance(token, JoinExchange):
+            if error is None:
+                # Where many join at once, gossip now and then misses one while the cluster is still small.
+                delay_s = SETTLE_GOSSIP_INTERVALS * self._config.gossip_interval_s * (1 + self._rng.random())
+                self._effects.append(StartTimer(SettleTick(), delay_s))
             self._effects.append(JoinOutcome(token.peer, error))
 
     def failed(self, token: JoinExchange | SyncExchange, reason: str) -> None:

@@ -61,6 +61,10 @@ class SwimConfig(msgspec.Struct, frozen=True, kw_only=True):
     gossip_interval_s: float = 0.2
     """Gossip besides the probes, so that news spread in fractions of a period."""
 
+    gossip_burst: int = 4
+    """So many rounds of gossip may follow each other at an eighth of the interval while news are left, and one more
+    may for each quiet interval: many joins at once spread faster, for the same number of transmissions."""
+
     gossip_nodes: int = 3
     """Random members that each gossip tick sends to."""
 
@@ -119,6 +123,7 @@ class SwimConfig(msgspec.Struct, frozen=True, kw_only=True):
             ),
             (self.awareness_max < 1, "awareness_max must be at least 1 (1 turns the multiplier off)"),
             (self.gossip_nodes < 1, "gossip_nodes must be at least 1, or news never leave this member"),
+            (self.gossip_burst < 0, "gossip_burst must not be negative (0 turns it off)"),
             (self.gossip_to_dead_s < 0, "gossip_to_dead_s must not be negative"),
             (self.retransmit_mult < 1, "retransmit_mult must be at least 1, or news are never sent"),
             (

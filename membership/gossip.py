@@ -1,9 +1,9 @@
 """When news are sent besides the probes, and to whom.
 
 Memberlist gossips on a fixed tick. Here the first news after a quiet time leave at once, and what comes after waits
-for the rest of the gossip interval. The load is the same (as many transmissions, no two rounds nearer than an
-interval), but a rumour crosses the cluster in a few round trips rather than in as many ticks, and a member with
-nothing to say wakes up for nothing. Vitals alone wait a random part of an interval, so that they travel together.
+for the rest of the gossip interval, but for a short burst. The load is the same (as many transmissions of each), but
+a rumour crosses the cluster in a few round trips rather than in as many ticks, and who has nothing to say does not
+wake up. Vitals alone wait a random part of an interval, so that they travel together.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from membership.timers import GossipTick, VitalsTick
 
 VITALS_PACE = 2
 """Vitals wait up to so many gossip intervals for each other."""
+
+
+BURST_PACE = 1 / 8
+"""Rounds of a burst follow each other after this share of the interval."""
 
 
 class Gossip:
@@ -45,6 +49,8 @@ class Gossip:
         self._rng = rng
         self.order = Rotation(rng)
         self._paced = False
+        self._burst_left = float(config.gossip_burst)
+        self._burst_counted_s = 0.0
         self._vitals_paced = False
         self._puts_seen = 0
         self._vitals_puts_seen = 0
@@ -68,7 +74,18 @@ class Gossip:
         """Send news, and go on until there are none; without anybody to send to, the next news start it again."""
         self._paced = (any(self._urgent) or bool(self._vitals)) and self._round(now_s)
         if self._paced:
-            self._effects.append(StartTimer(GossipTick(), self._config.gossip_interval_s))
+            self._effects.append(StartTimer(GossipTick(), self._pause_s(now_s)))
+
+    def _pause_s(self, now_s: float) -> float:
+        """Until the next round: short while news are left and the burst allows it."""
+        interval_s = self._config.gossip_interval_s
+        earned = (now_s - self._burst_counted_s) / interval_s
+        self._burst_left = min(float(self._config.gossip_burst), self._burst_left + earned)
+        self._burst_counted_s = now_s
+        if self._burst_left < 1 or not any(self._urgent):
+            return interval_s
+        self._burst_left -= 1
+        return interval_s * BURST_PACE
 
     def vitals_tick(self, now_s: float) -> None:
         """Send the vitals that did not find room on other packets."""

@@ -81,6 +81,7 @@ from membership.timers import (
     ReconnectTick,
     RelayExpiry,
     RelayNack,
+    SettleTick,
     SuspicionTimeout,
     Timer,
     VitalsTick,
@@ -274,6 +275,8 @@ class Swim:
                 self._gossip.vitals_tick(now_s)
             case PushPullTick():
                 self._anti_entropy.tick(now_s)
+            case SettleTick():
+                self._anti_entropy.sync(now_s)
             case ReconnectTick():
                 self._anti_entropy.reconnect_tick(now_s)
             case ReapTick():

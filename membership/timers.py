@@ -58,6 +58,10 @@ class PushPullTick(Struct, frozen=True):
     """Exchange state with one member."""
 
 
+class SettleTick(Struct, frozen=True):
+    """Exchange state once more, a moment after joining."""
+
+
 class ReconnectTick(Struct, frozen=True):
     """Try one of the dead."""
 
@@ -76,6 +80,7 @@ Timer: TypeAlias = (
     | GossipTick
     | VitalsTick
     | PushPullTick
+    | SettleTick
     | ReconnectTick
     | ReapTick
 )

@@ -38,6 +38,7 @@ class Figures:
     """What was measured of one kind, over all rounds."""
 
     joins_s: list[float] = field(default_factory=list)
+    join_cpu_s: list[float] = field(default_factory=list)
     detections_s: list[float] = field(default_factory=list)
     cpu_share: list[float] = field(default_factory=list)
     resident_mib: list[float] = field(default_factory=list)
@@ -222,11 +223,12 @@ def measure(cluster: Cluster, figures: Figures, idle_s: float) -> None:
         cluster.start()
         join = cluster.prepare_joins()
         cluster.drain(1)
-        started_s = time.monotonic()
+        before_s, started_s = cluster.cpu_s(), time.monotonic()
         join()
         cluster.wait_for(lambda: all(cluster.alive[name] >= everybody for name in cluster.names))
         figures.joins_s.append(time.monotonic() - started_s)
         cluster.drain(10)
+        figures.join_cpu_s.append((cluster.cpu_s() - before_s) / len(everybody))
         before_s, from_s = cluster.cpu_s(), time.monotonic()
         cluster.drain(idle_s)
         elapsed_s = time.monotonic() - from_s
@@ -246,6 +248,7 @@ def report(ours: Figures, serf: Figures) -> None:
     """Medians, spans and ratios."""
     rows: Sequence[tuple[str, list[float], list[float], float, str]] = (
         ("join, all see all", ours.joins_s, serf.joins_s, 1, "s"),
+        ("CPU of it, and 10 s", ours.join_cpu_s, serf.join_cpu_s, 1000, "ms"),
         ("kill -9, all know", ours.detections_s, serf.detections_s, 1, "s"),
         ("idle CPU of a member", ours.cpu_share, serf.cpu_share, 100, "%"),
         ("memory of a member", ours.resident_mib, serf.resident_mib, 1, "MiB"),

@@ -8,11 +8,19 @@ import pytest
 
 from membership import lan
 from membership.anti_entropy import scaled_interval_s
-from membership.effects import AnswerExchange, Exchange, JoinExchange, JoinOutcome, MemberConflict
+from membership.effects import (
+    AnswerExchange,
+    Exchange,
+    JoinExchange,
+    JoinOutcome,
+    MemberConflict,
+    StartTimer,
+    SyncExchange,
+)
 from membership.inputs import ExchangeAnswered, ExchangeFailed, ExchangeReceived, Join, Leave, Peer, TimerFired
 from membership.member import MemberState
 from membership.messages import Dead, Left, MemberRecord, PushPull, Refusal, StreamAck, StreamPing, Suspect, Vitals
-from membership.timers import PushPullTick, ReapTick, ReconnectTick
+from membership.timers import PushPullTick, ReapTick, ReconnectTick, SettleTick
 
 SEED = Peer("seed", ("10.0.5.5", 7946))
 
@@ -167,3 +175,15 @@ def test_the_fallback_probe_is_answered_only_under_our_name_and_address(kit: Any
     assert isinstance(ask(kit, me, "you", StreamPing("other", "10.0.0.1", 7946)), Refusal)
     assert isinstance(ask(kit, me, "you", StreamPing("me", "10.0.0.2", 7946)), Refusal)
     assert isinstance(ask(kit, me, "you", StreamAck("me")), Refusal)
+
+
+def test_who_has_joined_exchanges_once_more_a_moment_later(kit: Any, me: Any) -> None:
+    """Where many join at once, gossip now and then misses one while the cluster is still small."""
+    me.meet("a")
+    [question] = kit.only(Exchange, me.swim.handle(Join((Peer("a", ("10.0.1.97", 7946)),)), 0.0))
+    records = tuple(MemberRecord.of(me.swim.table.members[name]) for name in ("me", "a"))
+    effects = me.swim.handle(ExchangeAnswered(question.token, PushPull(1, 1, "a", records, ())), 0.0)
+    [settle] = [start for start in kit.only(StartTimer, effects) if isinstance(start.timer, SettleTick)]
+    assert 0.4 <= settle.delay_s <= 0.8
+    [again] = kit.only(Exchange, me.swim.handle(TimerFired(settle.timer), 0.5))
+    assert again.token == SyncExchange("a")

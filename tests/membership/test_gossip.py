@@ -43,8 +43,12 @@ def test_the_first_news_leave_at_once_and_the_next_keep_the_pace(kit: Any, me: A
     assert ticks(tick(me)) == [], "and nobody to talk to needs no tick"
     assert ticks(me.hear(kit.alive("a"), kit.alive("b"))) == [0.0]
     assert ticks(me.hear(kit.alive("c"))) == [], "one tick is enough"
-    assert ticks(tick(me)) == [lan().gossip_interval_s]
-    assert ticks(me.hear(kit.alive("d"))) == []
+    assert ticks(tick(me)) == [pytest.approx(lan().gossip_interval_s / 8)]
+    assert ticks(me.hear(*(kit.alive(f"n{number}", meta=b"m" * 400) for number in range(60)))) == []
+    paces = [pace for _ in range(5) for pace in ticks(tick(me))]
+    assert paces[-1] == lan().gossip_interval_s, "the burst is over"
+    me.now_s += lan().gossip_interval_s * 2
+    assert ticks(tick(me)) == [pytest.approx(lan().gossip_interval_s / 8)], "a quiet time allows a new one"
 
 
 def test_vitals_alone_wait_for_each_other(kit: Any, me: Any) -> None:

@@ -22,7 +22,9 @@ from tests.sim.swim.world import Simulation, Trace
 MEMBERS = 128
 CONCURRENCIES = (1, 4, 16, 32)
 
-PLAIN = SwimConfig(suspicion_mult=5, suspicion_max_mult=1, awareness_max=1, buddy=False, early_probe_share=1.0)
+PLAIN = SwimConfig(
+    suspicion_mult=5, suspicion_max_mult=1, awareness_max=1, buddy=False, early_probe_share=1.0, gossip_burst=0
+)
 """Plain SWIM with alpha 5: every suspicion takes its shortest time, and nobody doubts himself."""
 
 CONFIGURATIONS = {
