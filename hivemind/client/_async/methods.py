@@ -242,6 +242,13 @@ class AsyncMethods(AsyncTransport):
     async def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return await self._list("/alerts", "alerts", models.Alert, query)
 
+    async def alert(self, alert_id: str) -> models.Alert:
+        return typed(await self.get(f"/alerts/{_part(alert_id)}"), models.Alert)
+
+    async def acknowledge_alert(self, alert_id: str) -> Done:
+        """Somebody looks after it."""
+        return typed(await self.post(f"/alerts/{_part(alert_id)}/acknowledge"), Done)
+
     async def remembered_events(
         self,
         *,

@@ -243,6 +243,13 @@ class SyncMethods(SyncTransport):
     def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return self._list("/alerts", "alerts", models.Alert, query)
 
+    def alert(self, alert_id: str) -> models.Alert:
+        return typed(self.get(f"/alerts/{_part(alert_id)}"), models.Alert)
+
+    def acknowledge_alert(self, alert_id: str) -> Done:
+        """Somebody looks after it."""
+        return typed(self.post(f"/alerts/{_part(alert_id)}/acknowledge"), Done)
+
     def remembered_events(
         self,
         *,

@@ -303,6 +303,16 @@ func (c *Client) Alerts(ctx context.Context, query Query) (*Page[types.Alert], e
 	return list[types.Alert](ctx, c, "/alerts", "alerts", query)
 }
 
+// Alert shows one alert.
+func (c *Client) Alert(ctx context.Context, id string) (*types.Alert, error) {
+	return one[types.Alert](ctx, c, get, "/alerts/"+part(id), nil)
+}
+
+// AcknowledgeAlert says that somebody looks after it.
+func (c *Client) AcknowledgeAlert(ctx context.Context, id string) (*types.Done, error) {
+	return one[types.Done](ctx, c, post, "/alerts/"+part(id)+"/acknowledge", nil)
+}
+
 // RememberedEvents lists events that were; Events goes on from there.
 func (c *Client) RememberedEvents(ctx context.Context, query Query) (*Page[types.Event], error) {
 	return list[types.Event](ctx, c, "/events", "events", query)
