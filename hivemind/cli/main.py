@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hivemind.cli import (
+    admin,
     alert,
     app,
     auth,
@@ -55,6 +56,7 @@ for command in (
     alert.alert,
     priority_class.priority_class,
     events.events,
+    admin.admin,
 ):
     cli.add_command(command)
 
