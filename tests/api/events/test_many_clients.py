@@ -16,7 +16,6 @@ from api.serve import ServeConfig, serve
 from consensus import commands
 from consensus.model.alert import Alert, Severity
 
-
 ALLOWANCE_BYTES = 32_000_000
 
 
