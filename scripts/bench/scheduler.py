@@ -1,6 +1,7 @@
 """Placements a second (issue 5, bar 1): 1,000,000 tasks of 100 apps on 5,000 nodes, with affinity, taints and spread.
 
-``.venv/bin/python -P scripts/bench/scheduler.py [--growth]``; one core, CPU seconds (-P: `consensus.py` lies beside it). With ``--growth`` from 100 to 10,000 nodes.
+``.venv/bin/python -P scripts/bench/scheduler.py [--growth]``; one core, CPU seconds (-P: `consensus.py` lies beside
+it). With ``--growth`` from 100 to 10,000 nodes.
 """
 
 from __future__ import annotations
