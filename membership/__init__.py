@@ -28,6 +28,10 @@ slow themselves. `awareness.py` counts the signs of that (missing acks and nacks
 stretches the own probes. A suspicion starts long and gets shorter with each independent accuser (`suspicion.py`).
 A suspect is told first thing in the next packet to it (the buddy system, `packing.py`).
 
+**Where it differs from memberlist**, whose defaults it shares: news leave at once and in short bursts (`gossip.py`);
+helpers are asked before half the period is over, and their unanimous nacks end it (`probe.py`); who alone missed a
+refutation gets it from the refuted (`swim.py`); who joins exchanges state twice (`anti_entropy.py`).
+
 **How it is built.** `swim.py` is a pure core with one door: `Swim.handle(input, now_s)` takes one of `inputs.py` (a
 packet, a timer of `timers.py`, a call) and answers with `effects.py` to perform. It imports no trio, socket, time
 or random. `driver.py` performs them on trio, with `timer_queue.py`, `joining.py` and `changes.py`; `messages.py` says
