@@ -17,6 +17,7 @@ ApiError
 │   └── LockedOut
 ├── InternalError           500 internal_error
 ├── Unavailable             503 unavailable
+│   └── StorageFull         503 storage_full
 └── Timeout                 504 timeout
 """
 
@@ -35,6 +36,9 @@ from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
 
 log = structlog.get_logger()
+
+STORAGE_RETRY_S = 10.0
+"""A full disk is seldom emptied within a second."""
 
 
 class ApiError(Exception):
@@ -134,6 +138,10 @@ class Unavailable(ApiError):
         super().__init__(message, headers={"Retry-After": str(max(1, math.ceil(retry_after_s)))})
 
 
+class StorageFull(Unavailable):
+    code = "storage_full"
+
+
 class Timeout(ApiError):
     status, code = 504, "timeout"
 
@@ -157,6 +165,7 @@ def _unavailable(error: Exception) -> ApiError:
 
 
 _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ...] = (
+    (consensus_errors.StorageFull, lambda error: StorageFull(str(error), retry_after_s=STORAGE_RETRY_S)),
     (consensus_errors.Unavailable, _unavailable),
     (consensus_errors.OutcomeUnknown, lambda error: Timeout(str(error))),
     (NodeUnreachable, _unavailable),
