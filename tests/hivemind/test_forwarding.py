@@ -73,9 +73,10 @@ async def test_what_the_way_to_the_leader_may_have_done(failure: Exception, ambi
 
 
 async def test_without_a_leader_nothing_is_sent() -> None:
-    calls = FakeCalls()
-    with pytest.raises(NotAccepted, match="no leader is known") as caught:
-        await forwarding(FakeRaft(leader_id=None), calls).submit([b"1"], 1.0)
+    calls, raft = FakeCalls(), FakeRaft(leader_id=None)
+    raft.failures = [NotLeader(None)]
+    with pytest.raises(NotAccepted, match="the leader is unknown") as caught:
+        await forwarding(raft, calls).submit([b"1"], 1.0)
     assert not caught.value.ambiguous
     assert calls.calls == []
 
