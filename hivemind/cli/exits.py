@@ -46,19 +46,20 @@ class ExitCodes(click.Group):
         except ClientError as error:
             problem = error
         except BaseExceptionGroup as group:
-            matched, rest = group.split(ClientError)
-            if matched is None or rest is not None:
+            first = _first(group)
+            if isinstance(first, BrokenPipeError) and group.split(BrokenPipeError)[1] is None:
+                # The reader of our output went away, as `| head` does: click ends quietly for a bare one.
+                raise first from None
+            if not isinstance(first, ClientError) or group.split(ClientError)[1] is not None:
                 raise
-            problem = _first(matched)
+            problem = first
         click.echo(f"hivemind: {problem}", err=True)
         if isinstance(problem, ApiError) and problem.status == 401:
             click.echo("hivemind: log in with `hivemind login`, or set HIVEMIND_TOKEN", err=True)
         sys.exit(exit_code(problem))
 
 
-def _first(group: BaseExceptionGroup[ClientError]) -> ClientError:
-    error: BaseException = group
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, ClientError)
     return error
