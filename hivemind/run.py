@@ -23,6 +23,7 @@ from consensus.raft import StorageError
 from hivemind import facts
 from hivemind.config import DaemonConfig, redacted, unknown_variables
 from hivemind.daemon import Daemon
+from hivemind.exception_groups import first_error
 from hivemind.lockfile import AlreadyRunning, locked
 from hivemind.observability import logs
 from hivemind.observability.loop_lag import LoopLag
@@ -54,13 +55,7 @@ def run_daemon(config: DaemonConfig) -> None:
         known, rest = group.split(_STARTUP_ERRORS)
         if known is None or rest is not None:
             raise
-        raise StartupError(str(_first(known))) from group
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        raise StartupError(str(first_error(known))) from group
 
 
 def _raise_file_limit() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hivemind.client import ApiError, ClientError, ServerUnreachable
+from hivemind.exception_groups import first_error
 
 
 class Exit(enum.IntEnum):
@@ -46,7 +47,7 @@ class ExitCodes(click.Group):
         except ClientError as error:
             problem = error
         except BaseExceptionGroup as group:
-            first = _first(group)
+            first = first_error(group)
             if isinstance(first, BrokenPipeError) and group.split(BrokenPipeError)[1] is None:
                 # The reader of our output went away, as `| head` does: click ends quietly for a bare one.
                 raise first from None
@@ -57,9 +58,3 @@ class ExitCodes(click.Group):
         if isinstance(problem, ApiError) and problem.status == 401:
             click.echo("hivemind: log in with `hivemind login`, or set HIVEMIND_TOKEN", err=True)
         sys.exit(exit_code(problem))
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -5,7 +5,6 @@ One file, because key and certificate must change together: ``<data-dir>/identit
 
 from __future__ import annotations
 
-import os
 import ssl
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
+from hivemind import durable
 from hivemind.peer.ca import load_certificate, load_key
 from hivemind.peer.errors import CertificateInvalid, IdentityBroken, IdentityMissing
 from hivemind.peer.names import CertificateName, certificate_name
@@ -96,16 +96,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         folder = data_dir / FOLDER
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        temporary = folder / f".{FILE}.new"
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / FILE)
-        for directory in (folder, data_dir):
-            _sync_directory(directory)
+        durable.write(folder / FILE, msgspec.json.format(msgspec.json.encode(self), indent=1))
+        durable.sync_directory(data_dir)
 
     def renew_due(self, now_s: float) -> bool:
         """Whether two thirds of the certificate's lifetime are over (also when all of it is)."""
@@ -142,11 +134,3 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             file.flush()
             context.load_cert_chain(file.name)
         return context
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
