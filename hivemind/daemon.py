@@ -5,7 +5,8 @@
                                                   ├─ mesh
                                                   └─ orchestrator (acts where this node leads)
 
-`Daemon` makes what needs no gossip, `_Parts` what does; `Daemon.run` starts them in order and stops them in order.
+`Daemon` makes what needs no gossip, `Parts` (parts.py) what does; `Daemon.run` starts them in order and stops them
+in order.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any
 
 import structlog
 import trio
@@ -30,43 +30,27 @@ from consensus.model.cluster import Cluster
 from consensus.model.node import NodeFacts
 from consensus.proposer import ClusterProposer
 from consensus.raft import RaftConfig, RaftNode
-from hivemind import forwarding, gossip_meta, known_peers, leadership, leaving, standing
+from hivemind import gossip_meta, known_peers, leaving
 from hivemind.addresses import AddressBook
-from hivemind.api_server import ApiServer
 from hivemind.config import DaemonConfig
 from hivemind.forwarding import Forwarding
 from hivemind.gossip_meta import GossipMeta, Intent
 from hivemind.known_peers import PeerKeeper
-from hivemind.leadership import GossipMembers, LeaderRaft, Ping
-from hivemind.leaving import Leaving
 from hivemind.observability.loop_lag import LoopLag
-from hivemind.orchestrator.config import OrchestratorConfig
-from hivemind.orchestrator.deps import Deps as OrchestratorDeps
-from hivemind.orchestrator.loop import Orchestrator
+from hivemind.parts import Parts
 from hivemind.peer.channel import PeerChannel
-from hivemind.peer.errors import PeerError
 from hivemind.peer.identity import Identity
-from hivemind.presence import Presence
 from hivemind.renewal import Renewal
-from hivemind.standing import Standing
 from hivemind.startup import first_steps
-from hivemind.startup.admitting import Admissions
 from hivemind.startup.first_steps import Found, Learn
 from hivemind.startup.obtain import StartupError
-from membership import EXCHANGE_KINDS, PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
+from membership import PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
-from runtime.agent import Agent
-from runtime.agent_config import AgentConfig, starts_for
 from runtime.engine.base import Engine
-from runtime.gateway import ContainerGateway
-from runtime.gateway_server import GatewayServer, NodeContainers
-from runtime.network.mesh import Mesh, MeshConfig
-from runtime.vitals import VitalsSampler
 
 log = structlog.get_logger()
 
 CLEAN_UP_TIMEOUT_S = 30.0
-_PEER_FAILURES = (PeerError,)
 
 
 class _Exchange:
@@ -151,7 +135,7 @@ class Daemon:
         """
         async with self._gossip() as membership:
             self.addresses.use_members(membership.members)
-            parts = _Parts(self, membership)
+            parts = Parts(self, membership)
             async with trio.open_nursery() as nursery:
                 await self._start(parts, nursery)
                 left = trio.Event()
@@ -179,7 +163,7 @@ class Daemon:
                 rng=self.rng,
             )
 
-    async def _start(self, parts: _Parts, nursery: trio.Nursery) -> None:
+    async def _start(self, parts: Parts, nursery: trio.Nursery) -> None:
         await nursery.start(self.known_peers.run)
         with _listening("peer channel, --peer-port", self.config.bind, self.config.peer_port):
             await nursery.start(self.channel.run)
@@ -228,11 +212,11 @@ class Daemon:
             await self.machine.watch.changed(self.machine.watch.index)
         raise StartupError(self.machine.fault)
 
-    async def _leave_when_asked(self, parts: _Parts, left: trio.Event) -> None:
+    async def _leave_when_asked(self, parts: Parts, left: trio.Event) -> None:
         await parts.leaving.run()
         left.set()
 
-    async def _stop(self, parts: _Parts, *, left: bool) -> None:
+    async def _stop(self, parts: Parts, *, left: bool) -> None:
         """Takes no more requests, finishes those in flight; a node that left also removes what is ours."""
         parts.api.shutdown.set()
         if left:
@@ -268,83 +252,3 @@ async def _first_of(*events: trio.Event) -> None:
 
         for event in events:
             nursery.start_soon(wait, event)
-
-
-class _Parts:
-    """What stands on gossip and consensus."""
-
-    def __init__(self, daemon: Daemon, membership: Membership) -> None:
-        self._daemon = daemon
-        config, node_id, machine, channel = daemon.config, daemon.node_id, daemon.machine, daemon.channel
-        self.membership = membership
-        self.standing = Standing(daemon.raft, membership, machine, channel)
-        self.members = GossipMembers(membership)
-        self.ping = Ping(channel)
-        self.leaving = Leaving(node_id, machine, daemon.proposer, daemon.raft, membership)
-        self.presence = Presence(
-            node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
-        )
-        self.agent = Agent(
-            node_id=node_id,
-            cluster_id=daemon.identity.cluster_id,
-            machine=machine,
-            proposer=daemon.proposer,
-            engine=daemon.engine,
-            caught_up=self.standing.caught_up,
-            config=AgentConfig(
-                offline_start_after_s=config.offline_start_after_s,
-                parallel_starts=starts_for(daemon.facts.cpu_cores),
-            ),
-        )
-        self.mesh = Mesh(
-            node_id=node_id,
-            machine=machine,
-            peers=channel,
-            peer_failures=_PEER_FAILURES,
-            config=MeshConfig(bind_address=config.bind),
-        )
-        self.vitals = VitalsSampler(
-            config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
-        )
-        local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
-        self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
-        gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
-        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local)
-        self.orchestrator = Orchestrator(
-            OrchestratorDeps(
-                self_id=node_id,
-                machine=machine,
-                proposer=daemon.leader_proposer,
-                raft=LeaderRaft(daemon.raft),
-                members=self.members,
-                ping=self.ping,
-            ),
-            OrchestratorConfig(lost_after_s=config.lost_after_s, restart_grace_s=config.restart_grace_s),
-        )
-        self._register(channel)
-
-    def _register(self, channel: PeerChannel) -> None:
-        """What this node answers to the others."""
-
-        async def swim(kind: str, peer: str, payload: Any) -> bytes:
-            return await self.membership.serve_exchange(peer, kind, payload)
-
-        daemon = self._daemon
-        for kind in EXCHANGE_KINDS:
-            channel.serve(f"swim.{kind}", partial(swim, kind))
-        admissions = Admissions(
-            daemon.machine,
-            daemon.proposer,
-            identity=lambda: daemon.renewal.identity,
-            voters=lambda: daemon.raft.voters,
-            voteless=self.standing.voteless,
-        )
-        channel.serve_join(admissions.admit)
-        channel.serve(forwarding.SERVICE, daemon.forwarding.serve)
-        channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
-        channel.serve(leadership.PING_SERVICE, self.ping.serve)
-        channel.serve(leaving.SERVICE, self.leaving.serve)
-        channel.listen(daemon.raft)
-        channel.turn_away(self.standing.why_removed)
-        self.mesh.serve(channel)
-        self._gateway_server.serve(channel)

@@ -14,7 +14,7 @@ REPLACEMENTS = (
     (r"async (def|with|for) ", r"\1 "),
     (r"\bawait ", ""),
     (r"\basync_sleep\b", "sync_sleep"),
-    (r"\bAsync(Lines|Methods|Transport)\b", r"Sync\1"),
+    (r"\bAsync(Lines|Transport|Operations|\w*Methods)\b", r"Sync\1"),
     (r"httpx2\.Async(Client|BaseTransport)", r"httpx2.\1"),
     (r"AsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]"),
     (r"AbstractAsyncContextManager", "AbstractContextManager"),

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from hivemind.cli.exits import Exit
-from hivemind.config import SETTINGS, ConfigError, load
+from hivemind.config import ConfigError, load
+from hivemind.settings import SETTINGS
 
 
 def _with_settings(command: Any) -> Any:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hivemind.config import ConfigError, RateLimits, load, unknown_variables
+from hivemind.config import ConfigError, load, unknown_variables
+from hivemind.settings import RateLimits
 
 
 @pytest.fixture(autouse=True)

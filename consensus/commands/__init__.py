@@ -1,0 +1,152 @@
+"""Commands: the entries of the replicated log, a file per noun.
+
+Each says what was decided, never how to find it out: apply reads no clock, no random and no network, so that every
+node gets the same state from the same entries. Encoded as msgpack maps with a type tag; new fields get defaults.
+"""
+
+from __future__ import annotations
+
+from consensus.commands.access import (
+    CreateGroup,
+    CreateRole,
+    DeleteGroup,
+    DeleteRole,
+    RecordAccess,
+    UpdateGroup,
+    UpdateRole,
+)
+from consensus.commands.alert import AcknowledgeAlert, RaiseAlert, ResolveAlert
+from consensus.commands.app import DeleteApp, DeployApp, RestartApp, ScaleApp
+from consensus.commands.base import Command
+from consensus.commands.cluster import FoundCluster, RotateJoinSecret, RotateTokenKey
+from consensus.commands.deployment import (
+    AdvanceDeployment,
+    CreateDeployment,
+    EndStandby,
+    ExecuteDeployment,
+    PromoteDeployment,
+    RollbackDeployment,
+)
+from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
+from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
+from consensus.commands.service import UpdateService
+from consensus.commands.task import (
+    CreateTasks,
+    Placement,
+    PlaceTasks,
+    RemoveTasks,
+    ReportTasks,
+    RescheduleTasks,
+    TaskReport,
+)
+from consensus.commands.user import CreateApiKey, CreateUser, DeleteApiKey, DeleteUser, RevokeToken, UpdateUser
+from consensus.commands.volume import CreateVolume, DeleteVolume
+
+
+class Batch(Command, frozen=True):
+    """All of `commands`, in order, or none of them. Batches do not nest."""
+
+    commands: list[AnyCommand]
+
+
+AnyCommand = (
+    FoundCluster
+    | RotateJoinSecret
+    | RotateTokenKey
+    | AddNode
+    | StartNode
+    | SetNodeStatus
+    | SetMaintenance
+    | LabelNode
+    | RemoveNode
+    | DeployApp
+    | ScaleApp
+    | RestartApp
+    | DeleteApp
+    | PlaceTasks
+    | CreateTasks
+    | RemoveTasks
+    | RescheduleTasks
+    | ReportTasks
+    | CreateDeployment
+    | ExecuteDeployment
+    | PromoteDeployment
+    | RollbackDeployment
+    | AdvanceDeployment
+    | EndStandby
+    | CreatePriorityClass
+    | DeletePriorityClass
+    | CreateVolume
+    | DeleteVolume
+    | UpdateService
+    | CreateUser
+    | UpdateUser
+    | DeleteUser
+    | CreateApiKey
+    | DeleteApiKey
+    | RevokeToken
+    | CreateRole
+    | UpdateRole
+    | DeleteRole
+    | CreateGroup
+    | UpdateGroup
+    | DeleteGroup
+    | RecordAccess
+    | RaiseAlert
+    | ResolveAlert
+    | AcknowledgeAlert
+    | Batch
+)
+
+__all__ = [
+    "AcknowledgeAlert",
+    "AddNode",
+    "AdvanceDeployment",
+    "AnyCommand",
+    "Batch",
+    "Command",
+    "CreateApiKey",
+    "CreateDeployment",
+    "CreateGroup",
+    "CreatePriorityClass",
+    "CreateRole",
+    "CreateTasks",
+    "CreateUser",
+    "CreateVolume",
+    "DeleteApiKey",
+    "DeleteApp",
+    "DeleteGroup",
+    "DeletePriorityClass",
+    "DeleteRole",
+    "DeleteUser",
+    "DeleteVolume",
+    "DeployApp",
+    "EndStandby",
+    "ExecuteDeployment",
+    "FoundCluster",
+    "LabelNode",
+    "PlaceTasks",
+    "Placement",
+    "PromoteDeployment",
+    "RaiseAlert",
+    "RecordAccess",
+    "RemoveNode",
+    "RemoveTasks",
+    "ReportTasks",
+    "RescheduleTasks",
+    "ResolveAlert",
+    "RestartApp",
+    "RevokeToken",
+    "RollbackDeployment",
+    "RotateJoinSecret",
+    "RotateTokenKey",
+    "ScaleApp",
+    "SetMaintenance",
+    "SetNodeStatus",
+    "StartNode",
+    "TaskReport",
+    "UpdateGroup",
+    "UpdateRole",
+    "UpdateService",
+    "UpdateUser",
+]

@@ -1,0 +1,57 @@
+"""What users call for the cluster, its health and its alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hivemind.client import models
+from hivemind.client._async.operations import AsyncOperations, path_part
+from hivemind.client.answers import typed
+from hivemind.client.models import Done, Page, Scalar
+
+
+class AsyncClusterMethods(AsyncOperations):
+    """What users call for the cluster, its health and its alerts."""
+
+    async def health(self) -> models.Health:
+        return typed(await self.get("/health"), models.Health)
+
+    async def container_health(self, container_id: str) -> models.ContainerHealthReport:
+        return typed(await self.get(f"/health/container/{path_part(container_id)}"), models.ContainerHealthReport)
+
+    async def node_health(self, node_id: str) -> models.NodeHealthReport:
+        return typed(await self.get(f"/health/node/{path_part(node_id)}"), models.NodeHealthReport)
+
+    async def cluster(self) -> models.Cluster:
+        return typed(await self.get("/cluster"), models.Cluster)
+
+    async def join_token(self) -> str:
+        return str((await self.get("/cluster/token"))["token"])
+
+    async def alerts(self, **query: Scalar) -> Page[models.Alert]:
+        return await self.list_of("/alerts", "alerts", models.Alert, query)
+
+    async def alert(self, alert_id: str) -> models.Alert:
+        return typed(await self.get(f"/alerts/{path_part(alert_id)}"), models.Alert)
+
+    async def acknowledge_alert(self, alert_id: str) -> Done:
+        """Somebody looks after it."""
+        return typed(await self.post(f"/alerts/{path_part(alert_id)}/acknowledge"), Done)
+
+    async def remembered_events(
+        self,
+        *,
+        types: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        since: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[models.RememberedEvent]:
+        """Oldest first; without `since` and `offset` the newest of them. `events` goes on from there."""
+        filters = {"types": ",".join(types) or None, "resources": ",".join(resources) or None, "since": since}
+        query = {**filters, "limit": limit, "offset": offset}
+        return await self.list_of("/events", "events", models.RememberedEvent, query)
+
+    async def metrics(self) -> str:
+        """In Prometheus' text format."""
+        return await self.text("/metrics")

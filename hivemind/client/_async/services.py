@@ -1,0 +1,28 @@
+"""What users call for services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hivemind.client import models
+from hivemind.client._async.operations import AsyncOperations, given, path_part
+from hivemind.client.answers import typed
+from hivemind.client.models import Done, Page, Scalar
+
+
+class AsyncServiceMethods(AsyncOperations):
+    """What users call for services."""
+
+    async def services(self, **query: Scalar) -> Page[models.Service]:
+        return await self.list_of("/services", "services", models.Service, query)
+
+    async def service(self, name: str) -> models.Service:
+        return typed(await self.get(f"/services/{path_part(name)}"), models.Service)
+
+    async def update_service(
+        self, name: str, *, load_balancing_strategy: str | None = None, health_check: Mapping[str, Any] | None = None
+    ) -> Done:
+        """What is left out stays as it is."""
+        body = given({"load_balancing_strategy": load_balancing_strategy, "health_check": health_check})
+        return typed(await self.put(f"/services/{path_part(name)}", body), Done)

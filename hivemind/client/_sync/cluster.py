@@ -1,0 +1,58 @@
+# Made from _async by scripts/sync_client.py; change it there.
+"""What users call for the cluster, its health and its alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hivemind.client import models
+from hivemind.client._sync.operations import SyncOperations, path_part
+from hivemind.client.answers import typed
+from hivemind.client.models import Done, Page, Scalar
+
+
+class SyncClusterMethods(SyncOperations):
+    """What users call for the cluster, its health and its alerts."""
+
+    def health(self) -> models.Health:
+        return typed(self.get("/health"), models.Health)
+
+    def container_health(self, container_id: str) -> models.ContainerHealthReport:
+        return typed(self.get(f"/health/container/{path_part(container_id)}"), models.ContainerHealthReport)
+
+    def node_health(self, node_id: str) -> models.NodeHealthReport:
+        return typed(self.get(f"/health/node/{path_part(node_id)}"), models.NodeHealthReport)
+
+    def cluster(self) -> models.Cluster:
+        return typed(self.get("/cluster"), models.Cluster)
+
+    def join_token(self) -> str:
+        return str((self.get("/cluster/token"))["token"])
+
+    def alerts(self, **query: Scalar) -> Page[models.Alert]:
+        return self.list_of("/alerts", "alerts", models.Alert, query)
+
+    def alert(self, alert_id: str) -> models.Alert:
+        return typed(self.get(f"/alerts/{path_part(alert_id)}"), models.Alert)
+
+    def acknowledge_alert(self, alert_id: str) -> Done:
+        """Somebody looks after it."""
+        return typed(self.post(f"/alerts/{path_part(alert_id)}/acknowledge"), Done)
+
+    def remembered_events(
+        self,
+        *,
+        types: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        since: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[models.RememberedEvent]:
+        """Oldest first; without `since` and `offset` the newest of them. `events` goes on from there."""
+        filters = {"types": ",".join(types) or None, "resources": ",".join(resources) or None, "since": since}
+        query = {**filters, "limit": limit, "offset": offset}
+        return self.list_of("/events", "events", models.RememberedEvent, query)
+
+    def metrics(self) -> str:
+        """In Prometheus' text format."""
+        return self.text("/metrics")

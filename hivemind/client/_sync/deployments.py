@@ -1,0 +1,52 @@
+# Made from _async by scripts/sync_client.py; change it there.
+"""What users call for deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hivemind.client import models
+from hivemind.client._sync.operations import SyncOperations, given, path_part
+from hivemind.client.answers import typed
+from hivemind.client.models import Done, Page, Scalar
+
+
+class SyncDeploymentMethods(SyncOperations):
+    """What users call for deployments."""
+
+    def deployments(self, **query: Scalar) -> Page[models.Deployment]:
+        """Newest first. Filters are `status`, `app_name`, and any field."""
+        return self.list_of("/deployments", "deployments", models.Deployment, query)
+
+    def create_deployment(
+        self,
+        app_name: str,
+        *,
+        image: str | None = None,
+        replicas: int | None = None,
+        strategy: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> models.DeploymentCreated:
+        """Recorded, not begun. What is left out stays as the app has it."""
+        change = {"image": image, "replicas": replicas, "environment": environment, "labels": labels}
+        body = given({"app_name": app_name, "strategy": strategy, **change})
+        return typed(self.post("/deployments", body), models.DeploymentCreated)
+
+    def deployment(self, deployment_id: str) -> models.Deployment:
+        return typed(self.get(f"/deployments/{path_part(deployment_id)}"), models.Deployment)
+
+    def deployment_status(self, deployment_id: str) -> models.DeploymentProgress:
+        return typed(self.get(f"/deployments/{path_part(deployment_id)}/status"), models.DeploymentProgress)
+
+    def execute_deployment(self, deployment_id: str) -> Done:
+        return typed(self.post(f"/deployments/{path_part(deployment_id)}/execute"), Done)
+
+    def rollback_deployment(self, deployment_id: str) -> Done:
+        return typed(self.post(f"/deployments/{path_part(deployment_id)}/rollback"), Done)
+
+    def promote_deployment(self, deployment_id: str, *, variant: str | None = None) -> Done:
+        """`variant`: the winner of an A/B test."""
+        body = given({"variant": variant})
+        return typed(self.post(f"/deployments/{path_part(deployment_id)}/promote", body), Done)

@@ -1,0 +1,111 @@
+"""What of a daemon stands on gossip and consensus; `daemon.py` starts and stops it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hivemind import forwarding, leadership, leaving, standing
+from hivemind.api_server import ApiServer
+from hivemind.leadership import GossipMembers, LeaderRaft, Ping
+from hivemind.leaving import Leaving
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.deps import Deps as OrchestratorDeps
+from hivemind.orchestrator.loop import Orchestrator
+from hivemind.peer.channel import PeerChannel
+from hivemind.peer.errors import PeerError
+from hivemind.presence import Presence
+from hivemind.standing import Standing
+from hivemind.startup.admitting import Admissions
+from membership import EXCHANGE_KINDS, Membership
+from runtime.agent import Agent
+from runtime.agent_config import AgentConfig, starts_for
+from runtime.gateway import ContainerGateway
+from runtime.gateway_server import GatewayServer, NodeContainers
+from runtime.network.mesh import Mesh, MeshConfig
+from runtime.vitals import VitalsSampler
+
+if TYPE_CHECKING:
+    from hivemind.daemon import Daemon
+
+_PEER_FAILURES = (PeerError,)
+
+
+class Parts:
+    """What stands on gossip and consensus."""
+
+    def __init__(self, daemon: Daemon, membership: Membership) -> None:
+        self._daemon = daemon
+        config, node_id, machine, channel = daemon.config, daemon.node_id, daemon.machine, daemon.channel
+        self.membership = membership
+        self.standing = Standing(daemon.raft, membership, machine, channel)
+        self.members = GossipMembers(membership)
+        self.ping = Ping(channel)
+        self.leaving = Leaving(node_id, machine, daemon.proposer, daemon.raft, membership)
+        self.presence = Presence(
+            node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
+        )
+        self.agent = Agent(
+            node_id=node_id,
+            cluster_id=daemon.identity.cluster_id,
+            machine=machine,
+            proposer=daemon.proposer,
+            engine=daemon.engine,
+            caught_up=self.standing.caught_up,
+            config=AgentConfig(
+                offline_start_after_s=config.offline_start_after_s,
+                parallel_starts=starts_for(daemon.facts.cpu_cores),
+            ),
+        )
+        self.mesh = Mesh(
+            node_id=node_id,
+            machine=machine,
+            peers=channel,
+            peer_failures=_PEER_FAILURES,
+            config=MeshConfig(bind_address=config.bind),
+        )
+        self.vitals = VitalsSampler(
+            config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
+        )
+        local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
+        self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
+        gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
+        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local)
+        self.orchestrator = Orchestrator(
+            OrchestratorDeps(
+                self_id=node_id,
+                machine=machine,
+                proposer=daemon.leader_proposer,
+                raft=LeaderRaft(daemon.raft),
+                members=self.members,
+                ping=self.ping,
+            ),
+            OrchestratorConfig(lost_after_s=config.lost_after_s, restart_grace_s=config.restart_grace_s),
+        )
+        self._register(channel)
+
+    def _register(self, channel: PeerChannel) -> None:
+        """What this node answers to the others."""
+
+        async def swim(kind: str, peer: str, payload: Any) -> bytes:
+            return await self.membership.serve_exchange(peer, kind, payload)
+
+        daemon = self._daemon
+        for kind in EXCHANGE_KINDS:
+            channel.serve(f"swim.{kind}", partial(swim, kind))
+        admissions = Admissions(
+            daemon.machine,
+            daemon.proposer,
+            identity=lambda: daemon.renewal.identity,
+            voters=lambda: daemon.raft.voters,
+            voteless=self.standing.voteless,
+        )
+        channel.serve_join(admissions.admit)
+        channel.serve(forwarding.SERVICE, daemon.forwarding.serve)
+        channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
+        channel.serve(leadership.PING_SERVICE, self.ping.serve)
+        channel.serve(leaving.SERVICE, self.leaving.serve)
+        channel.listen(daemon.raft)
+        channel.turn_away(self.standing.why_removed)
+        self.mesh.serve(channel)
+        self._gateway_server.serve(channel)
