@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from consensus.machine import Machine
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Task
 from consensus.outcomes import Refusal
 from consensus.proposer import UserProposer

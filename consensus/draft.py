@@ -16,7 +16,8 @@ from immutables import Map
 from consensus.entry import CommandId
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
-from consensus.model.app import App, AppSpec
+from consensus.model.app import App
+from consensus.model.app_spec import AppSpec
 from consensus.model.audit import REMEMBERED, AuditNote, AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment

@@ -23,7 +23,8 @@ from consensus.entry import Part
 from consensus.events import History
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
-from consensus.model.app import App, AppSpec
+from consensus.model.app import App
+from consensus.model.app_spec import AppSpec
 from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
-from consensus.model.app import App, AppSpec, intolerable
+from consensus.model.app import App
+from consensus.model.app_spec import AppSpec
 from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
@@ -26,6 +27,7 @@ from consensus.model.service import Service
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
 from consensus.model.volume import Volume
+from consensus.model.workload import intolerable
 
 Keys = Map[str, None]
 _NONE: Keys = Map()

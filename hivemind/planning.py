@@ -6,7 +6,7 @@ import time
 
 from api.deps import DeployPlan
 from consensus.machine import Machine
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.outcomes import Refusal
 from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.scheduler.capacity import Overcommit

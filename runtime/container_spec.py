@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Task
 from runtime import labels
 from runtime.engine.base import ContainerPort, ContainerSpec, Mount, PortProtocol

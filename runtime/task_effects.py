@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app import AppSpec, HealthCheck
+from consensus.model.app_spec import AppSpec, HealthCheck
 from consensus.model.task import Health, Task, TaskStatus
 
 

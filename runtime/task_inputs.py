@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Health, Task
 from runtime.engine.base import ContainerState
 

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 from msgspec.structs import replace
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Health, Task, TaskState, TaskStatus
 from runtime.backoff import Backoff
 from runtime.engine.base import ContainerState

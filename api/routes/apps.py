@@ -13,7 +13,7 @@ from api.errors import InternalError, NotFound, refused
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
-from consensus.model.app import MAX_REPLICAS, AppSpec
+from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.outcomes import Deployed, Refusal, Scaled
 
 

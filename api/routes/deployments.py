@@ -29,7 +29,8 @@ from consensus.commands import (
     PromoteDeployment,
     RollbackDeployment,
 )
-from consensus.model.app import MAX_REPLICAS, App, AppSpec
+from consensus.model.app import App
+from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.model.deployment import Change, Deployment
 from consensus.model.strategy import RollingUpdate, Strategy
 from consensus.outcomes import Recorded

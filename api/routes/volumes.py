@@ -10,9 +10,9 @@ from api.errors import NotFound
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import CreateVolume, DeleteVolume
-from consensus.model.app import Name
 from consensus.model.quantity import Memory, memory_bytes
 from consensus.model.volume import Volume
+from consensus.model.workload import Name
 
 TYPES = ("local",)
 

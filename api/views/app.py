@@ -14,10 +14,11 @@ from api.views.container import (
     status_word,
     why,
 )
-from consensus.model.app import App, Toleration
+from consensus.model.app import App
 from consensus.model.quantity import Duration
 from consensus.model.strategy import Strategy
 from consensus.model.task import Task, TaskState
+from consensus.model.workload import Toleration
 from consensus.state import State
 from consensus.timestamp import iso_utc
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app import AppSpec, Port, Resources
+from consensus.model.app_spec import AppSpec, Port
 from consensus.model.quantity import Memory
 from consensus.model.task import Task, TaskState
+from consensus.model.workload import Resources
 from consensus.state import State
 from consensus.timestamp import iso_utc
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from consensus.model.app import HealthCheck
+from consensus.model.app_spec import HealthCheck
 from consensus.model.quantity import Duration
 from consensus.model.service import Service, ServiceCheck
 from consensus.model.task import Task, TaskState

@@ -9,7 +9,8 @@ from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.apply.task import mint_task, retire
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
-from consensus.model.app import App, AppSpec, Revision
+from consensus.model.app import App, Revision
+from consensus.model.app_spec import AppSpec
 from consensus.model.event import EventType
 from consensus.model.service import Service
 from consensus.model.volume import Volume

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from consensus.apply.task import retire
 from consensus.draft import Draft
-from consensus.model.app import App, AppSpec, Revision, Standby
+from consensus.model.app import App, Revision, Standby
+from consensus.model.app_spec import AppSpec
 from consensus.model.deployment import Deployment, DeploymentStatus
 from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, BlueGreen

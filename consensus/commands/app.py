@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consensus.commands.base import Command
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 
 
 class DeployApp(Command, frozen=True):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from consensus.model.app import MAX_REPLICAS, App, AppSpec
+from consensus.model.app import App
+from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy
 
 

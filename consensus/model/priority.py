@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from consensus.model.app import Name
+from consensus.model.workload import Name
 
 
 class PriorityClass(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

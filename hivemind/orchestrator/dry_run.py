@@ -6,7 +6,7 @@ from consensus.apply import apply_command
 from consensus.commands import DeployApp, PlaceTasks, RemoveTasks
 from consensus.draft import Draft
 from consensus.entry import CommandId
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.outcomes import Refusal
 from consensus.state import State
 from hivemind.orchestrator import placement

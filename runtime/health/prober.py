@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-from consensus.model.app import HealthCheck
+from consensus.model.app_spec import HealthCheck
 from consensus.model.task import Health
 from runtime.engine.base import Engine
 from runtime.engine.errors import ContainerNotFound, ContainerNotRunning, EngineError, EngineUnavailable

@@ -10,7 +10,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from consensus.model.app import HealthCheck
+from consensus.model.app_spec import HealthCheck
 from consensus.model.task import Health
 
 HISTORY_LENGTH = 50

@@ -12,8 +12,8 @@ import resource
 import time
 from collections import Counter
 
-from consensus.model.app import Toleration
 from consensus.model.node import Node, NodeFacts, NodeStatus, Taint
+from consensus.model.workload import Toleration
 from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.place import place
 from hivemind.orchestrator.scheduler.snapshot import PendingTask, Snapshot

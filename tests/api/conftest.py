@@ -27,7 +27,7 @@ from api.deps import (
 from consensus import commands
 from consensus.errors import Unavailable
 from consensus.machine import Machine
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.cluster import Cluster
 from consensus.model.node import NodeFacts
 from consensus.model.task import Health, Task, TaskState, TaskStatus

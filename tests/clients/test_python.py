@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from consensus.model.app import AppSpec, Port, Resources, VolumeMount
+from consensus.model.app_spec import AppSpec, Port
+from consensus.model.workload import Resources, VolumeMount
 from hivemind.client import ApiError, Basic, Client, ClientEvent, SyncClient, Token
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_until

@@ -7,11 +7,12 @@ from typing import Any
 from consensus.commands import AddNode, AnyCommand, ReportTasks, StartNode, TaskReport
 from consensus.entry import CommandId, Entry, encode
 from consensus.machine import Machine
-from consensus.model.app import AppSpec, Resources
+from consensus.model.app_spec import AppSpec
 from consensus.model.cluster import Cluster
 from consensus.model.node import NodeFacts
 from consensus.model.task import Health, Task, TaskState, TaskStatus
 from consensus.model.user import Role, User
+from consensus.model.workload import Resources
 from consensus.outcomes import AnyOutcome, Refusal
 from consensus.state import State
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
-from consensus.model.app import AppSpec, Port, VolumeMount
+from consensus.model.app_spec import AppSpec, Port
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.node import NodeStatus, Taint
 from consensus.model.strategy import (
@@ -22,6 +22,7 @@ from consensus.model.strategy import (
 from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.model.user import ApiKey, Role, User
 from consensus.model.volume import Volume
+from consensus.model.workload import VolumeMount
 from consensus.state import State
 from tests.consensus.making import ADMIN, CLUSTER, facts, spec
 

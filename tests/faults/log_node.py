@@ -29,7 +29,7 @@ from consensus import commands
 from consensus.errors import OutcomeUnknown as NoAnswer
 from consensus.errors import Unavailable
 from consensus.machine import Machine
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.node import NodeFacts
 from consensus.model.volume import Volume
 from consensus.outcomes import Refusal

@@ -7,7 +7,7 @@ import trio
 from consensus.commands import AddNode, AnyCommand, DeployApp, Placement, PlaceTasks, StartNode
 from consensus.errors import Unavailable
 from consensus.machine import Machine
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.node import NodeFacts
 from consensus.model.task import Task, TaskState
 from consensus.outcomes import Deployed, Refusal

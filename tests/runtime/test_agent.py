@@ -18,9 +18,10 @@ from consensus.commands import (
     SetNodeStatus,
     StartNode,
 )
-from consensus.model.app import AppSpec, HealthCheck, VolumeMount
+from consensus.model.app_spec import AppSpec, HealthCheck
 from consensus.model.node import NodeStatus
 from consensus.model.task import Health, TaskState
+from consensus.model.workload import VolumeMount
 from runtime import labels
 from runtime.agent import Agent
 from runtime.agent_config import AgentConfig

@@ -17,9 +17,10 @@ import pytest
 import trio
 
 from consensus.commands import AddNode, DeleteApp, StartNode
-from consensus.model.app import AppSpec, HealthCheck, Port, VolumeMount
+from consensus.model.app_spec import AppSpec, HealthCheck, Port
 from consensus.model.node import NodeFacts
 from consensus.model.task import Task
+from consensus.model.workload import VolumeMount
 from runtime import labels
 from runtime.agent import Agent
 from runtime.engine.base import Engine

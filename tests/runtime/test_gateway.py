@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Health, Task
 from runtime.engine.base import LogLine
 from runtime.gateway import ContainerGateway, ContainerGone, EngineTrouble, GatewayError, NodeUnreachable

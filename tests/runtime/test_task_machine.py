@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from consensus.model.app import AppSpec, HealthCheck
+from consensus.model.app_spec import AppSpec, HealthCheck
 from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
 from runtime.engine.base import ContainerState
 from runtime.task_effects import (

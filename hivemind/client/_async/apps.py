@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from hivemind.client import models
 from hivemind.client._async.operations import AsyncOperations, given, path_part
 from hivemind.client.answers import typed

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from consensus.model.app import AppSpec
+from consensus.model.app_spec import AppSpec
 from hivemind.client import models
 from hivemind.client._sync.operations import SyncOperations, given, path_part
 from hivemind.client.answers import typed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app import AppSpec, Toleration
+from consensus.model.app_spec import AppSpec
+from consensus.model.workload import Toleration
 
 
 class Demand(Struct, frozen=True):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from consensus.model.app import Toleration, intolerable
 from consensus.model.node import NodeStatus
+from consensus.model.workload import Toleration, intolerable
 from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels
 from hivemind.orchestrator.scheduler.capacity import Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isqrt
 
 from consensus.commands import Placement
-from consensus.model.app import intolerable
+from consensus.model.workload import intolerable
 from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels, parse_affinity
 from hivemind.orchestrator.scheduler.capacity import Reserved, Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand

@@ -10,11 +10,12 @@ import pytest
 from consensus import commands as c
 from consensus.apply.slots import free_slots, surplus, usefulness, wanted_by_slot
 from consensus.model.alert import Alert, Severity
-from consensus.model.app import Port, VolumeMount
+from consensus.model.app_spec import Port
 from consensus.model.node import NodeStatus, Taint
 from consensus.model.task import DesiredState, Task, TaskState, TaskStatus
 from consensus.model.user import ApiKey, Role, User
 from consensus.model.volume import Volume
+from consensus.model.workload import VolumeMount
 from consensus.outcomes import Deployed, Refusal, RefusalCode, Scaled
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts, running, spec
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consensus import commands as c
-from consensus.model.app import Port
+from consensus.model.app_spec import Port
 from consensus.model.deployment import Change, Deployment, DeploymentStatus, Move, Share, shares
 from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy, Variant, amount

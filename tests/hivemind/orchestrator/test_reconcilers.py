@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
-from consensus.model.app import Toleration, VolumeMount
 from consensus.model.node import NodeStatus, Taint
 from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.model.workload import Toleration, VolumeMount
 from consensus.outcomes import Refusal
 from consensus.state import State
 from hivemind.orchestrator import alerts, lost, placement, replicas, rolling, rollout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.model.app import HealthCheck
+from consensus.model.app_spec import HealthCheck
 from consensus.model.task import Health
 from runtime.health.tracker import FIRST_PROBE_S, HISTORY_LENGTH, START_INTERVAL_S, HealthTracker
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from consensus.commands import AddNode, DeleteApp, ReportTasks, StartNode, TaskReport
 from consensus.machine import Machine
-from consensus.model.app import AppSpec, Port
+from consensus.model.app_spec import AppSpec, Port
 from consensus.model.node import NodeFacts
 from consensus.model.task import Health, TaskState, TaskStatus
 from runtime.network.mesh import Mesh, MeshConfig

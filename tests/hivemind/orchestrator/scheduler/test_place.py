@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.commands import Placement
-from consensus.model.app import Toleration
 from consensus.model.node import Node, NodeStatus, Taint
+from consensus.model.workload import Toleration
 from hivemind.orchestrator.scheduler.affinity import affinity_labels, parse_affinity
 from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved
 from hivemind.orchestrator.scheduler.demand import Demand

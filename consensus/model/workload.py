@@ -1,0 +1,117 @@
+"""What apps and jobs have in common: what a container of ours is made of, and which nodes it may run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from consensus.model.node import Taint
+from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=63)]
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one replica asks for (placement counts it) and the most it may take (the engine enforces it)."""
+
+    cpu: Annotated[float, Meta(ge=0, le=1024)] = 0.0
+    memory: Memory = 0
+    cpu_limit: Annotated[float, Meta(gt=0, le=1024)] | None = None
+    memory_limit: Memory | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        return memory_bytes(self.memory)
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        return None if self.memory_limit is None else memory_bytes(self.memory_limit)
+
+
+class VolumeMount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: Name
+    mount_path: Annotated[str, Meta(pattern=r"^/", max_length=4096)]
+    read_only: bool = False
+
+
+class Toleration(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A taint that does not keep the app away. Without `key` every taint; without `effect` each of its effects."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    def tolerates(self, taint: Taint) -> bool:
+        if self.effect is not None and self.effect != taint.effect:
+            return False
+        if not self.key:
+            return self.operator == "Exists"
+        return self.key == taint.key and (self.operator == "Exists" or self.value == taint.value)
+
+
+def intolerable(taints: Iterable[Taint], tolerations: Iterable[Toleration], effects: Container[str]) -> bool:
+    """Whether one of `taints` with one of `effects` is not tolerated."""
+    return any(
+        taint.effect in effects and not any(toleration.tolerates(taint) for toleration in tolerations)
+        for taint in taints
+    )
+
+
+class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The part of a spec that does not depend on how often, and how long, the container shall run.
+
+    `keep_lost`: it must not run twice, so it waits for its node when that is lost.
+    """
+
+    name: Name
+    image: Annotated[str, Meta(min_length=1, max_length=512)]
+    command: list[str] | None = None
+    args: list[str] | None = None
+    resources: Resources = Resources()
+    env: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    volumes: list[VolumeMount] = field(default_factory=list)
+    node_affinity: str | None = None
+    tolerations: list[Toleration] = field(default_factory=list)
+    spread: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
+    service_affinity: str | None = None
+    priority_class: str | None = None
+    stop_signal: str | None = None
+    stop_grace_period: Duration = "10s"
+    keep_lost: bool = False
+
+    @property
+    def stop_grace_period_s(self) -> float:
+        return duration_s(self.stop_grace_period)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What the types cannot say: pairs of field path and what was expected there."""
+        for name in ("memory", "memory_limit"):
+            value = getattr(self.resources, name)
+            if value is not None:
+                yield from unreadable(f"resources.{name}", memory_bytes, value)
+        yield from unreadable("stop_grace_period", duration_s, self.stop_grace_period)
+        limit, request = self.resources.cpu_limit, self.resources.cpu
+        if limit is not None and limit < request:
+            yield "resources.cpu_limit", f"expected at least resources.cpu ({request}), got {limit}"
+        paths: set[str] = set()
+        for i, volume in enumerate(self.volumes):
+            if volume.mount_path in paths:
+                yield f"volumes[{i}].mount_path", f"{volume.mount_path} is mounted twice"
+            paths.add(volume.mount_path)
+        for key in self.env:
+            if not key or "=" in key or "\0" in key:
+                yield "env", f"expected variable names without '=', got {key!r}"
+
+
+def unreadable(path: str, parse: Callable[[Any], object], value: object) -> Iterator[tuple[str, str]]:
+    """The problem at `path`, where `parse` cannot read `value`."""
+    try:
+        parse(value)
+    except ValueError as error:
+        yield path, str(error)
