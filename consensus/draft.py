@@ -26,6 +26,7 @@ from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
 from consensus.model.service import Service
+from consensus.model.setting import Setting
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
 from consensus.model.volume import Volume
@@ -216,6 +217,12 @@ class Draft:
 
     def delete_priority_class(self, name: str) -> None:
         self._replace(priority_classes=self.state.priority_classes.delete(name))
+
+    def put_setting(self, setting: Setting) -> None:
+        self._replace(settings=self.state.settings.set(setting.key, setting))
+
+    def delete_setting(self, key: str) -> None:
+        self._replace(settings=self.state.settings.delete(key))
 
     def put_service(self, service: Service) -> None:
         self._replace(services=self.state.services.set(service.name, service))

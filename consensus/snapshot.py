@@ -33,6 +33,7 @@ from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
 from consensus.model.service import Service
+from consensus.model.setting import Setting
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
 from consensus.model.volume import Volume
@@ -95,6 +96,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "once": (OnceRecord, "key"),
     "deployments": (Deployment, "id"),
     "priority_classes": (PriorityClass, "name"),
+    "settings": (Setting, "key"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},

@@ -24,6 +24,7 @@ from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
 from consensus.model.service import Service
+from consensus.model.setting import Setting
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
 from consensus.model.volume import Volume
@@ -57,6 +58,7 @@ class State(Struct, frozen=True, kw_only=True):
     once: Map[str, OnceRecord] = Map()
     deployments: Map[str, Deployment] = Map()
     priority_classes: Map[str, PriorityClass] = Map()
+    settings: Map[str, Setting] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()

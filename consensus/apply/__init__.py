@@ -9,7 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus import commands
-from consensus.apply import access, alert, app, batch, cluster, deployment, node, priority, service, task, user, volume
+from consensus.apply import (
+    access,
+    alert,
+    app,
+    batch,
+    cluster,
+    deployment,
+    node,
+    priority,
+    service,
+    setting,
+    task,
+    user,
+    volume,
+)
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome
 
@@ -43,6 +57,8 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.CreateVolume: volume.create,
     commands.DeleteVolume: volume.delete,
     commands.UpdateService: service.update,
+    commands.SetSetting: setting.set_setting,
+    commands.UnsetSetting: setting.unset,
     commands.CreateUser: user.create,
     commands.UpdateUser: user.update,
     commands.DeleteUser: user.delete,

@@ -30,6 +30,7 @@ from consensus.commands.deployment import (
 from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
 from consensus.commands.service import UpdateService
+from consensus.commands.setting import SetSetting, UnsetSetting
 from consensus.commands.task import (
     CreateTasks,
     Placement,
@@ -79,6 +80,8 @@ AnyCommand = (
     | CreateVolume
     | DeleteVolume
     | UpdateService
+    | SetSetting
+    | UnsetSetting
     | CreateUser
     | UpdateUser
     | DeleteUser
@@ -143,8 +146,10 @@ __all__ = [
     "ScaleApp",
     "SetMaintenance",
     "SetNodeStatus",
+    "SetSetting",
     "StartNode",
     "TaskReport",
+    "UnsetSetting",
     "UpdateGroup",
     "UpdateRole",
     "UpdateService",

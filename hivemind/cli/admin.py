@@ -1,4 +1,4 @@
-"""``hivemind admin …``: the files of a stopped node, for the day that something is lost."""
+"""``hivemind admin …``: settings of the cluster; a stopped node's files, for the day that something is lost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hivemind.cli import admin_config
 from hivemind.cli.exits import Exit
 from hivemind.cli.output import show
 
@@ -16,7 +17,7 @@ _DATA_DIR = click.argument("data_dir", type=click.Path(exists=True, file_okay=Fa
 
 @click.group()
 def admin() -> None:
-    """The files of a stopped node: look at them, keep a copy, begin anew after a lost quorum."""
+    """Settings of the cluster; a stopped node's files: look at them, copy them, begin anew after a lost quorum."""
 
 
 @admin.command()
@@ -70,3 +71,6 @@ def recover(data_dir: Path, yes: bool) -> None:
 def _fail(error: Exception) -> None:
     click.echo(f"hivemind: {error}", err=True)
     sys.exit(Exit.GENERAL)
+
+
+admin.add_command(admin_config.config)

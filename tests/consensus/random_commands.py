@@ -165,6 +165,8 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.CreateApiKey(_key(rng)),
     lambda rng, _: c.DeleteApiKey(rng.choice("ab")),
     lambda rng, _: c.RevokeToken(rng.choice("xyz"), rng.choice([1.0, 1e9])),
+    lambda rng, _: c.SetSetting("scheduler.strategy", rng.choice(["BestFit", "Random", "none"])),
+    lambda rng, _: c.UnsetSetting(rng.choice(["scheduler.strategy", "none"])),
     lambda rng, _: c.RaiseAlert(_alert(rng)),
     lambda rng, _: c.ResolveAlert(rng.choice("ab")),
 ]

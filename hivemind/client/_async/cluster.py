@@ -28,6 +28,20 @@ class AsyncClusterMethods(AsyncOperations):
     async def join_token(self) -> str:
         return str((await self.get("/cluster/token"))["token"])
 
+    async def settings(self, **query: Scalar) -> Page[models.Setting]:
+        """What may be set for the whole cluster, and what holds now."""
+        return await self.list_of("/config", "settings", models.Setting, query)
+
+    async def setting(self, key: str) -> models.Setting:
+        return typed(await self.get(f"/config/{path_part(key)}"), models.Setting)
+
+    async def set_setting(self, key: str, value: bool | float | str) -> Done:
+        return typed(await self.put(f"/config/{path_part(key)}", {"value": value}), Done)
+
+    async def unset_setting(self, key: str) -> Done:
+        """Back to the default."""
+        return typed(await self.delete(f"/config/{path_part(key)}"), Done)
+
     async def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return await self.list_of("/alerts", "alerts", models.Alert, query)
 

@@ -29,6 +29,20 @@ class SyncClusterMethods(SyncOperations):
     def join_token(self) -> str:
         return str((self.get("/cluster/token"))["token"])
 
+    def settings(self, **query: Scalar) -> Page[models.Setting]:
+        """What may be set for the whole cluster, and what holds now."""
+        return self.list_of("/config", "settings", models.Setting, query)
+
+    def setting(self, key: str) -> models.Setting:
+        return typed(self.get(f"/config/{path_part(key)}"), models.Setting)
+
+    def set_setting(self, key: str, value: bool | float | str) -> Done:
+        return typed(self.put(f"/config/{path_part(key)}", {"value": value}), Done)
+
+    def unset_setting(self, key: str) -> Done:
+        """Back to the default."""
+        return typed(self.delete(f"/config/{path_part(key)}"), Done)
+
     def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return self.list_of("/alerts", "alerts", models.Alert, query)
 

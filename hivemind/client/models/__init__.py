@@ -16,6 +16,7 @@ from hivemind.client.models.access import (
     PriorityClass,
     RememberedEvent,
     Role,
+    Setting,
     User,
 )
 from hivemind.client.models.apps import (
@@ -110,6 +111,7 @@ __all__ = [
     "Scalar",
     "Scaled",
     "Service",
+    "Setting",
     "Stats",
     "Taint",
     "Updated",

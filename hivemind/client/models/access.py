@@ -31,6 +31,17 @@ class Alert(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Setting(Struct, frozen=True, kw_only=True):
+    """`value` holds now; without `set_at` it is the default."""
+
+    key: str
+    value: bool | int | float | str
+    default: bool | int | float | str
+    expected: str = ""
+    description: str = ""
+    set_at: datetime | None = None
+
+
 class Login(Struct, frozen=True, kw_only=True):
     token: str
     user_id: str

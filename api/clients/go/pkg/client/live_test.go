@@ -103,6 +103,17 @@ func readCluster(ctx context.Context, t *testing.T, c *Client) {
 	must(t, "health", err)
 	_, err = c.Cluster(ctx)
 	must(t, "cluster", err)
+	_, err = c.Settings(ctx, nil)
+	must(t, "settings", err)
+	_, err = c.SetSetting(ctx, "scheduler.random_seed", 7)
+	must(t, "setting", err)
+	setting, err := c.GetSetting(ctx, "scheduler.random_seed")
+	must(t, "setting", err)
+	if setting.Value != 7.0 {
+		t.Errorf("a setting is %v", setting)
+	}
+	_, err = c.UnsetSetting(ctx, setting.Key)
+	must(t, "unsetting", err)
 	_, err = c.JoinToken(ctx)
 	must(t, "join token", err)
 	_, err = c.Alerts(ctx, nil)

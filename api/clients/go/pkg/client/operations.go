@@ -286,6 +286,26 @@ func (c *Client) NodeHealth(ctx context.Context, id string) (*types.NodeHealthRe
 	return one[types.NodeHealthReport](ctx, c, get, "/health/node/"+part(id), nil)
 }
 
+// Settings lists what may be set for the whole cluster, and what holds now.
+func (c *Client) Settings(ctx context.Context, query Query) (*Page[types.Setting], error) {
+	return list[types.Setting](ctx, c, "/config", "settings", query)
+}
+
+// GetSetting shows one setting of the cluster.
+func (c *Client) GetSetting(ctx context.Context, key string) (*types.Setting, error) {
+	return one[types.Setting](ctx, c, get, "/config/"+part(key), nil)
+}
+
+// SetSetting sets it: value is a bool, a number or a string.
+func (c *Client) SetSetting(ctx context.Context, key string, value any) (*types.Done, error) {
+	return one[types.Done](ctx, c, put, "/config/"+part(key), map[string]any{"value": value})
+}
+
+// UnsetSetting gives it its default again.
+func (c *Client) UnsetSetting(ctx context.Context, key string) (*types.Done, error) {
+	return one[types.Done](ctx, c, remove, "/config/"+part(key), nil)
+}
+
 // Cluster shows the cluster as the asked node sees it.
 func (c *Client) Cluster(ctx context.Context) (*types.Cluster, error) {
 	return one[types.Cluster](ctx, c, get, "/cluster", nil)

@@ -77,6 +77,16 @@ type DeploymentProgress struct {
 	Message         string `json:"message"`
 }
 
+// Setting is one of the whole cluster; without SetAt its value is the default.
+type Setting struct {
+	Key         string     `json:"key"`
+	Value       any        `json:"value"`
+	Default     any        `json:"default"`
+	Expected    string     `json:"expected"`
+	Description string     `json:"description"`
+	SetAt       *time.Time `json:"set_at"`
+}
+
 // PriorityClass says who is placed first: the higher Value.
 type PriorityClass struct {
 	Name        string `json:"name"`
