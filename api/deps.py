@@ -189,6 +189,49 @@ class NodeGateway(Protocol):
         ...
 
 
+# -- the keys of the gossip
+
+
+class KeyUnknown(Exception):
+    """This node holds no gossip key of that fingerprint."""
+
+
+class KeyRoundRefused(Exception):
+    """A member is not ready for the change; no keyring was touched. The text says who and why."""
+
+
+class KeyRoundIncomplete(Exception):
+    """Some members did it and some did not; the text says who. Asking again does no harm."""
+
+
+class KeyRound(Struct, frozen=True, kw_only=True):
+    """How a round over all live members went. Keys are called by their fingerprints.
+
+    `rings`: member → its keys, the used one first. `failed`: member → reason; only a round that lists has any.
+    """
+
+    rings: Mapping[str, Sequence[str]]
+    failed: Mapping[str, str] = {}
+
+
+class GossipKeys(Protocol):
+    """Changes raise KeyUnknown, KeyRoundRefused and KeyRoundIncomplete."""
+
+    async def list(self) -> KeyRound: ...
+
+    async def install(self, key: bytes) -> str:
+        """All accept what is sealed with `key` (32 bytes) from now on. Returns its fingerprint."""
+        ...
+
+    async def use(self, fingerprint: str) -> None: ...
+
+    async def remove(self, fingerprint: str) -> None: ...
+
+    async def rotate(self) -> str:
+        """A new key is installed, used, and the only one that is left. Returns its fingerprint."""
+        ...
+
+
 # -- credentials
 
 
@@ -238,6 +281,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     cluster: ClusterView
     containers: ContainerGateway
     nodes: NodeGateway
+    gossip_keys: GossipKeys
     passwords: PasswordHasher
     token_key: Callable[[], bytes]
     join_token: Callable[[], Awaitable[str]]

@@ -31,7 +31,14 @@ import structlog
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
-from api.deps import ContainerGone, LeaveRefused, NodeUnreachable
+from api.deps import (
+    ContainerGone,
+    KeyRoundIncomplete,
+    KeyRoundRefused,
+    KeyUnknown,
+    LeaveRefused,
+    NodeUnreachable,
+)
 from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
 
@@ -170,6 +177,9 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ..
     (consensus_errors.OutcomeUnknown, lambda error: Timeout(str(error))),
     (NodeUnreachable, _unavailable),
     (LeaveRefused, lambda error: Conflict(str(error))),
+    (KeyUnknown, lambda error: NotFound(str(error))),
+    (KeyRoundRefused, lambda error: Conflict(str(error))),
+    (KeyRoundIncomplete, _unavailable),
     (ContainerGone, lambda error: NotFound(str(error) or "the container's node does not have it")),
 )
 

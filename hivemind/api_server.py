@@ -12,7 +12,8 @@ from api.serve import ServeConfig, serve
 from hivemind.api_certificate import CertificateFiles
 from hivemind.api_gateways import ApiContainers, ApiNodes
 from hivemind.api_tls import OwnCertificate, TlsFiles
-from hivemind.observability import metrics
+from hivemind.gossip_keys import GossipKeys
+from hivemind.observability import gossip_metrics, metrics
 from hivemind.orchestrator.scheduler.capacity import Overcommit
 from hivemind.planning import Planner
 from hivemind.standing import Standing
@@ -95,6 +96,7 @@ class ApiServer:
             cluster=self._standing,
             containers=ApiContainers(self._gateway, node_id=daemon.node_id, local=self._local, channel=daemon.channel),
             nodes=ApiNodes(self._gateway, daemon.channel),
+            gossip_keys=GossipKeys(self._membership),
             passwords=daemon.passwords,
             token_key=token_keys.current,
             previous_token_key=token_keys.previous,
@@ -116,6 +118,6 @@ class ApiServer:
         figures.add(metrics.of_state(daemon.machine))
         figures.add(metrics.of_raft(daemon.raft))
         figures.add(metrics.of_loop(daemon.lag))
-        figures.add(metrics.of_struct("gossip", "Membership", self._membership.health))
+        figures.add(gossip_metrics.of_gossip(self._membership.health))
         figures.add(metrics.of_struct("peer", "Peer channel", daemon.channel.metrics))
         return figures

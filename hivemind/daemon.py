@@ -35,6 +35,7 @@ from hivemind.addresses import AddressBook
 from hivemind.config import DaemonConfig
 from hivemind.forwarding import Forwarding
 from hivemind.gossip_meta import GossipMeta, Intent
+from hivemind.identity_keeper import IdentityKeeper
 from hivemind.known_peers import PeerKeeper
 from hivemind.observability.loop_lag import LoopLag
 from hivemind.parts import Parts
@@ -104,7 +105,8 @@ class Daemon:
             config=RaftConfig.local() if config.preset == "local" else RaftConfig(),
             rng=self.rng,
         )
-        self.renewal = Renewal(identity, config.data_dir, self.machine, self.channel)
+        self.keeper = IdentityKeeper(identity, config.data_dir)
+        self.renewal = Renewal(self.keeper, self.machine, self.channel)
         self.forwarding = Forwarding(self.raft, self.channel)
         session = f"{self.node_id}-{self.boot_id}"
         self.proposer = ClusterProposer(
@@ -161,6 +163,7 @@ class Daemon:
                 exchange=_Exchange(self.channel),
                 incarnations=FileIncarnationStore(folder / "incarnation"),
                 rng=self.rng,
+                save_keyring=self.keeper.save_keyring,
             )
 
     async def _start(self, parts: Parts, nursery: trio.Nursery) -> None:

@@ -96,7 +96,7 @@ class Parts:
         admissions = Admissions(
             daemon.machine,
             daemon.proposer,
-            identity=lambda: daemon.renewal.identity,
+            identity=lambda: daemon.keeper.identity,
             voters=lambda: daemon.raft.voters,
             voteless=self.standing.voteless,
         )

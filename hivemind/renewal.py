@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import msgspec
 import structlog
 import trio
 
 from consensus.machine import Machine
 from consensus.model.cluster import Cluster
+from hivemind.identity_keeper import IdentityKeeper
 from hivemind.peer.ca import ClusterCA, make_csr
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import CertificateInvalid
-from hivemind.peer.identity import Identity
 
 log = structlog.get_logger()
 
@@ -23,7 +21,7 @@ CHECK_S = 3600.0
 
 
 class Renewal:
-    """Keeps the identity in use fresh; `identity` is the newest.
+    """Keeps the identity in use fresh.
 
     Args:
         now_s: the wall clock, which certificates go by.
@@ -31,15 +29,13 @@ class Renewal:
 
     def __init__(
         self,
-        identity: Identity,
-        data_dir: Path,
+        keeper: IdentityKeeper,
         machine: Machine,
         channel: PeerChannel,
         *,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self.identity = identity
-        self._data_dir = data_dir
+        self._keeper = keeper
         self._machine = machine
         self._channel = channel
         self._now_s = now_s
@@ -48,7 +44,7 @@ class Renewal:
         """Until cancelled. What fails is tried again at the next check: a third of the life is left for that."""
         while True:
             cluster = self._machine.state.cluster
-            if cluster is not None and self.identity.renew_due(self._now_s()):
+            if cluster is not None and self._keeper.identity.renew_due(self._now_s()):
                 try:
                     await self.renew(cluster)
                 except (CertificateInvalid, OSError) as error:
@@ -57,10 +53,7 @@ class Renewal:
 
     async def renew(self, cluster: Cluster) -> None:
         """Signs, keeps and uses a new certificate. Raises CertificateInvalid, OSError."""
-        old = self.identity
+        old = self._keeper.identity
         ca = ClusterCA.unseal(cluster.ca_certificate_pem.decode(), cluster.ca_key_sealed, old.member_key)
         certificate_pem = ca.sign(make_csr(old.key_pem, old.node_id), old.node_id, now_s=self._now_s())
-        renewed = msgspec.structs.replace(old, certificate_pem=certificate_pem)
-        await trio.to_thread.run_sync(renewed.save, self._data_dir)
-        self._channel.use(renewed)
-        self.identity = renewed
+        self._channel.use(await self._keeper.change(certificate_pem=certificate_pem))

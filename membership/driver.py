@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import assert_never
 
-import msgspec
 import structlog
 import trio
 
@@ -215,7 +214,7 @@ class Membership:
         member that fails: the report says why. Raises NotRunning."""
         self._running()
         live = [member.name for member in self._swim.table.live()]
-        return await self._key_distribution.ask_all(operation, key, members=live, timeout_s=timeout_s)
+        return await self._key_distribution.change(operation, key, members=live, timeout_s=timeout_s)
 
     async def serve_exchange(self, peer: str, kind: str, payload: bytes) -> bytes:
         """Answer an exchange that the authenticated member `peer` sent. Raises CodecError, NotRunning.
@@ -227,6 +226,8 @@ class Membership:
         body = decode_exchange(payload)
         if isinstance(body, KeyRequest):
             return encode_exchange(await self._key_distribution.serve(body))
+        if isinstance(body, PushPull):
+            self._note_keys(peer, body, joining=False)
         self._exchanges_served += 1
         number = self._exchanges_served
         self._handle(ExchangeReceived(number, peer, body))
@@ -306,8 +307,8 @@ class Membership:
             body = decode_exchange(payload)
             if isinstance(body, Refusal):
                 raise ExchangeRefused(body.reason)
-            if isinstance(question.token, JoinExchange) and isinstance(body, PushPull):
-                self._note_key(question.name, body.key_fingerprint)
+            if isinstance(body, PushPull):
+                self._note_keys(question.name, body, joining=isinstance(question.token, JoinExchange))
             answer = ExchangeAnswered(question.token, body)
         except Exception as error:
             answer = ExchangeFailed(question.token, str(error) or type(error).__name__)
@@ -316,13 +317,15 @@ class Membership:
 
     def _encode(self, body: ExchangeBody) -> bytes:
         if isinstance(body, PushPull):
-            body = msgspec.structs.replace(body, key_fingerprint=self._key_distribution.used_fingerprint)
+            body = self._key_distribution.sign(body)
         return encode_exchange(body)
 
-    def _note_key(self, peer: str, key_fingerprint: bytes) -> None:
-        """Remember who, of those that we join through, seals with another key than we do."""
-        if key_fingerprint not in (b"", self._key_distribution.used_fingerprint):
+    def _note_keys(self, peer: str, told: PushPull, *, joining: bool) -> None:
+        """Look whether keys were rotated without us: while we were away, or while the network was cut."""
+        if joining and self._key_distribution.is_apart(told):
             self._other_keys.add(peer)
+        elif not joining and self._key_distribution.is_behind(told):
+            self._running().start_soon(self._catch_up_with_keys, peer)
 
     async def _send_packets(self) -> None:
         async for effect in self._outbox:
@@ -357,10 +360,10 @@ class Membership:
         self._handle(PacketReceived(source, packet))
 
     async def _catch_up_with_keys(self, peer: str) -> None:
-        """A member that was away during a rotation takes the new keys from whom it joined through."""
+        """A member that was away during a rotation takes the new keys from who has them."""
         self._other_keys.discard(peer)
         try:
             await self._key_distribution.catch_up(peer, timeout_s=self._swim.config.exchange_timeout_s)
         except Exception as error:
-            # Without it this member is heard over streams only, which the next join mends.
+            # Without it this member is heard over streams only, until the next exchange tells of the keys again.
             log.warning("keys_not_fetched", member=peer, reason=str(error) or type(error).__name__)

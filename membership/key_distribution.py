@@ -1,14 +1,15 @@
 """The keyrings of a whole cluster, changed and listed while it runs (Serf's `keys`).
 
 A rotation is three rounds over all members: install the new key, use it, remove the old one. After a round in which
-somebody failed the next must wait: `KeyReport.complete` says so. The rounds travel over the stream, which is
+somebody failed the next must wait: `KeyReport.complete` says so, and a round that would cut a member off is not begun
+(a key is used when all have it, and removed when nobody uses it). The rounds travel over the stream, which is
 encrypted and authenticated on its own, so they also reach a member whose keyring has fallen behind.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -17,7 +18,7 @@ import trio
 from membership.codec import decode_exchange, encode_exchange
 from membership.errors import ExchangeRefused, KeyringError
 from membership.keyring import Keyring
-from membership.messages import ExchangeBody, KeyAnswer, KeyOperation, KeyRequest, Refusal
+from membership.messages import ExchangeBody, KeyAnswer, KeyOperation, KeyRequest, PushPull, Refusal
 from membership.transport import StreamExchange
 
 KEYS_EXCHANGE = "keys"
@@ -43,6 +44,8 @@ class KeyReport(msgspec.Struct, frozen=True):
     """Of each member that did it, the fingerprints of its keys, the used one first."""
     failed: Mapping[str, str]
     """Member to the reason."""
+    begun: bool = True
+    """False where no keyring was touched, because a member is not ready for it."""
 
     @property
     def complete(self) -> bool:
@@ -59,10 +62,22 @@ class KeyDistribution:
         self._exchange = exchange
         self._save = save
 
-    @property
-    def used_fingerprint(self) -> bytes:
-        """Of the key that this member seals with."""
-        return _fingerprint(self._keyring.used)
+    def sign(self, told: PushPull) -> PushPull:
+        """Add what this member seals with."""
+        return msgspec.structs.replace(
+            told, key_fingerprint=_fingerprint(self._keyring.used), key_generation=self._keyring.generation
+        )
+
+    def is_behind(self, told: PushPull) -> bool:
+        """Whether who told this seals with the key of a later rotation."""
+        return self._differs(told) and told.key_generation > self._keyring.generation
+
+    def is_apart(self, told: PushPull) -> bool:
+        """Whether who told this seals with another key, not known to be an older one."""
+        return self._differs(told) and told.key_generation >= self._keyring.generation
+
+    def _differs(self, told: PushPull) -> bool:
+        return told.key_fingerprint not in (b"", _fingerprint(self._keyring.used))
 
     async def serve(self, request: KeyRequest) -> ExchangeBody:
         """Do what a member asks; what the keyring refuses is a Refusal."""
@@ -71,17 +86,27 @@ class KeyDistribution:
         except KeyringError as error:
             return Refusal(str(error))
         if request.operation is KeyOperation.FETCH:
-            return KeyAnswer(self._keyring.keys)
+            return KeyAnswer(self._keyring.keys, self._keyring.generation)
         return KeyAnswer(tuple(_fingerprint(key) for key in self._keyring.keys))
 
-    async def ask_all(
+    async def change(
+        self, operation: KeyOperation, key: bytes, *, members: Sequence[str], timeout_s: float
+    ) -> KeyReport:
+        """Do it here and at all these members, if all are ready for it."""
+        if operation in (KeyOperation.USE, KeyOperation.REMOVE):
+            before = await self._ask_all(KeyOperation.LIST, b"", members=members, timeout_s=timeout_s)
+            unready = {name: why for name, ring in before.rings.items() if (why := _why_not(operation, key, ring))}
+            if before.failed or unready:
+                return KeyReport({}, dict(sorted({**before.failed, **unready}.items())), begun=False)
+        return await self._ask_all(operation, key, members=members, timeout_s=timeout_s)
+
+    async def _ask_all(
         self, operation: KeyOperation, key: bytes, *, members: Iterable[str], timeout_s: float
     ) -> KeyReport:
-        """Do it here and at all these members."""
         rings: dict[str, tuple[str, ...]] = {}
         failed: dict[str, str] = {}
         limit = trio.CapacityLimiter(ASKED_AT_ONCE)
-        request = KeyRequest(operation, key)
+        request = KeyRequest(operation, key, self._keyring.generation + 1 if operation is KeyOperation.USE else 0)
 
         async def ask(name: str) -> None:
             async with limit:
@@ -100,14 +125,14 @@ class KeyDistribution:
         return KeyReport(dict(sorted(rings.items())), dict(sorted(failed.items())))
 
     async def catch_up(self, peer: str, *, timeout_s: float) -> None:
-        """Take over the keys of a member, and use the one that it uses. Raises what the stream raises, KeyringError."""
+        """Take over the keyring of a member that seals differently, unless ours is newer.
+
+        Raises what the stream raises, KeyringError.
+        """
         answer = _accepted(await self._ask(peer, KeyRequest(KeyOperation.FETCH, b""), timeout_s))
-        if not answer.keys or answer.keys[0] == self._keyring.used:
-            return
-        for key in answer.keys:
-            self._keyring.install(key)
-        self._keyring.use(answer.keys[0])
-        await self._saved()
+        if answer.keys and answer.keys[0] != self._keyring.used and answer.generation >= self._keyring.generation:
+            self._keyring.replace(answer.keys, answer.generation)
+            await self._saved()
 
     async def _ask(self, name: str, request: KeyRequest, timeout_s: float) -> ExchangeBody:
         payload = await self._exchange.exchange(name, KEYS_EXCHANGE, encode_exchange(request), timeout_s=timeout_s)
@@ -118,7 +143,7 @@ class KeyDistribution:
             case KeyOperation.INSTALL:
                 self._keyring.install(request.key)
             case KeyOperation.USE:
-                self._keyring.use(request.key)
+                self._keyring.use(request.key, request.generation)
             case KeyOperation.REMOVE:
                 if request.key in self._keyring.keys:
                     self._keyring.remove(request.key)
@@ -129,6 +154,15 @@ class KeyDistribution:
     async def _saved(self) -> None:
         if self._save is not None:
             await self._save(self._keyring)
+
+
+def _why_not(operation: KeyOperation, key: bytes, ring: Sequence[str]) -> str:
+    """Why a member with these keys would lose packets by it; "" where it would not."""
+    if operation is KeyOperation.USE and fingerprint(key) not in ring:
+        return "install the key before using it"
+    if operation is KeyOperation.REMOVE and fingerprint(key) == ring[0]:
+        return "the key in use cannot be removed: use another one first"
+    return ""
 
 
 def _accepted(answer: ExchangeBody) -> KeyAnswer:

@@ -1,7 +1,8 @@
 """The keys that packets are sealed with: several are accepted, one is used.
 
 To rotate without losing a packet: install the new key on every member, then use it on every member, then remove
-the old one on every member. Between any two of these steps each member can open what every other one seals.
+the old one on every member. Between any two of these steps each member can open what every other one seals. A ring
+counts its rotations (`generation`), so that of two members that seal differently it is clear whose ring is newer.
 """
 
 from __future__ import annotations
@@ -19,17 +20,37 @@ SEAL_BYTES = SecretBox.NONCE_SIZE + SecretBox.MACBYTES
 MAX_KEYS = 8
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    keys: tuple[bytes, ...]
+    generation: int = 0
+
+
 class Keyring:
     """32-byte NaCl SecretBox keys, the one in use first."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], generation: int = 0) -> None:
         """`keys[0]` seals; all open. Raises KeyringError without keys or on one that is not 32 bytes."""
+        self._boxes: dict[bytes, SecretBox] = {}
+        self.replace(keys, generation)
+
+    def replace(self, keys: Sequence[bytes], generation: int) -> None:
+        """Become another ring. Raises as `Keyring`; then it stays as it was."""
         if not keys:
             raise KeyringError("a keyring needs at least one key")
-        self._boxes: dict[bytes, SecretBox] = {}
-        for key in keys:
-            self.install(key)
+        before, self._boxes = self._boxes, {}
+        try:
+            for key in keys:
+                self.install(key)
+        except KeyringError:
+            self._boxes = before
+            raise
         self._used = keys[0]
+        self._generation = generation
+
+    @property
+    def generation(self) -> int:
+        """How often the used key changed in this cluster, as far as this member knows."""
+        return self._generation
 
     @property
     def used(self) -> bytes:
@@ -49,11 +70,12 @@ class Keyring:
             raise KeyringError(f"a keyring holds at most {MAX_KEYS} keys: remove one first")
         self._boxes.setdefault(key, SecretBox(key))
 
-    def use(self, key: bytes) -> None:
-        """Seal with `key`, which must have been installed."""
+    def use(self, key: bytes, generation: int = 0) -> None:
+        """Seal with `key`, which must have been installed, in this generation or the later one that it is in."""
         if key not in self._boxes:
             raise KeyringError("install the key before using it")
         self._used = key
+        self._generation = max(self._generation, generation)
 
     def remove(self, key: bytes) -> None:
         """Accept `key` no longer. The key in use cannot be removed."""
@@ -78,12 +100,13 @@ class Keyring:
 
     def serialise(self) -> bytes:
         """The keyring as bytes, to be kept where only this node reads it."""
-        return msgspec.msgpack.encode(self.keys)
+        return msgspec.msgpack.encode(_Kept(self.keys, self._generation))
 
     @staticmethod
     def deserialise(data: bytes) -> Keyring:
         """The reverse of `serialise`. Raises KeyringError."""
         try:
-            return Keyring(msgspec.msgpack.decode(data, type=tuple[bytes, ...]))
+            kept = msgspec.msgpack.decode(data, type=_Kept | tuple[bytes, ...])
         except msgspec.MsgspecError as error:
             raise KeyringError(f"not a keyring: {error}") from error
+        return Keyring(kept.keys, kept.generation) if isinstance(kept, _Kept) else Keyring(kept)

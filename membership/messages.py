@@ -183,7 +183,8 @@ class PushPull(Struct, frozen=True, array_like=True, tag=1):
     vitals: Annotated[tuple[Vitals, ...], Meta(max_length=MAX_RECORDS_PER_EXCHANGE)]
     events: Annotated[tuple[UserEvent, ...], Meta(max_length=MAX_EVENTS_PER_EXCHANGE)] = ()
     key_fingerprint: KeyBytes = b""
-    """Of the key that the sender seals with; the driver fills it in."""
+    """Of the key that the sender seals with; the driver fills it in, and the generation of the sender's keyring."""
+    key_generation: Counter = 0
 
 
 class StreamPing(Struct, frozen=True, array_like=True, tag=2):
@@ -218,16 +219,18 @@ class KeyOperation(Enum):
 
 
 class KeyRequest(Struct, frozen=True, array_like=True, tag=5):
-    """Do this with your keyring. The key is empty for LIST and FETCH."""
+    """Do this with your keyring. The key is empty for LIST and FETCH; USE begins a generation."""
 
     operation: KeyOperation
     key: KeyBytes
+    generation: Counter = 0
 
 
 class KeyAnswer(Struct, frozen=True, array_like=True, tag=6):
     """The keyring after that: fingerprints, the used one first; for FETCH the keys instead."""
 
     keys: Annotated[tuple[KeyBytes, ...], Meta(max_length=MAX_KEYS_PER_ANSWER)]
+    generation: Counter = 0
 
 
 ExchangeBody: TypeAlias = PushPull | StreamPing | StreamAck | Refusal | KeyRequest | KeyAnswer

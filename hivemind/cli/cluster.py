@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hivemind.cli.cluster_keys import keys
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 
@@ -25,6 +26,9 @@ def token(session: Session) -> None:
 def cluster_status(session: Session) -> None:
     """Leader, voters, log index, nodes."""
     show(session.output, session.run(lambda client: client.get("/cluster")))
+
+
+cluster.add_command(keys)
 
 
 @click.command()

@@ -16,6 +16,8 @@ from api.deps import (
     ContainerStats,
     Deps,
     HealthReport,
+    KeyRound,
+    KeyUnknown,
     LogLine,
     MemberView,
     NodeSample,
@@ -184,6 +186,46 @@ class FakeNodes:
         self.left.append(node_id)
 
 
+class FakeKeys:
+    """The keyrings of two members; `unready` is why they would refuse a change."""
+
+    def __init__(self) -> None:
+        self.rings: dict[str, list[str]] = {"node-1": ["aa" * 8], "node-2": ["aa" * 8]}
+        self.failed: dict[str, str] = {}
+        self.fault: Exception | None = None
+
+    async def list(self) -> KeyRound:
+        return KeyRound(rings=self.rings, failed=self.failed)
+
+    async def install(self, key: bytes) -> str:
+        self._change()
+        for ring in self.rings.values():
+            ring.append(key.hex()[:16])
+        return key.hex()[:16]
+
+    async def use(self, fingerprint: str) -> None:
+        self._change()
+        for ring in self.rings.values():
+            if fingerprint not in ring:
+                raise KeyUnknown(f"there is no gossip key {fingerprint!r} on this node")
+            ring.sort(key=lambda held: held != fingerprint)
+
+    async def remove(self, fingerprint: str) -> None:
+        self._change()
+        for ring in self.rings.values():
+            ring.remove(fingerprint)
+
+    async def rotate(self) -> str:
+        self._change()
+        for ring in self.rings.values():
+            ring[:] = ["bb" * 8]
+        return "bb" * 8
+
+    def _change(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
 class PlainHasher:
     """Fast; counts its work."""
 
@@ -212,6 +254,7 @@ class World:
         self.cluster = FakeCluster()
         self.containers = FakeContainers()
         self.nodes = FakeNodes()
+        self.keys = FakeKeys()
         self.hasher = PlainHasher()
         self.token_key = bytes(range(32))
         self.previous_token_key: bytes | None = None
@@ -226,6 +269,7 @@ class World:
             cluster=self.cluster,
             containers=self.containers,
             nodes=self.nodes,
+            gossip_keys=self.keys,
             passwords=self.hasher,
             token_key=lambda: self.token_key,
             previous_token_key=lambda: self.previous_token_key,

@@ -11,6 +11,7 @@ import trio.testing
 
 from consensus.machine import Machine
 from consensus.proposer import LocalProposer
+from hivemind.identity_keeper import IdentityKeeper
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.identity import Identity
 from hivemind.renewal import Renewal
@@ -34,19 +35,20 @@ async def test_a_certificate_is_renewed_when_two_thirds_are_over(
     await LocalProposer(machine, now_s=lambda: _START_S).propose(founding.command)
     channel = PeerChannel(founding.identity, bind=("127.0.0.1", 0), resolve=lambda _: None, rng=random.Random(1))
     now_s = _START_S + age_days * _DAY_S
-    renewal = Renewal(founding.identity, tmp_path, machine, channel, now_s=lambda: now_s)
+    keeper = IdentityKeeper(founding.identity, tmp_path)
+    renewal = Renewal(keeper, machine, channel, now_s=lambda: now_s)
     nursery.start_soon(renewal.run)
     await trio.testing.wait_all_tasks_blocked()
     if not due:
-        assert renewal.identity is founding.identity
+        assert keeper.identity is founding.identity
         return
 
     async def renewed() -> bool:
         await trio.lowlevel.checkpoint()
-        return renewal.identity is not founding.identity
+        return keeper.identity is not founding.identity
 
     await wait_until_async(renewed, 10.0, "a renewed identity")
     kept = Identity.load(tmp_path)
-    assert kept == renewal.identity
+    assert kept == keeper.identity
     assert not kept.renew_due(now_s)
     assert kept.certificate_pem != founding.identity.certificate_pem

@@ -51,6 +51,7 @@ async def test_a_round_that_is_not_complete_says_who_and_why(kit: Any, autojump_
             "n1": "install the key before using it",
             "n2": "nobody serves n2",
         }
+        assert not report.begun
         assert members[0].keyring.used == OLD
         report = await members[0].change_keys(KeyOperation.INSTALL, b"short", timeout_s=5)
         assert "a key has 32 bytes" in report.failed["n1"]
@@ -67,6 +68,46 @@ async def test_a_member_that_was_away_takes_the_new_keys_when_it_joins(kit: Any,
         await trio.sleep(10)
         assert late.members["n2"].state.word == members[2].members["late"].state.word == "alive"
         assert late.health().fallback_acks == 0, "packets open"
+
+
+async def test_a_member_that_was_cut_off_takes_the_new_keys_when_the_network_heals(
+    kit: Any, autojump_clock: Any
+) -> None:
+    """Neither side opens what the other seals; the exchange over the stream tells that, and whose ring is newer."""
+    async with kit.open_town() as town:
+        members = await town.start_joined(4)
+        away = members[3]
+        rest = [("10.0.0.1", 7946), ("10.0.0.2", 7946), ("10.0.0.3", 7946)]
+        town.faults.partition(rest, [("10.0.0.4", 7946)])
+        await trio.sleep(60)
+        assert members[0].members["n3"].state.word == "dead"
+        for operation, key in ((KeyOperation.INSTALL, NEW), (KeyOperation.USE, NEW), (KeyOperation.REMOVE, OLD)):
+            assert (await members[0].change_keys(operation, key, timeout_s=5)).complete
+        town.faults.heal()
+        await kit.eventually(lambda: away.keyring.keys == (NEW,), within_s=120)
+        await kit.eventually(lambda: members[1].members["n3"].state.word == "alive", within_s=60)
+        await trio.sleep(5)
+        before = [(member.health().packets_rejected, member.health().fallback_acks) for member in members]
+        await trio.sleep(60)
+        assert [(member.health().packets_rejected, member.health().fallback_acks) for member in members] == before
+        assert [member.keyring.keys for member in members] == [(NEW,)] * 4
+
+
+async def test_a_key_is_used_when_all_have_it_and_removed_when_nobody_uses_it(kit: Any, autojump_clock: Any) -> None:
+    async with kit.open_town() as town:
+        members = await town.start_joined(3)
+        await trio.sleep(1)
+        members[0].keyring.install(NEW)
+        members[1].keyring.install(NEW)
+        report = await members[0].change_keys(KeyOperation.USE, NEW, timeout_s=5)
+        assert (report.begun, report.failed) == (False, {"n2": "install the key before using it"})
+        assert all(member.keyring.used == OLD for member in members)
+        members[2].keyring.install(NEW)
+        members[1].keyring.use(NEW)
+        for key, who in ((OLD, {"n0", "n2"}), (NEW, {"n1"})):
+            report = await members[0].change_keys(KeyOperation.REMOVE, key, timeout_s=5)
+            assert (report.begun, set(report.failed)) == (False, who)
+        assert all(set(member.keyring.keys) == {OLD, NEW} for member in members)
 
 
 async def test_changed_keyrings_are_saved_before_that_is_reported(kit: Any, autojump_clock: Any) -> None:

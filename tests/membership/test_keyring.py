@@ -1,5 +1,6 @@
 """Keys: several accepted, one used, rotation without loss."""
 
+import msgspec
 import pytest
 
 from membership import Keyring, KeyringError, NotSealedForUs
@@ -43,6 +44,10 @@ def test_refusals() -> None:
 def test_serialised_and_back_with_the_used_key_first() -> None:
     ring = Keyring([OLD, NEW])
     ring.use(NEW)
-    assert Keyring.deserialise(ring.serialise()).keys == (NEW, OLD)
+    ring.use(NEW, 3)
+    kept = Keyring.deserialise(ring.serialise())
+    assert (kept.keys, kept.generation) == ((NEW, OLD), 3)
+    without_generation = Keyring.deserialise(msgspec.msgpack.encode((NEW, OLD)))
+    assert (without_generation.keys, without_generation.generation) == ((NEW, OLD), 0)
     with pytest.raises(KeyringError):
         Keyring.deserialise(b"junk")

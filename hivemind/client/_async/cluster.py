@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hivemind.client import models
-from hivemind.client._async.operations import AsyncOperations, path_part
+from hivemind.client._async.operations import AsyncOperations, given, path_part
 from hivemind.client.answers import typed
 from hivemind.client.models import Done, Page, Scalar
 
@@ -41,6 +41,24 @@ class AsyncClusterMethods(AsyncOperations):
     async def unset_setting(self, key: str) -> Done:
         """Back to the default."""
         return typed(await self.delete(f"/config/{path_part(key)}"), Done)
+
+    async def cluster_keys(self, **query: Scalar) -> Page[models.GossipKey]:
+        """The keys that gossip is sealed with, called by their fingerprints; the used ones first."""
+        return await self.list_of("/cluster/keys", "keys", models.GossipKey, query)
+
+    async def install_cluster_key(self, key: str | None = None) -> models.GossipKeyChanged:
+        """`key`: 32 bytes in base64; by default a new one is made."""
+        return typed(await self.post("/cluster/keys", given({"key": key})), models.GossipKeyChanged)
+
+    async def use_cluster_key(self, fingerprint: str) -> models.GossipKeyChanged:
+        return typed(await self.post(f"/cluster/keys/{path_part(fingerprint)}/use"), models.GossipKeyChanged)
+
+    async def remove_cluster_key(self, fingerprint: str) -> models.GossipKeyChanged:
+        return typed(await self.delete(f"/cluster/keys/{path_part(fingerprint)}"), models.GossipKeyChanged)
+
+    async def rotate_cluster_keys(self) -> models.GossipKeyChanged:
+        """A new key is installed, used, and the only one that is left."""
+        return typed(await self.post("/cluster/rotate-keys"), models.GossipKeyChanged)
 
     async def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return await self.list_of("/alerts", "alerts", models.Alert, query)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hivemind.client import models
-from hivemind.client._sync.operations import SyncOperations, path_part
+from hivemind.client._sync.operations import SyncOperations, given, path_part
 from hivemind.client.answers import typed
 from hivemind.client.models import Done, Page, Scalar
 
@@ -42,6 +42,24 @@ class SyncClusterMethods(SyncOperations):
     def unset_setting(self, key: str) -> Done:
         """Back to the default."""
         return typed(self.delete(f"/config/{path_part(key)}"), Done)
+
+    def cluster_keys(self, **query: Scalar) -> Page[models.GossipKey]:
+        """The keys that gossip is sealed with, called by their fingerprints; the used ones first."""
+        return self.list_of("/cluster/keys", "keys", models.GossipKey, query)
+
+    def install_cluster_key(self, key: str | None = None) -> models.GossipKeyChanged:
+        """`key`: 32 bytes in base64; by default a new one is made."""
+        return typed(self.post("/cluster/keys", given({"key": key})), models.GossipKeyChanged)
+
+    def use_cluster_key(self, fingerprint: str) -> models.GossipKeyChanged:
+        return typed(self.post(f"/cluster/keys/{path_part(fingerprint)}/use"), models.GossipKeyChanged)
+
+    def remove_cluster_key(self, fingerprint: str) -> models.GossipKeyChanged:
+        return typed(self.delete(f"/cluster/keys/{path_part(fingerprint)}"), models.GossipKeyChanged)
+
+    def rotate_cluster_keys(self) -> models.GossipKeyChanged:
+        """A new key is installed, used, and the only one that is left."""
+        return typed(self.post("/cluster/rotate-keys"), models.GossipKeyChanged)
 
     def alerts(self, **query: Scalar) -> Page[models.Alert]:
         return self.list_of("/alerts", "alerts", models.Alert, query)

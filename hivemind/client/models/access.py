@@ -22,6 +22,19 @@ class Cluster(Struct, frozen=True, kw_only=True):
     last_contact_ms: float | None = None
 
 
+class GossipKey(Struct, frozen=True, kw_only=True):
+    fingerprint: str
+    in_use: bool
+    used_by: list[str]
+    held_by: list[str]
+    unanswered: list[str]
+
+
+class GossipKeyChanged(Struct, frozen=True, kw_only=True):
+    fingerprint: str
+    message: str
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     id: str
     severity: str

@@ -318,6 +318,35 @@ func (c *Client) JoinToken(ctx context.Context) (string, error) {
 	return answer.Token, err
 }
 
+// GossipKeys lists the keys that gossip is sealed with, the used ones first.
+func (c *Client) GossipKeys(ctx context.Context, query Query) (*Page[types.GossipKey], error) {
+	return list[types.GossipKey](ctx, c, "/cluster/keys", "keys", query)
+}
+
+// InstallGossipKey makes every member accept a key (32 bytes in base64); an empty one is made there.
+func (c *Client) InstallGossipKey(ctx context.Context, key string) (*types.GossipKeyChanged, error) {
+	body := map[string]string{}
+	if key != "" {
+		body["key"] = key
+	}
+	return one[types.GossipKeyChanged](ctx, c, post, "/cluster/keys", body)
+}
+
+// UseGossipKey makes every member seal with a key.
+func (c *Client) UseGossipKey(ctx context.Context, fingerprint string) (*types.GossipKeyChanged, error) {
+	return one[types.GossipKeyChanged](ctx, c, post, "/cluster/keys/"+part(fingerprint)+"/use", nil)
+}
+
+// RemoveGossipKey makes every member forget a key.
+func (c *Client) RemoveGossipKey(ctx context.Context, fingerprint string) (*types.GossipKeyChanged, error) {
+	return one[types.GossipKeyChanged](ctx, c, remove, "/cluster/keys/"+part(fingerprint), nil)
+}
+
+// RotateGossipKeys installs a new key, uses it, and removes all others.
+func (c *Client) RotateGossipKeys(ctx context.Context) (*types.GossipKeyChanged, error) {
+	return one[types.GossipKeyChanged](ctx, c, post, "/cluster/rotate-keys", nil)
+}
+
 // Alerts lists the active alerts.
 func (c *Client) Alerts(ctx context.Context, query Query) (*Page[types.Alert], error) {
 	return list[types.Alert](ctx, c, "/alerts", "alerts", query)

@@ -349,6 +349,21 @@ type Cluster struct {
 	CreatedAt     time.Time `json:"created_at"`
 }
 
+// GossipKey is a key that gossip is sealed with, called by its fingerprint.
+type GossipKey struct {
+	Fingerprint string   `json:"fingerprint"`
+	InUse       bool     `json:"in_use"`
+	UsedBy      []string `json:"used_by"`
+	HeldBy      []string `json:"held_by"`
+	Unanswered  []string `json:"unanswered"`
+}
+
+// GossipKeyChanged says which key every member has changed.
+type GossipKeyChanged struct {
+	Fingerprint string `json:"fingerprint"`
+	Message     string `json:"message"`
+}
+
 // Alert is something that somebody should look at.
 type Alert struct {
 	ID        string    `json:"id"`
