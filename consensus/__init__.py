@@ -3,7 +3,7 @@
 commands.py     what can be decided: the entries of the log
 model/          the nouns: frozen values, a file each
 apply/          what each command does: pure functions, a file per noun
-digest.py       a row's version
+digest.py       a row's version; fingerprint.py: the whole replica's
 draft.py        the next State in the making, its indexes and events
 state.py        immutable tables
 machine.py      entries in; State, answers and events out; each command once

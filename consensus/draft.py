@@ -53,7 +53,8 @@ def _without_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K
 class Draft:
     """Reads go to `state`, which always is the draft's newest State; writes through the methods.
 
-    `touched_apps` are the names of the apps of which the app itself or a task was written.
+    `touched_apps` are the names of the apps of which the app itself or a task was written; `written` are all rows that
+    were, as (table, key): the fingerprint needs to know.
     """
 
     def __init__(self, state: State, *, index: int, time_s: float, command_id: CommandId) -> None:
@@ -62,6 +63,7 @@ class Draft:
         self.time_s = time_s
         self.events: list[Event] = []
         self.touched_apps: set[str] = set()
+        self.written: dict[tuple[str, Any], None] = {}
         self._base = state
         self._command_id = command_id
         self._minted = 0
@@ -86,23 +88,33 @@ class Draft:
             )
         )
 
-    def _replace(self, **changes: Any) -> None:
+    def _put(self, table: str, key: Any, row: Any, **indexes: Any) -> None:
+        """The one way to write a row of a table, with the indexes that follow from it."""
+        self.written[table, key] = None
+        changes = {table: getattr(self.state, table).set(key, row), **indexes}
+        self.state = msgspec.structs.replace(self.state, **changes)
+
+    def _delete(self, table: str, key: Any, **indexes: Any) -> None:
+        """The one way to delete a row. Raises KeyError where there is none."""
+        self.written[table, key] = None
+        changes = {table: getattr(self.state, table).delete(key), **indexes}
         self.state = msgspec.structs.replace(self.state, **changes)
 
     def put_cluster(self, cluster: Cluster) -> None:
-        self._replace(cluster=cluster)
+        self.written["cluster", ""] = None
+        self.state = msgspec.structs.replace(self.state, cluster=cluster)
 
     def put_node(self, node: Node) -> None:
-        removed = self.state.removed_nodes
-        if node.id in removed:
-            removed = removed.delete(node.id)
-        self._replace(nodes=self.state.nodes.set(node.id, node), removed_nodes=removed)
+        if node.id in self.state.removed_nodes:
+            self._delete("removed_nodes", node.id)
+        self._put("nodes", node.id, node)
 
     def delete_node(self, node_id: str) -> None:
         """Leaves a tombstone, until a node of that id is put again or it is older than any certificate."""
-        alive = (r for r in self.state.removed_nodes.values() if r.removed_at_s > self.time_s - TOMBSTONE_S)
-        tombstones = (*alive, RemovedNode(node_id, self.time_s))
-        self._replace(nodes=self.state.nodes.delete(node_id), removed_nodes=Map((r.id, r) for r in tombstones))
+        for old in [r.id for r in self.state.removed_nodes.values() if r.removed_at_s <= self.time_s - TOMBSTONE_S]:
+            self._delete("removed_nodes", old)
+        self._put("removed_nodes", node_id, RemovedNode(node_id, self.time_s))
+        self._delete("nodes", node_id)
 
     def put_task(self, task: Task) -> None:
         self.touched_apps.add(task.app)
@@ -118,12 +130,8 @@ class Draft:
                 unplaced = unplaced.set(task.id, None)
             else:
                 by_node = _with_member(by_node, task.node_id, task.id)
-        self._replace(
-            tasks=state.tasks.set(task.id, task),
-            task_ids_by_app=by_app,
-            task_ids_by_node=by_node,
-            unplaced_task_ids=unplaced,
-        )
+        indexes = {"task_ids_by_app": by_app, "task_ids_by_node": by_node, "unplaced_task_ids": unplaced}
+        self._put("tasks", task.id, task, **indexes)
 
     def _unindexed(self, task: Task) -> tuple[Map[str, Map[str, None]], Map[str, None]]:
         by_node, unplaced = self.state.task_ids_by_node, self.state.unplaced_task_ids
@@ -134,8 +142,9 @@ class Draft:
     def delete_task(self, task: Task) -> None:
         self.touched_apps.add(task.app)
         by_node, unplaced = self._unindexed(task)
-        self._replace(
-            tasks=self.state.tasks.delete(task.id),
+        self._delete(
+            "tasks",
+            task.id,
             task_ids_by_app=_without_member(self.state.task_ids_by_app, task.app, task.id),
             task_ids_by_node=by_node,
             unplaced_task_ids=unplaced,
@@ -156,7 +165,7 @@ class Draft:
             changing = changing.set(app.name, None)
         elif app.name in changing:
             changing = changing.delete(app.name)
-        self._replace(apps=self.state.apps.set(app.name, app), app_by_host_port=ports, changing_apps=changing)
+        self._put("apps", app.name, app, app_by_host_port=ports, changing_apps=changing)
 
     def put_spec(self, spec: AppSpec) -> int:
         """Stores `spec` for tasks to refer to; returns its revision: the log index.
@@ -167,7 +176,7 @@ class Draft:
         while (spec.name, revision) in self.state.specs:
             number += 1
             revision = -(self.index * 64 + number)
-        self._replace(specs=self.state.specs.set((spec.name, revision), spec))
+        self._put("specs", (spec.name, revision), spec)
         return revision
 
     def forget_unused_specs(self, app: str, revisions: Iterable[int]) -> None:
@@ -183,7 +192,7 @@ class Draft:
         changing = self.state.changing_apps
         if app.name in changing:
             changing = changing.delete(app.name)
-        self._replace(apps=self.state.apps.delete(app.name), app_by_host_port=ports, changing_apps=changing)
+        self._delete("apps", app.name, app_by_host_port=ports, changing_apps=changing)
         for name, revision in [key for key in self.state.specs if key[0] == app.name]:
             self._forget_unused_spec(name, revision)
 
@@ -192,7 +201,7 @@ class Draft:
         if current is not None and self._spec_is_kept(current, revision):
             return
         if all(self.state.tasks[i].revision != revision for i in self.state.task_ids_by_app.get(app, Map())):
-            self._replace(specs=self.state.specs.delete((app, revision)))
+            self._delete("specs", (app, revision))
 
     def _spec_is_kept(self, app: App, revision: int) -> bool:
         if revision == app.revision or any(entry.revision == revision for entry in app.history):
@@ -204,88 +213,89 @@ class Draft:
 
     def put_deployment(self, deployment: Deployment) -> None:
         """Forgets the oldest finished ones beyond REMEMBERED_DEPLOYMENTS."""
-        deployments = self.state.deployments.set(deployment.id, deployment)
+        self._put("deployments", deployment.id, deployment)
+        deployments = self.state.deployments
         if len(deployments) > REMEMBERED_DEPLOYMENTS:
             finished = [d for d in deployments.values() if d.status.finished]
             finished.sort(key=lambda d: (d.created_at_s, d.id))
             for old in finished[: len(deployments) - REMEMBERED_DEPLOYMENTS]:
-                deployments = deployments.delete(old.id)
-        self._replace(deployments=deployments)
+                self._delete("deployments", old.id)
 
     def put_priority_class(self, priority_class: PriorityClass) -> None:
-        self._replace(priority_classes=self.state.priority_classes.set(priority_class.name, priority_class))
+        self._put("priority_classes", priority_class.name, priority_class)
 
     def delete_priority_class(self, name: str) -> None:
-        self._replace(priority_classes=self.state.priority_classes.delete(name))
+        self._delete("priority_classes", name)
 
     def put_setting(self, setting: Setting) -> None:
-        self._replace(settings=self.state.settings.set(setting.key, setting))
+        self._put("settings", setting.key, setting)
 
     def delete_setting(self, key: str) -> None:
-        self._replace(settings=self.state.settings.delete(key))
+        self._delete("settings", key)
 
     def put_service(self, service: Service) -> None:
-        self._replace(services=self.state.services.set(service.name, service))
+        self._put("services", service.name, service)
 
     def delete_service(self, name: str) -> None:
-        self._replace(services=self.state.services.delete(name))
+        self._delete("services", name)
 
     def put_volume(self, volume: Volume) -> None:
-        self._replace(volumes=self.state.volumes.set(volume.name, volume))
+        self._put("volumes", volume.name, volume)
 
     def delete_volume(self, name: str) -> None:
-        self._replace(volumes=self.state.volumes.delete(name))
+        self._delete("volumes", name)
 
     def put_user(self, user: User) -> None:
-        self._replace(users=self.state.users.set(user.id, user))
+        self._put("users", user.id, user)
 
     def delete_user(self, user_id: str) -> None:
-        self._replace(users=self.state.users.delete(user_id))
+        self._delete("users", user_id)
 
     def put_api_key(self, key: ApiKey) -> None:
-        self._replace(api_keys=self.state.api_keys.set(key.id, key))
+        self._put("api_keys", key.id, key)
 
     def delete_api_key(self, key_id: str) -> None:
-        self._replace(api_keys=self.state.api_keys.delete(key_id))
+        self._delete("api_keys", key_id)
 
     def put_revoked_token(self, token: RevokedToken) -> None:
-        alive = (t for t in self.state.revoked_tokens.values() if t.expires_at_s > self.time_s)
-        self._replace(revoked_tokens=Map((t.id, t) for t in (*alive, token)))
+        for old in [t.id for t in self.state.revoked_tokens.values() if t.expires_at_s <= self.time_s]:
+            self._delete("revoked_tokens", old)
+        self._put("revoked_tokens", token.id, token)
 
     def put_role(self, role: OwnRole) -> None:
-        self._replace(roles=self.state.roles.set(role.name, role))
+        self._put("roles", role.name, role)
 
     def delete_role(self, name: str) -> None:
-        self._replace(roles=self.state.roles.delete(name))
+        self._delete("roles", name)
 
     def put_group(self, group: Group) -> None:
-        self._replace(groups=self.state.groups.set(group.name, group))
+        self._put("groups", group.name, group)
 
     def delete_group(self, name: str) -> None:
-        self._replace(groups=self.state.groups.delete(name))
+        self._delete("groups", name)
 
     def add_audit_note(self, note: AuditNote) -> None:
         """Keeps the newest records."""
-        number, records = self.state.next_audit_number, self.state.audit
+        number = self.state.next_audit_number
         told = {name: getattr(note, name) for name in AuditNote.__struct_fields__}
-        records = records.set(number, AuditRecord(number=number, index=self.index, **told))
-        if number - REMEMBERED in records:
-            records = records.delete(number - REMEMBERED)
-        self._replace(audit=records, next_audit_number=number + 1)
+        record = AuditRecord(number=number, index=self.index, **told)
+        self._put("audit", number, record, next_audit_number=number + 1)
+        if number - REMEMBERED in self.state.audit:
+            self._delete("audit", number - REMEMBERED)
 
     def put_once(self, record: OnceRecord) -> None:
         """Forgets the older half where there are too many."""
         known = self.state.once
         if len(known) >= MAX_ONCE:
-            newest = sorted(known.values(), key=lambda r: (r.time_s, r.key))[MAX_ONCE // 2 :]
-            known = Map((r.key, r) for r in newest)
-        self._replace(once=known.set(record.key, record))
+            for old in sorted(known.values(), key=lambda r: (r.time_s, r.key))[: MAX_ONCE // 2]:
+                self._delete("once", old.key)
+        self._put("once", record.key, record)
 
     def put_alert(self, alert: Alert) -> None:
-        self._replace(alerts=self.state.alerts.set(alert.id, alert))
+        self._put("alerts", alert.id, alert)
 
     def delete_alert(self, alert_id: str) -> None:
-        self._replace(alerts=self.state.alerts.delete(alert_id))
+        self._delete("alerts", alert_id)
 
 
 def published_ports(spec: AppSpec) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ a number that its session has used already is answered with the answer of then (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,6 +18,7 @@ from consensus.apply.origin import apply_entry
 from consensus.draft import Draft
 from consensus.entry import CommandId, Entry, Part, decode, decode_entry
 from consensus.events import EventLog
+from consensus.fingerprint import Fingerprint, rows_after
 from consensus.outcomes import AnyOutcome, Done, conflict
 from consensus.state import State
 from consensus.watch import Watch
@@ -24,6 +26,9 @@ from consensus.watch import Watch
 log = structlog.get_logger()
 
 SESSION_TTL_S = 3600.0
+CHECKPOINT_ENTRIES = 100
+CHECKPOINTS_KEPT = 256
+"""So many are compared with other nodes' that lag behind by up to 25,600 entries."""
 
 
 class _Session(Struct):
@@ -41,6 +46,8 @@ class Machine:
         events: the history of events.
         watch: wakes those who wait for news.
         fault: why this node can apply no further entries, or None.
+        fingerprint: of all that was applied; see fingerprint.py.
+        checkpoints: its chain as of every hundredth entry or so, by index: the same indexes on every node.
     """
 
     def __init__(self) -> None:
@@ -49,8 +56,11 @@ class Machine:
         self.events = EventLog()
         self.watch = Watch()
         self.fault: str | None = None
+        self.fingerprint = Fingerprint()
+        self.checkpoints: dict[int, bytes] = {}
         self._sessions: dict[str, _Session] = {}
         self._parts: dict[CommandId, list[Part]] = {}
+        self._written: dict[tuple[str, Any], None] = {}
         self._on_answer: list[Callable[[CommandId, int, AnyOutcome], None]] = []
         self._on_touch: list[Callable[[Set[str]], None]] = []
 
@@ -89,16 +99,28 @@ class Machine:
 
     def _apply(self, index: int, data: bytes) -> AnyOutcome:
         item = decode(data)
-        self.index = index
+        previous, self.index = self.index, index
         if isinstance(item, Part):
             whole = self._assemble(item)
             if whole is None:
+                self._fingerprint(previous, data, None, self.fingerprint.rows)
                 return Done()
             item = decode_entry(whole)
+        before, written = self.state, self._written
+        written.clear()
         outcome = self._apply_once(index, item)
+        self._fingerprint(previous, data, outcome, rows_after(self.fingerprint.rows, before, self.state, written))
         for listener in self._on_answer:
             listener(item.id, index, outcome)
         return outcome
+
+    def _fingerprint(self, previous: int, data: bytes, outcome: AnyOutcome | None, rows: int) -> None:
+        self.fingerprint = self.fingerprint.after(self.index, data, outcome, rows)
+        # Some indexes are not ours (elections, voters), so that a hundredth entry may not be.
+        if self.index // CHECKPOINT_ENTRIES > previous // CHECKPOINT_ENTRIES:
+            self.checkpoints[self.index] = self.fingerprint.chain
+            if len(self.checkpoints) > CHECKPOINTS_KEPT:
+                del self.checkpoints[next(iter(self.checkpoints))]
 
     def _assemble(self, part: Part) -> bytes | None:
         """The whole entry once its last part is here. A retry starts again with part 0."""
@@ -127,6 +149,7 @@ class Machine:
         draft, outcome = apply_entry(draft, entry)
         session.answers[number] = outcome
         self.state = draft.state
+        self._written.update(draft.written)
         self.events.append(draft.events)
         if draft.touched_apps:
             self._touch(draft.touched_apps)
@@ -144,9 +167,13 @@ class Machine:
         return session
 
     def image(self) -> Callable[[], Iterator[bytes]]:
-        """An encoder of the state as it is now: piece by piece, for a worker thread."""
+        """An encoder of the state as it is now: piece by piece, for a worker thread.
+
+        The encoder raises StateDamaged where the state is not what the entries made of it.
+        """
         image = snapshot.Image(
             index=self.index,
+            fingerprint=self.fingerprint,
             state=self.state,
             sessions=[
                 snapshot.SessionRecord(name, s.last_used_s, s.answered_below, dict(s.answers))
@@ -180,6 +207,7 @@ class Machine:
 
     def _put_in_place(self, image: snapshot.Image) -> None:
         self.state, self.index = image.state, image.index
+        self.fingerprint, self.checkpoints = image.fingerprint, {}
         self.events = EventLog(image.history)
         self._sessions = {r.session: _Session(r.last_used_s, r.answered_below, dict(r.answers)) for r in image.sessions}
         self._parts = {}

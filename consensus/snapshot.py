@@ -2,13 +2,13 @@
 
 Pieces, one after the other: `length (4) | msgpack of (table, msgpack of a list of rows)`. They are small, so that who
 encodes a large state in a worker thread gives the interpreter back to the loop between them. The rows are in an order
-of their own keys: one state, one encoding.
+of their own keys: one state, one encoding. The fingerprint in the head is compared with the rows themselves, when they
+are written and when they are read.
 """
 
 from __future__ import annotations
 
 import struct
-import types
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from consensus.entry import Part
 from consensus.events import History
+from consensus.fingerprint import HASH_BYTES, Fingerprint, add, encode_row, row_hash
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
 from consensus.model.app import App
@@ -41,11 +42,15 @@ from consensus.outcomes import AnyOutcome
 from consensus.state import State, with_indexes
 
 K = TypeVar("K")
-SCHEMA = 2
+SCHEMA = 3
 _ROWS_PER_PIECE = 50
 """About 0.1 ms for tasks, 1 ms for large specs; more would be felt by the loop."""
 _LENGTH = struct.Struct("<I")
 _BUCKETS = 1024
+
+
+class StateDamaged(ValueError):
+    """The rows are not those that the fingerprint tells of."""
 
 
 class SessionRecord(Struct, frozen=True):
@@ -61,6 +66,7 @@ class Image(Struct, frozen=True, kw_only=True):
     """Everything that a snapshot holds: frozen, so that it may be encoded in another thread."""
 
     index: int
+    fingerprint: Fingerprint
     state: State
     sessions: list[SessionRecord]
     parts: list[Part]
@@ -71,6 +77,8 @@ class _Head(Struct, frozen=True):
     schema: int
     index: int
     forgotten: tuple[int, int] | None
+    rows: bytes | None = None
+    chain: bytes = b""
 
 
 class _SpecRow(Struct, frozen=True, array_like=True):
@@ -106,18 +114,35 @@ _ROW_TYPES: dict[str, type[Any]] = {
     "parts": Part,
     "events": Event,
 }
+_FINGERPRINTED = frozenset({*_TABLES, "cluster", "specs"})
 _piece_decoder = msgspec.msgpack.Decoder(tuple[str, memoryview])
-_DECODERS = {name: msgspec.msgpack.Decoder(types.GenericAlias(list, (row,))) for name, row in _ROW_TYPES.items()}
+_raw_rows_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_DECODERS = {name: msgspec.msgpack.Decoder(row) for name, row in _ROW_TYPES.items()}
+_ARRAY = struct.Struct(">BH")
+_ARRAY_16 = 0xDC
+"""msgpack's mark of an array whose length takes two bytes."""
 
 
 def encode(image: Image) -> Iterator[bytes]:
-    """The pieces, made one by one in a worker thread."""
-    forgotten = image.history.forgotten
-    head = _Head(SCHEMA, image.index, None if forgotten is None else (forgotten.index, forgotten.number))
+    """The pieces, made one by one in a worker thread. Raises StateDamaged after the last one."""
+    forgotten, expected = image.history.forgotten, image.fingerprint
+    head = _Head(
+        SCHEMA,
+        image.index,
+        None if forgotten is None else (forgotten.index, forgotten.number),
+        expected.rows.to_bytes(HASH_BYTES, "little"),
+        expected.chain,
+    )
     yield _piece("head", msgspec.msgpack.encode(head))
+    found = 0
     for table, rows in _rows(image):
         while chunk := list(islice(rows, _ROWS_PER_PIECE)):
-            yield _piece(table, msgspec.msgpack.encode(chunk))
+            if table in _FINGERPRINTED:
+                for row in chunk:
+                    found = add(found, row_hash(table, row))
+            yield _piece(table, b"".join((_ARRAY.pack(_ARRAY_16, len(chunk)), *chunk)))
+    if found != expected.rows:
+        raise StateDamaged(f"the state at index {image.index} is not what its entries made of it")
 
 
 def _piece(table: str, rows: bytes) -> bytes:
@@ -148,17 +173,25 @@ def _in_order(keys: Iterable[K]) -> Iterator[K]:
         yield from sorted(buckets[number])  # type: ignore[type-var]
 
 
-def _rows(image: Image) -> Iterator[tuple[str, Iterator[Any]]]:
+def _rows(image: Image) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Each table's rows, encoded."""
     state = image.state
     if state.cluster is not None:
-        yield "cluster", iter([state.cluster])
-    for table in _TABLES:
-        rows: Map[Any, Any] = getattr(state, table)
-        yield table, (rows[key] for key in _in_order(rows))
-    yield "specs", (_SpecRow(*key, state.specs[key]) for key in _in_order(state.specs))
-    yield "sessions", iter(image.sessions)
-    yield "parts", iter(image.parts)
-    yield "events", iter(image.history.events)
+        yield "cluster", iter([encode_row("cluster", "", state.cluster)])
+    for table in (*_TABLES, "specs"):
+        yield table, _encoded(table, getattr(state, table))
+    yield "sessions", map(msgspec.msgpack.encode, image.sessions)
+    yield "parts", map(msgspec.msgpack.encode, image.parts)
+    yield "events", map(msgspec.msgpack.encode, image.history.events)
+
+
+def _encoded(table: str, rows: Map[Any, Any]) -> Iterator[bytes]:
+    return (encode_row(table, key, rows[key]) for key in _in_order(rows))
+
+
+def decode_row(table: str, data: bytes | memoryview | msgspec.Raw) -> Any:
+    """The reverse of `encode_row`; a spec as (app, revision, spec). Raises msgspec.DecodeError."""
+    return _DECODERS[table].decode(data)
 
 
 def decode(data: bytes | memoryview) -> Image:
@@ -166,6 +199,7 @@ def decode(data: bytes | memoryview) -> Image:
 
     Raises:
         ValueError: not a snapshot, or one of a newer schema than this version knows.
+        StateDamaged: its rows are not those that its fingerprint tells of.
     """
     pieces = _pieces(data)
     table, body = next(pieces, ("", memoryview(b"")))
@@ -175,8 +209,16 @@ def decode(data: bytes | memoryview) -> Image:
     if head.schema > SCHEMA:
         raise ValueError(f"the snapshot has schema {head.schema}, this version knows {SCHEMA}: upgrade this node")
     rows: dict[str, list[Any]] = {name: [] for name in _ROW_TYPES}
+    found = 0
     for table, body in pieces:
-        rows[table] += _DECODERS[table].decode(body)
+        if table not in rows:
+            raise ValueError(f"the snapshot has a table {table!r}, which this version does not know: upgrade this node")
+        for raw in _raw_rows_decoder.decode(body):
+            if table in _FINGERPRINTED:
+                found = add(found, row_hash(table, raw))
+            rows[table].append(decode_row(table, raw))
+    if head.rows is not None and found != int.from_bytes(head.rows, "little"):
+        raise StateDamaged(f"the rows of the snapshot at index {head.index} do not match its fingerprint")
     tables = {table: Map((getattr(row, key), row) for row in rows[table]) for table, (_, key) in _TABLES.items()}
     state = replace(
         State(),
@@ -186,6 +228,7 @@ def decode(data: bytes | memoryview) -> Image:
     )
     return Image(
         index=head.index,
+        fingerprint=Fingerprint(found, head.chain),
         state=with_indexes(state),
         sessions=rows["sessions"],
         parts=rows["parts"],

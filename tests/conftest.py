@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from consensus import fingerprint, snapshot
+from consensus.fingerprint import encode_row
 from tests.lab.lab import why_no_lab
 from tests.support.cluster import Cluster
 from tests.support.engine_api import EngineApi
@@ -118,3 +120,22 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
         if request.node.stash.get(_FAILED, False):
             print(each.log_tails())
         each.stop()
+
+
+# ---- what every write to a replica must keep to, whoever writes it
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _rows_are_what_a_snapshot_gives_back() -> Iterator[None]:
+    """A row must encode as it does after a snapshot: an int in a float's place would make that node seem to differ."""
+
+    def checked(table: str, key: Any, row: Any) -> bytes:
+        encoded = encode_row(table, key, row)
+        again = snapshot.decode_row(table, encoded)
+        again = again.spec if table == "specs" else again
+        assert encode_row(table, key, again) == encoded, f"{table} {key!r}: {row} comes back as {again}"
+        return encoded
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "encode_row", checked)
+        yield

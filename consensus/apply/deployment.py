@@ -158,6 +158,8 @@ def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
     app, before = draft.state.apps[deployment.app], deployment.new_revisions
     match command.move:
         case Move.STEP:
+            if command.winner and command.winner not in deployment.new_revisions:
+                return conflict(f"deployment {deployment.id!r} has no revision {command.winner}")
             if command.winner:
                 deployment = _choose(deployment, deployment.new_revisions.index(command.winner))
             return _step(draft, app, deployment, command.message, before)
