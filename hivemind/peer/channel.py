@@ -55,7 +55,7 @@ class PeerChannel:
         self._services = Services()
         self._dialler = Dialler(self._trust, resolve, self._config, self._counters)
         self._links = Links(self._dialler, self._services, self._config, self._counters, rng)
-        self._server = PeerServer(self._trust, self._services, self._config, self._counters)
+        self._server = PeerServer(self._trust, self._services, self._config, self._counters, self._links.heard)
         self._dial_limits: dict[str, trio.CapacityLimiter] = {}
         self._open_streams = 0
         self._calls: CallPool | None = None

@@ -43,6 +43,7 @@ class Link:
         self._connection: Connection | None = None
         self._outbox: Outbox | None = None
         self._last_problem = ""
+        self._heard = trio.Event()
 
     @property
     def is_up(self) -> bool:
@@ -62,6 +63,10 @@ class Link:
         self._outbox = None
         self._scope.cancel()
 
+    def heard(self) -> None:
+        """The peer spoke to us: if we wait to dial it again, that is over."""
+        self._heard.set()
+
     async def run(self, after: Link | None = None) -> None:
         """Keep the link, once the link ``after`` has ended: its down comes before our up."""
         try:
@@ -75,6 +80,7 @@ class Link:
     async def _keep(self) -> None:
         delay_s = self._config.redial_min_s
         while True:
+            self._heard = trio.Event()
             try:
                 connection = await self._dialler.dial(self.node_id, "link")
             except PeerError as error:
@@ -84,8 +90,11 @@ class Link:
                 await self._carry(connection)
                 if trio.current_time() - since_s > self._config.redial_max_s:
                     delay_s = self._config.redial_min_s
-            await trio.sleep(delay_s * self._rng.uniform(0.5, 1.0))
+            pause_s = delay_s * self._rng.uniform(0.5, 1.0)
             delay_s = min(delay_s * 2, self._config.redial_max_s)
+            with trio.move_on_after(pause_s):
+                await self._heard.wait()
+                delay_s = self._config.redial_min_s
 
     async def _carry(self, connection: Connection) -> None:
         outbox = Outbox(
@@ -196,6 +205,11 @@ class Links:
         if link is not None and self._nursery is not None:
             self._ending[node_id] = link
             link.stop()
+
+    def heard(self, node_id: str) -> None:
+        """The node has just come to us, so it can be reached again (or for the first time)."""
+        if node_id in self._links:
+            self._links[node_id].heard()
 
     def send(self, node_id: str, body: Any) -> bool:
         link = self._links.get(node_id)

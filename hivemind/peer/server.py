@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 import trio
 
@@ -24,11 +26,20 @@ log = structlog.get_logger()
 class PeerServer:
     """Accepts connections and serves them."""
 
-    def __init__(self, trust: Trust, services: Services, config: PeerConfig, counters: Counters) -> None:
+    def __init__(
+        self,
+        trust: Trust,
+        services: Services,
+        config: PeerConfig,
+        counters: Counters,
+        heard: Callable[[str], None],
+    ) -> None:
+        """`heard` is told of each connection from a peer."""
         self._trust = trust
         self._services = services
         self._config = config
         self._counters = counters
+        self._heard = heard
         self._admission = Admission(config)
         self._log_budget = LogBudget()
         self._links = InboundLinks(services, config)
@@ -118,6 +129,7 @@ class PeerServer:
         self._admission.known(visit.address)
         connection.allow(self._config.max_frame_bytes)
         await connection.send(answer)
+        self._heard(visit.peer)
         if hello.kind == "rpc":
             await InboundCalls(connection, hello.node_id, self._services, self._config, self._counters).run()
         elif hello.kind == "stream":

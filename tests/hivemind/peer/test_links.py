@@ -104,6 +104,21 @@ async def test_a_peer_that_stops_reading_is_down_within_3_s_and_its_queue_is_bou
         nursery.cancel_scope.cancel()
 
 
+async def test_a_peer_that_comes_to_us_is_dialled_at_once(cluster: Any, recorder: Any) -> None:
+    """Else a node that joins, or comes back, waits out a pause that grew while it was away."""
+    a = cluster.channel("a", config=PeerConfig(redial_min_s=30, redial_max_s=60))
+    b = cluster.channel("b")
+    at_a, at_b = recorder(), recorder()
+    a.listen(at_a)
+    b.listen(at_b)
+    await cluster.start(a)
+    a.connect("b")
+    await trio.sleep(0.1)
+    await cluster.start(b)
+    b.connect("a")
+    await at_a.until(lambda r: r.changes == [("up", "b")])
+
+
 async def test_a_quiet_link_stays_up(cluster: Any, recorder: Any) -> None:
     config = PeerConfig(ping_interval_s=0.1, link_silence_s=0.4)
     a, b = cluster.channel("a", config=config), cluster.channel("b", config=config)
