@@ -165,7 +165,13 @@ class Draft:
             changing = changing.set(app.name, None)
         elif app.name in changing:
             changing = changing.delete(app.name)
-        self._put("apps", app.name, app, app_by_host_port=ports, changing_apps=changing)
+        by_service = self.state.apps_by_service
+        if old is None or old.service_name != app.service_name:
+            if old is not None:
+                by_service = _without_member(by_service, old.service_name, app.name)
+            by_service = _with_member(by_service, app.service_name, app.name)
+        indexes = {"app_by_host_port": ports, "apps_by_service": by_service, "changing_apps": changing}
+        self._put("apps", app.name, app, **indexes)
 
     def put_spec(self, spec: AppSpec) -> int:
         """Stores `spec` for tasks to refer to; returns its revision: the log index.
@@ -192,7 +198,9 @@ class Draft:
         changing = self.state.changing_apps
         if app.name in changing:
             changing = changing.delete(app.name)
-        self._delete("apps", app.name, app_by_host_port=ports, changing_apps=changing)
+        by_service = _without_member(self.state.apps_by_service, app.service_name, app.name)
+        indexes = {"app_by_host_port": ports, "apps_by_service": by_service, "changing_apps": changing}
+        self._delete("apps", app.name, **indexes)
         for name, revision in [key for key in self.state.specs if key[0] == app.name]:
             self._forget_unused_spec(name, revision)
 
@@ -234,10 +242,27 @@ class Draft:
         self._delete("settings", key)
 
     def put_service(self, service: Service) -> None:
-        self._put("services", service.name, service)
+        by_port, by_address = self._unindexed_service(service.name)
+        for key in service.host_ports:
+            by_port = by_port.set(key, service.name)
+        if service.virtual_ip:
+            by_address = by_address.set(service.virtual_ip, service.name)
+        indexes = {"service_by_host_port": by_port, "service_by_address": by_address}
+        self._put("services", service.name, service, **indexes)
 
-    def delete_service(self, name: str) -> None:
-        self._delete("services", name)
+    def delete_service(self, service: Service) -> None:
+        by_port, by_address = self._unindexed_service(service.name)
+        indexes = {"service_by_host_port": by_port, "service_by_address": by_address}
+        self._delete("services", service.name, **indexes)
+
+    def _unindexed_service(self, name: str) -> tuple[Map[tuple[int, str], str], Map[str, str]]:
+        by_port, by_address = self.state.service_by_host_port, self.state.service_by_address
+        old = self.state.services.get(name)
+        if old is None:
+            return by_port, by_address
+        for key in old.host_ports:
+            by_port = by_port.delete(key)
+        return by_port, by_address.delete(old.virtual_ip) if old.virtual_ip else by_address
 
     def put_volume(self, volume: Volume) -> None:
         self._put("volumes", volume.name, volume)

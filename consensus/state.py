@@ -64,6 +64,9 @@ class State(Struct, frozen=True, kw_only=True):
     task_ids_by_node: Map[str, Keys] = Map()
     unplaced_task_ids: Keys = Map()
     app_by_host_port: Map[tuple[int, str], str] = Map()
+    apps_by_service: Map[str, Keys] = Map()
+    service_by_host_port: Map[tuple[int, str], str] = Map()
+    service_by_address: Map[str, str] = Map()
     next_audit_number: int = 1
     changing_apps: Keys = Map()
 
@@ -125,9 +128,8 @@ class State(Struct, frozen=True, kw_only=True):
         return known.value
 
     def tasks_of_service(self, service: str) -> Iterator[Task]:
-        for app in self.apps.values():
-            if app.service_name == service:
-                yield from self.tasks_of_app(app.name)
+        for app in sorted(self.apps_by_service.get(service, _NONE)):
+            yield from self.tasks_of_app(app)
 
     def volume_users(self, volume: str) -> list[Task]:
         """The tasks whose spec mounts `volume`."""
@@ -157,12 +159,19 @@ def with_indexes(state: State) -> State:
         for port in app.spec.ports
         if port.host_port is not None
     }
+    by_service: dict[str, dict[str, None]] = {}
+    for app in state.apps.values():
+        by_service.setdefault(app.service_name, {})[app.name] = None
+    services = state.services.values()
     return replace(
         state,
         task_ids_by_app=Map((app, Map(ids)) for app, ids in by_app.items()),
         task_ids_by_node=Map((node, Map(ids)) for node, ids in by_node.items()),
         unplaced_task_ids=Map(unplaced),
         app_by_host_port=Map(ports),
+        apps_by_service=Map((service, Map(apps)) for service, apps in by_service.items()),
+        service_by_host_port=Map((key, service.name) for service in services for key in service.host_ports),
+        service_by_address=Map((service.virtual_ip, service.name) for service in services if service.virtual_ip),
         next_audit_number=max(state.audit, default=0) + 1,
         changing_apps=Map((app.name, None) for app in state.apps.values() if app.rollout or app.standby),
     )

@@ -62,6 +62,7 @@ class Parts:
             machine=machine,
             peers=channel,
             peer_failures=_PEER_FAILURES,
+            rng=daemon.rng,
             config=MeshConfig(bind_address=config.bind),
         )
         self.vitals = VitalsSampler(

@@ -1,26 +1,32 @@
-"""Services: look at them, and say how requests are spread over them. Their endpoints follow the containers' status."""
+"""Services: look at them, make and delete them, and say how requests are spread over their endpoints.
+
+Those of apps come and go with them, and their endpoints follow the containers' status.
+"""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import InvalidRequest, NotFound
 from api.route import Access, Listing, Route, Subject
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
-from consensus.commands import UpdateService
+from consensus.commands import CreateService, DeleteService, UpdateService
 from consensus.model.quantity import duration_s
-from consensus.model.service import ServiceCheck, Strategy
+from consensus.model.service import ServiceChange, ServiceCheck
+from consensus.model.workload import NAME_PATTERN
 
 PROTOCOLS = ("http", "https", "tcp")
 
 
-class UpdateBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+class CreateBody(ServiceChange, frozen=True, kw_only=True):
+    """A service that stands by itself: its endpoints are given, or those of apps that name it."""
 
-    load_balancing_strategy: Strategy | None = None
-    health_check: ServiceCheck | None = None
+    name: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=253)]
 
 
 async def list_services(call: Call) -> Answer:
@@ -36,19 +42,36 @@ async def get_service(call: Call) -> Answer:
     return Answer(service_detail(call.state, service))
 
 
+async def create_service(call: Call) -> Answer:
+    body = await call.body(CreateBody)
+    refuse_problems(_problems(body))
+    await call.propose(CreateService(name=body.name, **body.given()))
+    return Answer(Message(name=body.name, message="Service created successfully"), status=201)
+
+
 async def update_service(call: Call) -> Answer:
     name = call.path["service_name"]
-    body = await call.body(UpdateBody)
-    if body.load_balancing_strategy is None and body.health_check is None:
-        raise InvalidRequest("expected load_balancing_strategy, health_check or both")
-    if body.health_check is not None:
-        refuse_problems(_problems(body.health_check))
-    strategy = None if body.load_balancing_strategy is None else body.load_balancing_strategy.value
-    await call.propose(UpdateService(name=name, load_balancing_strategy=strategy, health_check=body.health_check))
+    body = await call.body(ServiceChange)
+    if not body.given():
+        raise InvalidRequest(f"expected at least one of {', '.join(ServiceChange.__struct_fields__)}")
+    refuse_problems(_problems(body))
+    await call.propose(UpdateService(name=name, **body.given()))
     return Answer(Message(name=name, message="Service updated successfully"))
 
 
-def _problems(check: ServiceCheck) -> list[tuple[str, str]]:
+async def delete_service(call: Call) -> Answer:
+    name = call.path["service_name"]
+    await call.propose(DeleteService(name))
+    return Answer(Message(name=name, message="Service deleted successfully"))
+
+
+def _problems(change: ServiceChange) -> Iterator[tuple[str, str]]:
+    yield from change.problems()
+    if change.health_check is not None:
+        yield from _check_problems(change.health_check)
+
+
+def _check_problems(check: ServiceCheck) -> list[tuple[str, str]]:
     problems = []
     if check.protocol not in PROTOCOLS:
         problems.append(("health_check.protocol", f"expected {', '.join(PROTOCOLS)}, got {check.protocol!r}"))
@@ -74,6 +97,16 @@ ROUTES = (
         listing=Listing("services", ServiceItem),
     ),
     Route(
+        method="POST",
+        path="/services",
+        access=Access.OPERATE,
+        permission="services:create",
+        handler=create_service,
+        body=CreateBody,
+        answer=Message,
+        status=201,
+    ),
+    Route(
         method="GET",
         path="/services/{service_name}",
         access=Access.VIEW,
@@ -88,7 +121,16 @@ ROUTES = (
         access=Access.OPERATE,
         permission="services:update",
         handler=update_service,
-        body=UpdateBody,
+        body=ServiceChange,
+        answer=Message,
+        subject=_SERVICE,
+    ),
+    Route(
+        method="DELETE",
+        path="/services/{service_name}",
+        access=Access.OPERATE,
+        permission="services:delete",
+        handler=delete_service,
         answer=Message,
         subject=_SERVICE,
     ),

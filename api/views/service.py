@@ -8,22 +8,25 @@ from msgspec import Struct
 
 from consensus.model.app_spec import HealthCheck
 from consensus.model.quantity import Duration
-from consensus.model.service import Service, ServiceCheck
-from consensus.model.task import Task, TaskState
+from consensus.model.service import Protocol, Service, ServiceCheck, ServicePort
+from consensus.model.task import Health, Task, TaskState
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
 
 class Endpoint(Struct, frozen=True):
-    """Where a replica is reached; one for each of its ports (`port` is null where it has none)."""
+    """Where a replica is reached; one for each of its ports (`port` is null where it has none).
 
-    container_id: str
+    An address that the service was given has no container.
+    """
+
+    container_id: str | None
     ip_address: str | None
     port: int | None
 
 
 class EndpointDetail(Struct, frozen=True):
-    container_id: str
+    container_id: str | None
     ip_address: str | None
     port: int | None
     node_id: str | None
@@ -45,6 +48,7 @@ class ServiceHealthCheck(Struct, frozen=True, kw_only=True):
 class ServiceItem(Struct, frozen=True, kw_only=True):
     name: str
     domain: str
+    virtual_ip: str | None
     apps: list[str]
     endpoints: list[Endpoint]
     load_balancing_strategy: str
@@ -52,11 +56,20 @@ class ServiceItem(Struct, frozen=True, kw_only=True):
 
 
 class ServiceDetail(Struct, frozen=True, kw_only=True):
+    """`ports` are those of the virtual address, also the apps' container ports."""
+
     name: str
     domain: str
+    virtual_ip: str | None
+    ports: list[ServicePort]
     apps: list[str]
     endpoints: list[EndpointDetail]
     load_balancing_strategy: str
+    session_affinity: str
+    session_timeout: Duration
+    prefer: str
+    proxy_protocol: str
+    weights: dict[str, int]
     created_at: str
     health_check: ServiceHealthCheck | None
 
@@ -70,7 +83,24 @@ def _places(state: State, task: Task) -> Iterator[tuple[str | None, int | None]]
 
 
 def _apps(state: State, service: Service) -> list[str]:
-    return sorted(app.name for app in state.apps.values() if app.service_name == service.name)
+    return sorted(state.apps_by_service.get(service.name, ()))
+
+
+def _given(service: Service) -> Iterator[tuple[str, int | None]]:
+    for endpoint in service.endpoints:
+        for port in service.ports:
+            yield endpoint.ip_address, endpoint.port or port.target
+        if not service.ports:
+            yield endpoint.ip_address, endpoint.port
+
+
+def _ports(state: State, service: Service, apps: list[str]) -> list[ServicePort]:
+    found = {(port.port, port.protocol): port for port in service.ports}
+    for app in apps:
+        for port in state.apps[app].spec.ports:
+            protocol: Protocol = "udp" if port.protocol == "udp" else "tcp"
+            found.setdefault((port.container_port, protocol), ServicePort(port.container_port, protocol=protocol))
+    return [found[key] for key in sorted(found)]
 
 
 def service_item(state: State, service: Service) -> ServiceItem:
@@ -79,6 +109,7 @@ def service_item(state: State, service: Service) -> ServiceItem:
     return ServiceItem(
         name=service.name,
         domain=service.name,
+        virtual_ip=service.virtual_ip or None,
         apps=apps,
         endpoints=[
             Endpoint(task.id, address, port)
@@ -86,7 +117,8 @@ def service_item(state: State, service: Service) -> ServiceItem:
             for task in state.tasks_of_app(app)
             if state.takes_traffic(task)
             for address, port in _places(state, task)
-        ],
+        ]
+        + [Endpoint(None, address, port) for address, port in _given(service)],
         load_balancing_strategy=service.load_balancing_strategy,
         created_at=iso_utc(service.created_at_s),
     )
@@ -99,6 +131,8 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
     return ServiceDetail(
         name=service.name,
         domain=service.name,
+        virtual_ip=service.virtual_ip or None,
+        ports=_ports(state, service, apps),
         apps=apps,
         endpoints=[
             EndpointDetail(task.id, address, port, task.node_id, task.status.health.value)
@@ -106,8 +140,14 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
             for task in state.tasks_of_app(app)
             if task.wanted and task.status.state is TaskState.RUNNING
             for address, port in _places(state, task)
-        ],
+        ]
+        + [EndpointDetail(None, address, port, None, Health.UNKNOWN.value) for address, port in _given(service)],
         load_balancing_strategy=service.load_balancing_strategy,
+        session_affinity=service.session_affinity,
+        session_timeout=service.session_timeout,
+        prefer=service.prefer,
+        proxy_protocol=service.proxy_protocol,
+        weights=service.weights,
         created_at=iso_utc(service.created_at_s),
         health_check=_own_check(service.health_check)
         if service.health_check is not None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply.rollout import end_with_app, scale_deployment
+from consensus.apply.service import end_unused, serve_app
 from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.apply.task import mint_task, retire
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
 from consensus.model.app import App, Revision
 from consensus.model.app_spec import AppSpec
-from consensus.model.event import EventType
-from consensus.model.service import Service
 from consensus.model.volume import Volume
 from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, invalid, not_found
 
@@ -41,14 +40,7 @@ def provide(draft: Draft, app: App) -> None:
     for mount in app.spec.volumes:
         if mount.name not in draft.state.volumes:
             draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
-    if app.service_name not in draft.state.services:
-        draft.put_service(Service(name=app.service_name, created_at_s=draft.time_s))
-        draft.emit(
-            EventType.SERVICE_UPDATED,
-            [f"service/{app.service_name}", f"app/{app.name}"],
-            name=app.service_name,
-            app=app.name,
-        )
+    serve_app(draft, app.service_name, app.name)
 
 
 def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
@@ -65,11 +57,14 @@ def unknown_priority(draft: Draft, spec: AppSpec) -> Refusal | None:
 
 
 def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:
-    """Where another app publishes what `spec` would."""
+    """Where another app or a service publishes what `spec` would."""
     for port, protocol in published_ports(spec):
         owner = draft.state.app_by_host_port.get((port, protocol))
         if owner is not None and owner != spec.name:
             return conflict(f"host_port {port}/{protocol} is published by app {owner!r} already")
+        service = draft.state.service_by_host_port.get((port, protocol))
+        if service is not None:
+            return conflict(f"host_port {port}/{protocol} is published by service {service!r} already")
     return None
 
 
@@ -115,17 +110,5 @@ def delete(draft: Draft, command: DeleteApp) -> AnyOutcome:
     draft.delete_app(app)
     for task in draft.state.tasks_of_app(app.name):
         retire(draft, task)
-    end_unused_service(draft, app)
+    end_unused(draft, app.service_name, app.name)
     return Done()
-
-
-def end_unused_service(draft: Draft, app: App) -> None:
-    """Deletes the service by which `app` was reached, if no app is reached by it."""
-    if not any(other.service_name == app.service_name for other in draft.state.apps.values()):
-        draft.delete_service(app.service_name)
-        draft.emit(
-            EventType.SERVICE_UPDATED,
-            [f"service/{app.service_name}", f"app/{app.name}"],
-            name=app.service_name,
-            app=app.name,
-        )

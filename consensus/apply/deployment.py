@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import end_unused_service, port_conflict, provide, unknown_priority
+from consensus.apply.app import port_conflict, provide, unknown_priority
+from consensus.apply.service import end_unused
 from consensus.commands import (
     AdvanceDeployment,
     CreateDeployment,
@@ -206,7 +207,7 @@ def _take_over(draft: Draft, app: App, deployment: Deployment) -> AnyOutcome:
     present = draft.state.apps[app.name]
     provide(draft, present)
     if present.service_name != app.service_name:
-        end_unused_service(draft, app)
+        end_unused(draft, app.service_name, app.name)
     rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
     return Done()
 

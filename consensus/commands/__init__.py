@@ -29,7 +29,7 @@ from consensus.commands.deployment import (
 )
 from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
-from consensus.commands.service import UpdateService
+from consensus.commands.service import CreateService, DeleteService, UpdateService
 from consensus.commands.setting import SetSetting, UnsetSetting
 from consensus.commands.task import (
     CreateTasks,
@@ -79,9 +79,11 @@ AnyCommand = (
     | DeletePriorityClass
     | CreateVolume
     | DeleteVolume
+    | CreateService
     | UpdateService
     | SetSetting
     | UnsetSetting
+    | DeleteService
     | CreateUser
     | UpdateUser
     | DeleteUser
@@ -113,6 +115,7 @@ __all__ = [
     "CreateGroup",
     "CreatePriorityClass",
     "CreateRole",
+    "CreateService",
     "CreateTasks",
     "CreateUser",
     "CreateVolume",
@@ -121,6 +124,7 @@ __all__ = [
     "DeleteGroup",
     "DeletePriorityClass",
     "DeleteRole",
+    "DeleteService",
     "DeleteUser",
     "DeleteVolume",
     "DeployApp",

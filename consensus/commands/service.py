@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from consensus.commands.base import Command
-from consensus.model.service import ServiceCheck
+from consensus.model.service import ServiceChange
 
 
-class UpdateService(Command, frozen=True):
+class CreateService(ServiceChange, Command, frozen=True, kw_only=True):
+    """A service of its own."""
+
+    name: str
+
+
+class UpdateService(ServiceChange, Command, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """Replaces what is given."""
 
     name: str
-    load_balancing_strategy: str | None = None
-    health_check: ServiceCheck | None = None
+
+
+class DeleteService(Command, frozen=True):
+    """One that no app is reached by."""
+
+    name: str

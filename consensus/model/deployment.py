@@ -133,6 +133,30 @@ def shares(app: App, deployment: Deployment | None) -> list[Share]:
     return [share for share in (*wanted, Share(app.revision, rest)) if share.replicas]
 
 
+class RequestShare(Struct, frozen=True):
+    """The percent of an app's requests that a new revision shall get, served by so many replicas."""
+
+    percent: int
+    replicas: int
+
+
+def request_split(app: App, deployment: Deployment | None) -> dict[int, RequestShare]:
+    """By new revision, where the strategy divides requests by percents; the rest is the present revision's."""
+    if deployment is None or deployment.promoted or deployment.status is DeploymentStatus.ROLLING_BACK:
+        return {}
+    strategy, step = deployment.strategy, deployment.step
+    percents: list[int] = []
+    if isinstance(strategy, Canary) and step >= 1:
+        percents = [strategy.percentages[min(step, len(strategy.percentages)) - 1]]
+    elif isinstance(strategy, ABTesting) and step == 1:
+        percents = [variant.percentage for variant in strategy.variants]
+    counts = _new_replicas(deployment, app.spec.replicas) if percents else []
+    return {
+        revision: RequestShare(percent, count)
+        for revision, percent, count in zip(deployment.new_revisions, percents, counts, strict=False)
+    }
+
+
 def _new_replicas(deployment: Deployment, replicas: int) -> list[int]:
     """Of each new revision at the present step."""
     strategy, step = deployment.strategy, deployment.step

@@ -22,7 +22,7 @@ def deploy_body(
     **options: Any,
 ) -> dict[str, Any]:
     """The file's content (else `base`), overlaid by the flags. Raises click.UsageError where that is nothing."""
-    body = _from_file(file) if file is not None or base is None else dict(base)
+    body = dict(base or {}) if file is None else read_body(file)
     for name in ("name", "image", "replicas", "service", "node_affinity", "service_affinity", "priority_class"):
         if options[name] is not None:
             body[name] = options[name]
@@ -49,15 +49,14 @@ def deploy_body(
     return body
 
 
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
+def read_body(file: Path) -> dict[str, Any]:
+    """A request's body from a file of YAML or JSON. Raises click.UsageError where it is none."""
     try:
         content = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:
         raise click.UsageError(f"{file} is neither YAML nor JSON: {error}") from error
     if not isinstance(content, dict):
-        raise click.UsageError(f"{file}: expected a mapping, the body of POST /deploy")
+        raise click.UsageError(f"{file}: expected a mapping, the body of the request")
     return content
 
 

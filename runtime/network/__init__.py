@@ -1,10 +1,13 @@
 """Published ports: every node takes connections for every app and passes them on to a replica, wherever it is.
 
-routes      pure: from a State to what is published and where it is served
-balancer    pure: which replica next
-tcp_port    one listener
-udp_port    one datagram port
-dial        connections to a replica, here or on another node
-pump        bytes both ways
-mesh        the driver
+routes          pure: from a State to what is published, how it is balanced and where it is served
+route_table     pure: all routes, kept in step with the State
+weights         pure: which part of the requests each endpoint gets
+balancer        pure: which endpoint next (`circuit`: not those that fail)
+proxy_protocol  pure: the header that tells an endpoint who its client is
+tcp_port        one listener
+udp_port        one datagram port
+dial            connections to an endpoint, here or on another node
+pump            bytes both ways (`datagrams`: datagrams)
+mesh            the driver
 """

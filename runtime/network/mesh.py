@@ -6,7 +6,9 @@ tried again until it can be had or nobody publishes it any more.
 
 from __future__ import annotations
 
+import random
 import zlib
+from collections.abc import Set
 
 import structlog
 import trio
@@ -16,7 +18,8 @@ from consensus.machine import Machine
 from runtime.backoff import Backoff
 from runtime.network.balancer import Balancer
 from runtime.network.dial import SERVICE, Dialer, MeshServer
-from runtime.network.routes import PublishedPort, routes
+from runtime.network.route_table import RouteTable
+from runtime.network.routes import PublishedPort, Route
 from runtime.network.tcp_port import TcpPort, listen_tcp
 from runtime.network.udp_port import UdpPort, bind_udp
 from runtime.peers import PeerCalls, PeerFailures, PeerServices
@@ -42,8 +45,8 @@ class MeshConfig(Struct, frozen=True, kw_only=True):
 
 
 class _Published:
-    def __init__(self, first: int) -> None:
-        self.balancer = Balancer(first=first)
+    def __init__(self, balancer: Balancer) -> None:
+        self.balancer = balancer
         self.scope = trio.CancelScope()
 
 
@@ -62,13 +65,23 @@ class Mesh:
         machine: Machine,
         peers: PeerCalls,
         peer_failures: PeerFailures,
+        rng: random.Random,
         config: MeshConfig | None = None,
     ) -> None:
         self._machine = machine
         self._config = config or MeshConfig()
+        self._rng = rng
+        self._table = RouteTable()
+        self._touched: set[str] = set()
         self._node_id = node_id
         self._dialer = Dialer(node_id, peers, peer_failures=peer_failures)
-        self._server = MeshServer(node_id, machine, peer_failures=peer_failures, idle_s=self._config.idle_s)
+        self._server = MeshServer(
+            node_id,
+            machine,
+            peer_failures=peer_failures,
+            idle_s=self._config.idle_s,
+            udp_idle_s=self._config.udp_idle_s,
+        )
         self._published: dict[PublishedPort, _Published] = {}
         self.problems: dict[PublishedPort, str] = {}
         self.open_ports: set[PublishedPort] = set()
@@ -79,26 +92,38 @@ class Mesh:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled, which ends all connections."""
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            while True:
-                index = self._machine.watch.index
-                state = self._machine.state
-                self._reconcile(nursery)
-                # Only what a port can depend on; reports of load and users come more often than these.
-                while self._machine.state.tasks is state.tasks and self._machine.state.apps is state.apps:
-                    index = await self._machine.watch.changed(index)
+        self._machine.on_touch(self._touch)
+        self._touched |= set(self._machine.state.apps)
+        try:
+            async with trio.open_nursery() as nursery:
+                task_status.started()
+                while True:
+                    index = self._machine.watch.index
+                    self._reconcile(nursery)
+                    await self._machine.watch.changed(index)
+        finally:
+            self._machine.off_touch(self._touch)
+
+    def _touch(self, apps: Set[str]) -> None:
+        self._touched |= apps
 
     def _reconcile(self, nursery: trio.Nursery) -> None:
-        wanted = routes(self._machine.state)
-        for port in self._published.keys() - wanted.keys():
-            self._published.pop(port).scope.cancel()
-        for port, backends in wanted.items():
-            published = self._published.get(port)
-            if published is None:
-                published = self._published[port] = _Published(zlib.crc32(self._node_id.encode()))
-                nursery.start_soon(self._keep_open, port, published, nursery)
-            published.balancer.set_backends(backends)
+        touched, self._touched = self._touched, set()
+        for front in self._table.update(self._machine.state, touched):
+            if isinstance(front, PublishedPort):
+                self._publish(front, self._table.routes.get(front), nursery)
+
+    def _publish(self, port: PublishedPort, route: Route | None, nursery: trio.Nursery) -> None:
+        published = self._published.get(port)
+        if route is None:
+            if published is not None:
+                self._published.pop(port).scope.cancel()
+            return
+        if published is None:
+            first = zlib.crc32(self._node_id.encode())
+            published = self._published[port] = _Published(Balancer(self._rng, first=first))
+            nursery.start_soon(self._keep_open, port, published, nursery)
+        published.balancer.set_route(route)
 
     async def _keep_open(self, port: PublishedPort, published: _Published, nursery: trio.Nursery) -> None:
         backoff = Backoff(first_s=self._config.rebind_first_s, last_s=self._config.rebind_last_s)
@@ -117,7 +142,7 @@ class Mesh:
         address = self._config.bind_address
         if port.protocol == "udp":
             socket = await bind_udp(address, port.host_port)
-            udp = UdpPort(port, published.balancer, self._node_id, idle_s=self._config.udp_idle_s)
+            udp = UdpPort(port, published.balancer, self._dialer, idle_s=self._config.udp_idle_s)
             with self._opened(port):
                 await udp.serve(socket)
         else:

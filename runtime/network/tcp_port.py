@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 import trio
 
+from runtime.network import proxy_protocol
 from runtime.network.balancer import Balancer
 from runtime.network.dial import Dialer, DialFailed
 from runtime.network.pump import SocketBytes, pump
@@ -29,6 +30,7 @@ class TcpPort:
         self, port: PublishedPort, balancer: Balancer, dialer: Dialer, *, max_connections: int, idle_s: float
     ) -> None:
         self._port = port
+        self._node_id = dialer.node_id
         self._balancer = balancer
         self._dialer = dialer
         self._idle_s = idle_s
@@ -68,13 +70,24 @@ class TcpPort:
             self._slots.release_on_behalf_of(token)
 
     async def _pass_on(self, stream: trio.SocketStream) -> None:
-        for backend in self._balancer.order(trio.current_time()):
+        try:
+            client, server = stream.socket.getpeername(), stream.socket.getsockname()
+        except OSError:
+            # The client is gone already.
+            return
+        balancer = self._balancer
+        for backend in balancer.order(client[0], trio.current_time(), local=self._node_id):
             try:
-                async with self._dialer.dial(backend) as upstream:
-                    self._balancer.worked(backend)
-                    client = SocketBytes(stream)
-                    await pump(client, upstream, broken=self._dialer.broken, idle_s=self._idle_s)
-                    return
+                with balancer.connected(backend):
+                    async with self._dialer.dial(backend) as upstream:
+                        balancer.worked(backend, client[0], trio.current_time())
+                        if balancer.policy.proxy_protocol:
+                            await upstream.send(proxy_protocol.header(client, server))
+                        await pump(SocketBytes(stream), upstream, broken=self._dialer.broken, idle_s=self._idle_s)
+                        return
             except DialFailed as error:
-                self._balancer.failed(backend, trio.current_time())
+                balancer.failed(backend, trio.current_time())
                 log.info("mesh_dial_failed", port=str(self._port), reason=str(error))
+            except self._dialer.broken as error:
+                log.info("mesh_connection_broken", port=str(self._port), reason=str(error))
+                return

@@ -1,8 +1,4 @@
-"""One published UDP port. Datagrams of one client go to one replica until the client was silent for long.
-
-Only replicas of this node are reached: a datagram has no stream to travel in between nodes. The network issue's
-kernel data path reaches the others.
-"""
+"""One published UDP port. Datagrams of one client go to one endpoint until the client was silent for long."""
 
 from __future__ import annotations
 
@@ -10,12 +6,15 @@ import structlog
 import trio
 
 from runtime.network.balancer import Balancer
-from runtime.network.routes import PublishedPort
+from runtime.network.datagrams import DATAGRAM_BYTES, exchange
+from runtime.network.dial import Dialer, DialFailed
+from runtime.network.routes import Front
 
 log = structlog.get_logger()
 
-DATAGRAM_BYTES = 65536
 MAX_CLIENTS = 1024
+WAITING_DATAGRAMS = 64
+"""Of one client, while its endpoint is dialled; more are lost, as in any queue."""
 _RECEIVE_PAUSE_S = 0.01
 
 
@@ -30,21 +29,36 @@ async def bind_udp(address: str, port: int) -> trio.socket.SocketType:
     return socket
 
 
-class _Flow:
-    def __init__(self, socket: trio.socket.SocketType) -> None:
-        self.socket = socket
-        self.scope = trio.CancelScope()
+class _Client:
+    """One client's datagrams, and the way back to it."""
+
+    def __init__(self, socket: trio.socket.SocketType, address: tuple[str, int]) -> None:
+        self._socket = socket
+        self.address = address
+        self.waiting, self._arrived = trio.open_memory_channel[bytes](WAITING_DATAGRAMS)
+
+    def arrived(self, data: bytes) -> None:
+        try:
+            self.waiting.send_nowait(data)
+        except trio.WouldBlock:
+            log.info("mesh_datagram_lost", client=self.address[0], reason="its endpoint takes no more")
+
+    async def receive(self) -> bytes | None:
+        return await self._arrived.receive()
+
+    async def send(self, data: bytes) -> None:
+        await self._socket.sendto(data, self.address)
 
 
 class UdpPort:
     """Serves a bound socket; `MAX_CLIENTS` flows at once, datagrams of further clients are dropped."""
 
-    def __init__(self, port: PublishedPort, balancer: Balancer, node_id: str, *, idle_s: float) -> None:
+    def __init__(self, port: Front, balancer: Balancer, dialer: Dialer, *, idle_s: float) -> None:
         self._port = port
         self._balancer = balancer
-        self._node_id = node_id
+        self._dialer = dialer
         self._idle_s = idle_s
-        self._flows: dict[tuple[str, int], _Flow] = {}
+        self._clients: dict[tuple[str, int], _Client] = {}
 
     async def serve(self, socket: trio.socket.SocketType) -> None:
         """Until cancelled; closes the socket."""
@@ -52,50 +66,39 @@ class UdpPort:
             async with trio.open_nursery() as nursery:
                 while True:
                     try:
-                        data, client = await socket.recvfrom(DATAGRAM_BYTES)
+                        data, address = await socket.recvfrom(DATAGRAM_BYTES)
                     except OSError as error:
                         # An ICMP answer to an earlier datagram, or memory is short; the socket is as good as before.
                         log.info("mesh_datagram_failed", port=str(self._port), reason=str(error))
                         await trio.sleep(_RECEIVE_PAUSE_S)
                         continue
-                    await self._forward(socket, data, client, nursery)
+                    client = self._clients.get(address)
+                    if client is None:
+                        if len(self._clients) >= MAX_CLIENTS:
+                            continue
+                        client = self._clients[address] = _Client(socket, address)
+                        nursery.start_soon(self._flow, client)
+                    client.arrived(data)
 
-    async def _forward(
-        self, socket: trio.socket.SocketType, data: bytes, client: tuple[str, int], nursery: trio.Nursery
-    ) -> None:
-        flow = self._flows.get(client)
-        if flow is None:
-            flow = await self._open(client)
-            if flow is None:
-                return
-            nursery.start_soon(self._answers, socket, flow, client)
-        flow.scope.deadline = trio.current_time() + self._idle_s
+    async def _flow(self, client: _Client) -> None:
         try:
-            await flow.socket.send(data)
-        except OSError as error:
-            log.info("mesh_datagram_lost", port=str(self._port), reason=str(error))
-
-    async def _open(self, client: tuple[str, int]) -> _Flow | None:
-        if len(self._flows) >= MAX_CLIENTS:
-            return None
-        for backend in self._balancer.order(trio.current_time()):
-            if backend.node_id == self._node_id:
-                upstream = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
-                await upstream.connect((backend.address, backend.port))
-                flow = self._flows[client] = _Flow(upstream)
-                return flow
-        return None
-
-    async def _answers(self, socket: trio.socket.SocketType, flow: _Flow, client: tuple[str, int]) -> None:
-        try:
-            with flow.scope, flow.socket:
-                while True:
-                    data = await flow.socket.recv(DATAGRAM_BYTES)
-                    flow.scope.deadline = trio.current_time() + self._idle_s
-                    await socket.sendto(data, client)
-        except OSError as error:
-            # The replica is gone; the client's next datagram opens another flow.
-            log.info("mesh_flow_ended", port=str(self._port), reason=str(error))
+            await self._pass_on(client)
         finally:
-            if self._flows.get(client) is flow:
-                del self._flows[client]
+            del self._clients[client.address]
+
+    async def _pass_on(self, client: _Client) -> None:
+        balancer, name = self._balancer, client.address[0]
+        for backend in balancer.order(name, trio.current_time(), local=self._dialer.node_id):
+            try:
+                with balancer.connected(backend):
+                    async with self._dialer.dial_udp(backend) as upstream:
+                        balancer.worked(backend, name, trio.current_time())
+                        await exchange(client, upstream, broken=self._dialer.broken, idle_s=self._idle_s)
+                        return
+            except DialFailed as error:
+                balancer.failed(backend, trio.current_time())
+                log.info("mesh_dial_failed", port=str(self._port), reason=str(error))
+            except self._dialer.broken as error:
+                # The client's next datagram opens another flow.
+                log.info("mesh_flow_ended", port=str(self._port), reason=str(error))
+                return

@@ -10,6 +10,7 @@ from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.node import NodeStatus, Taint
+from consensus.model.service import GivenEndpoint, ServiceChange, ServicePort
 from consensus.model.strategy import (
     ABTesting,
     BlueGreen,
@@ -29,6 +30,7 @@ from tests.consensus.making import ADMIN, CLUSTER, facts, spec
 _NODES = ("n1", "n2", "n3", "n4")
 _APPS = ("web", "api", "db")
 _VOLUMES = ("v1", "v2")
+_SERVICES = ("shared", "own")
 _USERS = ("u1", "u2", "u3")
 
 
@@ -60,6 +62,7 @@ def _status(rng: random.Random) -> TaskStatus:
         restart_count=rng.randint(0, 2),
         health=rng.choice(list(Health)),
         engine_id=rng.choice([None, "e1", "e2"]),
+        ip_address=rng.choice([None, "10.244.1.2", "10.244.1.3"]),
     )
 
 
@@ -89,6 +92,16 @@ def _key(rng: random.Random) -> ApiKey:
 
 def _alert(rng: random.Random) -> Alert:
     return Alert(id=rng.choice("ab"), severity=Severity.INFO, resource="cluster", message="m", created_at_s=1.0)
+
+
+def _service(rng: random.Random) -> ServiceChange:
+    ports = [ServicePort(80, host_port=rng.choice([None, 8080, 8082]))]
+    return ServiceChange(
+        prefer=rng.choice([None, "local"]),
+        weights=rng.choice([None, {"web": 3}]),
+        ports=rng.choice([None, ports]),
+        endpoints=rng.choice([None, [GivenEndpoint("192.0.2.1")]]),
+    )
 
 
 _STRATEGIES: list[Strategy | None] = [
@@ -158,6 +171,9 @@ _SELDOM: list[_Maker] = [
     lambda rng, state: _advance(rng, state),
     lambda rng, state: _advance(rng, state),
     lambda rng, _: c.CreateVolume(Volume(name=rng.choice(_VOLUMES), created_at_s=1.0)),
+    lambda rng, _: c.CreateService(name=rng.choice(_SERVICES), **_service(rng).given()),
+    lambda rng, _: c.UpdateService(name=rng.choice([*_SERVICES, *_APPS]), **_service(rng).given()),
+    lambda rng, _: c.DeleteService(rng.choice(_SERVICES)),
     lambda rng, _: c.DeleteVolume(rng.choice(_VOLUMES), force=rng.random() < 0.5),
     lambda rng, _: c.CreateUser(_user(rng)),
     lambda rng, _: c.UpdateUser(rng.choice(_USERS), password_hash="h2", role=rng.choice([None, *Role])),

@@ -70,7 +70,8 @@ def assert_sound(state: State) -> None:
         remembered |= {(app.name, app.standby.revision)} if app.standby else set()
     used = {(task.app, task.revision) for task in state.tasks.values()}
     assert set(state.specs) == remembered | used | {(app.name, app.revision) for app in state.apps.values()}
-    assert {app.service_name for app in state.apps.values()} == set(state.services)
+    made = {service.name for service in state.services.values() if service.own}
+    assert {app.service_name for app in state.apps.values()} | made == set(state.services)
 
 
 @given(seeds, st.integers(1, 100))

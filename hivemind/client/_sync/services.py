@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hivemind.client import models
@@ -21,9 +21,31 @@ class SyncServiceMethods(SyncOperations):
     def service(self, name: str) -> models.Service:
         return typed(self.get(f"/services/{path_part(name)}"), models.Service)
 
-    def update_service(
-        self, name: str, *, load_balancing_strategy: str | None = None, health_check: Mapping[str, Any] | None = None
+    def create_service(
+        self,
+        name: str,
+        *,
+        ports: Sequence[Mapping[str, Any]] | None = None,
+        endpoints: Sequence[Mapping[str, Any]] | None = None,
+        **settings: Any,
     ) -> Done:
-        """What is left out stays as it is."""
-        body = given({"load_balancing_strategy": load_balancing_strategy, "health_check": health_check})
-        return typed(self.put(f"/services/{path_part(name)}", body), Done)
+        """A service that stands by itself. `settings` are those of `update_service`."""
+        body = given({"name": name, "ports": ports, "endpoints": endpoints, **settings})
+        return typed(self.post("/services", body), Done)
+
+    def update_service(
+        self,
+        name: str,
+        *,
+        load_balancing_strategy: str | None = None,
+        health_check: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Done:
+        """What is left out stays as it is. `settings`: session_affinity, session_timeout, prefer, proxy_protocol,
+        weights, ports, endpoints."""
+        chosen = {"load_balancing_strategy": load_balancing_strategy, "health_check": health_check, **settings}
+        return typed(self.put(f"/services/{path_part(name)}", given(chosen)), Done)
+
+    def delete_service(self, name: str) -> Done:
+        """One that no app is reached by."""
+        return typed(self.delete(f"/services/{path_part(name)}"), Done)

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    container_id: str
+    container_id: str | None = None
     ip_address: str | None = None
     port: int | None = None
     node_id: str | None = None
@@ -17,13 +17,20 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """`health_check` is there in a service's details."""
+    """`ports`, how it is balanced, and `health_check` are told in a service's details."""
 
     name: str
     domain: str
     endpoints: list[Endpoint]
     load_balancing_strategy: str
+    virtual_ip: str | None = None
     apps: list[str] = field(default_factory=list)
+    ports: list[dict[str, Any]] = field(default_factory=list)
+    session_affinity: str = "none"
+    session_timeout: str | int | float = "3h"
+    prefer: str = "any"
+    proxy_protocol: str = "off"
+    weights: dict[str, int] = field(default_factory=dict)
     health_check: dict[str, Any] | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
 from consensus import commands as c
@@ -11,7 +10,6 @@ from consensus.digest import digest
 from consensus.entry import CommandId, Entry, encode
 from consensus.machine import Machine
 from consensus.model.origin import Guard, Once, Origin
-from consensus.model.service import ServiceCheck
 from consensus.outcomes import AnyOutcome, Batched, Deployed, Refusal, RefusalCode
 from tests.consensus.making import ADMIN, CLUSTER, spec
 
@@ -93,15 +91,3 @@ def test_a_batch_is_all_or_nothing_and_does_not_nest() -> None:
     nested = node(c.Batch([c.Batch([c.DeleteApp("web")])]))
     assert isinstance(nested, Refusal)
     assert node.machine.state.apps == before
-
-
-@pytest.mark.parametrize("strategy", [None, "random"])
-def test_a_service_keeps_what_an_update_leaves_out(strategy: str | None) -> None:
-    node = Node()
-    node(c.DeployApp(spec("web", 1)))
-    node(c.UpdateService("web", load_balancing_strategy="ip-hash", health_check=ServiceCheck(path="/health")))
-    node(c.UpdateService("web", load_balancing_strategy=strategy))
-    service = node.machine.state.services["web"]
-    assert service.load_balancing_strategy == (strategy or "ip-hash")
-    assert service.health_check == ServiceCheck(path="/health")
-    assert isinstance(node(c.UpdateService("none")), Refusal)

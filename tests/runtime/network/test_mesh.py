@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,13 +12,23 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from consensus.commands import AddNode, DeleteApp, ReportTasks, StartNode, TaskReport
+from consensus.commands import (
+    AddNode,
+    CreateService,
+    DeleteApp,
+    DeleteService,
+    ReportTasks,
+    StartNode,
+    TaskReport,
+    UpdateService,
+)
 from consensus.machine import Machine
 from consensus.model.app_spec import AppSpec, Port
 from consensus.model.node import NodeFacts
+from consensus.model.service import GivenEndpoint, ServicePort, Strategy
 from consensus.model.task import Health, TaskState, TaskStatus
 from runtime.network.mesh import Mesh, MeshConfig
-from runtime.network.routes import PublishedPort, routes
+from runtime.network.routes import PublishedPort, service_routes
 from tests.runtime.local_cluster import LocalCluster
 from tests.runtime.peer_net import FakePeerError, PeerNet
 
@@ -47,6 +58,11 @@ class Net:
     def machine(self) -> Machine:
         return self.cluster.machine
 
+    def backends(self, service: str, host_port: int) -> list[str]:
+        state = self.machine.state
+        route = service_routes(state, state.services[service])[PublishedPort(host_port, "tcp")]
+        return [backend.task_id for backend in route.backends]
+
     async def start(self) -> None:
         for number, (node_id, address) in enumerate(self.addresses.items()):
             facts = NodeFacts(address=address, api_port=1, peer_port=number)
@@ -58,6 +74,7 @@ class Net:
                 machine=self.machine,
                 peers=channel,
                 peer_failures=(FakePeerError,),
+                rng=random.Random(),
                 config=MeshConfig(bind_address=address, rebind_first_s=0.05),
             )
             mesh.serve(channel)
@@ -248,28 +265,69 @@ async def test_a_peer_cannot_reach_anything_but_this_nodes_tasks() -> None:
 async def test_only_healthy_replicas_are_served() -> None:
     async with two_nodes() as net:
         task_ids = await net.deploy("web", 8080, {"n1": 1, "n2": 2})
-        assert len(routes(net.machine.state)[PublishedPort(8080, "tcp")]) == 2
+        assert len(net.backends("web", 8080)) == 2
         await net.running(task_ids[0], 1, Health.UNHEALTHY)
-        assert [b.task_id for b in routes(net.machine.state)[PublishedPort(8080, "tcp")]] == [task_ids[1]]
+        assert net.backends("web", 8080) == [task_ids[1]]
 
 
-async def test_datagrams_come_back_from_a_replica_of_this_node() -> None:
+async def test_datagrams_come_back_from_a_replica_of_any_node() -> None:
     async with two_nodes() as net:
         port = _free_port(net.addresses["n1"])
-        server = trio.socket.socket(type=trio.socket.SOCK_DGRAM)
-        await server.bind((net.container_address, 0))
+        with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as server:
+            await server.bind((net.container_address, 0))
 
-        async def echo() -> None:
-            while True:
-                data, client = await server.recvfrom(100)
-                await server.sendto(data.upper(), client)
+            async def echo() -> None:
+                while True:
+                    data, client = await server.recvfrom(70000)
+                    await server.sendto(data.upper(), client)
 
-        net.nursery.start_soon(echo)
-        await net.deploy("dns", port, {"n1": server.getsockname()[1]}, "udp")
-        await net.opened("n1", port, "udp")
-        with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as client, server, trio.fail_after(5):
-            await client.connect((net.addresses["n1"], port))
-            for word in (b"one", b"two"):
-                await client.send(word)
-                assert await client.recv(100) == word.upper()
+            net.nursery.start_soon(echo)
+            await net.deploy("dns", port, {"n1": server.getsockname()[1]}, "udp")
+            for node_id in net.addresses:
+                await net.opened(node_id, port, "udp")
+                with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as client, trio.fail_after(5):
+                    await client.connect((net.addresses[node_id], port))
+                    for word in (b"one", b"", b"x" * 60_000, b"two"):
+                        await client.send(word)
+                        assert await client.recv(70000) == word.upper()
             net.nursery.cancel_scope.cancel()
+
+
+async def test_an_endpoint_is_told_its_client_by_the_proxy_protocol() -> None:
+    async with two_nodes() as net:
+        port = _free_port(net.addresses["n1"])
+        await net.deploy("web", port, {"n2": await net.container("b")})
+        await net.cluster.do(UpdateService(name="web", proxy_protocol="v2"))
+        await net.opened("n1", port)
+        async with await net.connect("n1", port) as stream:
+            assert await _line(stream) == b"b"
+            client, server = stream.socket.getsockname(), stream.socket.getpeername()
+            await stream.send_all(b"hello")
+            await stream.send_eof()
+            got = b"".join([data async for data in stream])
+        header = bytes.fromhex("0d0a0d0a000d0a515549540a2111000c")
+        addresses = socket.inet_aton(client[0]) + socket.inet_aton(server[0])
+        assert got == header + addresses + struct.pack("!HH", client[1], server[1]) + b"hello" + b"bye"
+
+
+async def test_a_service_of_its_own_leads_to_the_addresses_that_it_was_given() -> None:
+    async with two_nodes() as net:
+        host_port = _free_port(net.addresses["n1"])
+        endpoints = [
+            GivenEndpoint(net.container_address, await net.container(name), weight)
+            for name, weight in (("x", 3), ("y", 1))
+        ]
+        await net.cluster.do(
+            CreateService(
+                name="own",
+                ports=[ServicePort(80, host_port=host_port)],
+                endpoints=endpoints,
+                load_balancing_strategy=Strategy.WEIGHTED_ROUND_ROBIN,
+            )
+        )
+        for node_id in net.addresses:
+            await net.opened(node_id, host_port)
+            names = [await net.name_at(node_id, host_port) for _ in range(8)]
+            assert (names.count(b"x"), names.count(b"y")) == (6, 2)
+        await net.cluster.do(DeleteService("own"))
+        await net.closed("n1", host_port)

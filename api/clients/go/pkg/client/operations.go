@@ -208,6 +208,16 @@ func (c *Client) Service(ctx context.Context, name string) (*types.Service, erro
 	return one[types.Service](ctx, c, get, "/services/"+part(name), nil)
 }
 
+// CreateService makes a service that stands by itself.
+func (c *Client) CreateService(ctx context.Context, service *types.NewService) (*types.Done, error) {
+	return one[types.Done](ctx, c, post, "/services", service)
+}
+
+// DeleteService deletes a service that no app is reached by.
+func (c *Client) DeleteService(ctx context.Context, name string) (*types.Done, error) {
+	return one[types.Done](ctx, c, remove, "/services/"+part(name), nil)
+}
+
 // UpdateService changes how a service balances and probes.
 func (c *Client) UpdateService(ctx context.Context, name string, update *types.ServiceUpdate) (*types.Done, error) {
 	return one[types.Done](ctx, c, put, "/services/"+part(name), update)

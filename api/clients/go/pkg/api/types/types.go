@@ -185,16 +185,51 @@ type ServiceHealthCheck struct {
 type Service struct {
 	Name                  string              `json:"name"`
 	Domain                string              `json:"domain"`
+	VirtualIP             string              `json:"virtual_ip"`
+	Ports                 []ServicePort       `json:"ports"`
 	Apps                  []string            `json:"apps"`
 	Endpoints             []Endpoint          `json:"endpoints"`
 	LoadBalancingStrategy string              `json:"load_balancing_strategy"`
+	SessionAffinity       string              `json:"session_affinity"`
+	SessionTimeout        Quantity            `json:"session_timeout"`
+	Prefer                string              `json:"prefer"`
+	ProxyProtocol         string              `json:"proxy_protocol"`
+	Weights               map[string]int      `json:"weights"`
 	HealthCheck           *ServiceHealthCheck `json:"health_check"`
+}
+
+// ServicePort is a port of a service's virtual address; with HostPort published on every node, too.
+type ServicePort struct {
+	Port       int    `json:"port"`
+	TargetPort int    `json:"target_port,omitempty"`
+	HostPort   int    `json:"host_port,omitempty"`
+	Protocol   string `json:"protocol,omitempty"`
+}
+
+// GivenEndpoint is an address that a service leads to and no app stands for.
+type GivenEndpoint struct {
+	IPAddress string `json:"ip_address"`
+	Port      int    `json:"port,omitempty"`
+	Weight    *int   `json:"weight,omitempty"`
+}
+
+// NewService is a service that stands by itself.
+type NewService struct {
+	Name string `json:"name"`
+	ServiceUpdate
 }
 
 // ServiceUpdate changes a service; what is left out stays as it is.
 type ServiceUpdate struct {
 	LoadBalancingStrategy string              `json:"load_balancing_strategy,omitempty"`
 	HealthCheck           *ServiceHealthCheck `json:"health_check,omitempty"`
+	SessionAffinity       string              `json:"session_affinity,omitempty"`
+	SessionTimeout        Quantity            `json:"session_timeout,omitempty"`
+	Prefer                string              `json:"prefer,omitempty"`
+	ProxyProtocol         string              `json:"proxy_protocol,omitempty"`
+	Weights               map[string]int      `json:"weights,omitempty"`
+	Ports                 []ServicePort       `json:"ports,omitempty"`
+	Endpoints             []GivenEndpoint     `json:"endpoints,omitempty"`
 }
 
 // StoredVolume is a volume of the cluster.
