@@ -53,6 +53,8 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
     revision = command.revision or app.revision
     if (app.name, revision) not in draft.state.specs:
         return conflict(f"app {app.name!r} has no revision {revision} any more")
+    if not draft.state.is_live(app, revision):
+        return conflict(f"app {app.name!r} wants no replicas of revision {revision} now")
     tasks = [task for task in draft.state.tasks_of_app(app.name) if task.wanted and task.revision == revision]
     filled = {task.slot for task in tasks if not draft.state.outdated(task)}
     for slot in command.slots:
