@@ -22,9 +22,11 @@ from consensus.model.audit import REMEMBERED, AuditNote, AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
+from consensus.model.job import Job
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
+from consensus.model.run import Run
 from consensus.model.service import Service
 from consensus.model.setting import Setting
 from consensus.model.task import Task
@@ -50,11 +52,17 @@ def _without_member(index: Map[K, Map[str, None]], key: K, member: str) -> Map[K
     return index.set(key, rest) if rest else index.delete(key)
 
 
+def _index_of(task: Task) -> str:
+    if task.node_id is None:
+        return "unplaced_task_ids"
+    return "ended_task_ids_by_node" if task.ended else "task_ids_by_node"
+
+
 class Draft:
     """Reads go to `state`, which always is the draft's newest State; writes through the methods.
 
-    `touched_apps` are the names of the apps of which the app itself or a task was written; `written` are all rows that
-    were, as (table, key): the fingerprint needs to know.
+    `touched_apps` are the names of the apps and jobs of which the noun itself, a task or a run was written; `written`
+    are all rows that were, as (table, key): the fingerprint needs to know.
     """
 
     def __init__(self, state: State, *, index: int, time_s: float, command_id: CommandId) -> None:
@@ -120,34 +128,35 @@ class Draft:
         self.touched_apps.add(task.app)
         state = self.state
         old = state.tasks.get(task.id)
-        by_app, by_node, unplaced = (state.task_ids_by_app, state.task_ids_by_node, state.unplaced_task_ids)
+        changes: dict[str, Any] = {}
         if old is None:
-            by_app = _with_member(by_app, task.app, task.id)
-        if old is None or old.node_id != task.node_id:
+            changes["task_ids_by_app"] = _with_member(state.task_ids_by_app, task.app, task.id)
+        if old is None or old.node_id != task.node_id or old.ended is not task.ended:
             if old is not None:
-                by_node, unplaced = self._unindexed(old)
+                changes |= self._unplaced(old)
+            index = _index_of(task)
+            known = changes.get(index, getattr(state, index))
             if task.node_id is None:
-                unplaced = unplaced.set(task.id, None)
+                changes[index] = known.set(task.id, None)
             else:
-                by_node = _with_member(by_node, task.node_id, task.id)
-        indexes = {"task_ids_by_app": by_app, "task_ids_by_node": by_node, "unplaced_task_ids": unplaced}
-        self._put("tasks", task.id, task, **indexes)
+                changes[index] = _with_member(known, task.node_id, task.id)
+        self._put("tasks", task.id, task, **changes)
 
-    def _unindexed(self, task: Task) -> tuple[Map[str, Map[str, None]], Map[str, None]]:
-        by_node, unplaced = self.state.task_ids_by_node, self.state.unplaced_task_ids
+    def _unplaced(self, task: Task) -> dict[str, Any]:
+        """The index in which it is found by its place, without it."""
+        index = _index_of(task)
+        known = getattr(self.state, index)
         if task.node_id is None:
-            return by_node, unplaced.delete(task.id)
-        return _without_member(by_node, task.node_id, task.id), unplaced
+            return {index: known.delete(task.id)}
+        return {index: _without_member(known, task.node_id, task.id)}
 
     def delete_task(self, task: Task) -> None:
         self.touched_apps.add(task.app)
-        by_node, unplaced = self._unindexed(task)
         self._delete(
             "tasks",
             task.id,
             task_ids_by_app=_without_member(self.state.task_ids_by_app, task.app, task.id),
-            task_ids_by_node=by_node,
-            unplaced_task_ids=unplaced,
+            **self._unplaced(task),
         )
         self._forget_unused_spec(task.app, task.revision)
 
@@ -208,6 +217,9 @@ class Draft:
         current = self.state.apps.get(app)
         if current is not None and self._spec_is_kept(current, revision):
             return
+        job = self.state.jobs.get(app)
+        if (job is not None and job.revision == revision) or self._runs_by(app, revision):
+            return
         if all(self.state.tasks[i].revision != revision for i in self.state.task_ids_by_app.get(app, Map())):
             self._delete("specs", (app, revision))
 
@@ -218,6 +230,31 @@ class Draft:
             return True
         deployment = self.state.deployment_of(app)
         return deployment is not None and revision in (deployment.old_revision, *deployment.new_revisions)
+
+    def _runs_by(self, owner: str, revision: int) -> bool:
+        return any(self.state.runs[i].revision == revision for i in self.state.run_ids_by_owner.get(owner, Map()))
+
+    def put_job(self, job: Job) -> None:
+        self.touched_apps.add(job.name)
+        self._put("jobs", job.name, job)
+
+    def delete_job(self, job: Job) -> None:
+        self.touched_apps.add(job.name)
+        self._delete("jobs", job.name)
+        self.forget_unused_specs(job.name, [job.revision])
+
+    def put_run(self, run: Run) -> None:
+        self.touched_apps.add(run.owner)
+        by_owner = self.state.run_ids_by_owner
+        if run.id not in self.state.runs:
+            by_owner = _with_member(by_owner, run.owner, run.id)
+        self._put("runs", run.id, run, run_ids_by_owner=by_owner)
+
+    def delete_run(self, run: Run) -> None:
+        self.touched_apps.add(run.owner)
+        by_owner = _without_member(self.state.run_ids_by_owner, run.owner, run.id)
+        self._delete("runs", run.id, run_ids_by_owner=by_owner)
+        self.forget_unused_specs(run.owner, [run.revision])
 
     def put_deployment(self, deployment: Deployment) -> None:
         """Forgets the oldest finished ones beyond REMEMBERED_DEPLOYMENTS."""

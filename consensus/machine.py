@@ -213,5 +213,5 @@ class Machine:
         self._parts = {}
         for part in image.parts:
             self._parts.setdefault(part.id, []).append(part)
-        self._touch(frozenset(self.state.apps))
+        self._touch(self.state.workloads)
         self.watch.advance(image.index)

@@ -52,13 +52,20 @@ class Recorded(Outcome, frozen=True):
     app: str
 
 
+class RunStarted(Outcome, frozen=True):
+    """`task_ids` are the first attempts."""
+
+    run_id: str
+    task_ids: list[str]
+
+
 class Batched(Outcome, frozen=True):
     """What each command of a Batch answers, in order."""
 
-    outcomes: list[Done | Deployed | Scaled | Recorded]
+    outcomes: list[Done | Deployed | Scaled | Recorded | RunStarted]
 
 
-AnyOutcome = Done | Refusal | Deployed | Scaled | Batched | Recorded
+AnyOutcome = Done | Refusal | Deployed | Scaled | Batched | Recorded | RunStarted
 
 
 def not_found(kind: str, name: str) -> Refusal:

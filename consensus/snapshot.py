@@ -30,9 +30,11 @@ from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event
+from consensus.model.job import Job
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
+from consensus.model.run import Run
 from consensus.model.service import Service
 from consensus.model.setting import Setting
 from consensus.model.task import Task
@@ -105,6 +107,8 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "deployments": (Deployment, "id"),
     "priority_classes": (PriorityClass, "name"),
     "settings": (Setting, "key"),
+    "jobs": (Job, "name"),
+    "runs": (Run, "id"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},

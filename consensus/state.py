@@ -20,9 +20,11 @@ from consensus.model.app_spec import AppSpec
 from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
+from consensus.model.job import Job
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
+from consensus.model.run import Run
 from consensus.model.service import Service
 from consensus.model.setting import Setting
 from consensus.model.task import Task
@@ -37,7 +39,8 @@ _NONE: Keys = Map()
 class State(Struct, frozen=True, kw_only=True):
     """`specs` holds the spec of each app at each revision (log index) that a task, its history or a deployment has.
 
-    `changing_apps` are those with a deployment going on or a set on standby.
+    `task_ids_by_node` are those that take room there; `ended_task_ids_by_node` the attempts that are over, of which
+    only what they wrote is left. `changing_apps` are those with a deployment going on or a set on standby.
     """
 
     cluster: Cluster | None = None
@@ -59,9 +62,12 @@ class State(Struct, frozen=True, kw_only=True):
     deployments: Map[str, Deployment] = Map()
     priority_classes: Map[str, PriorityClass] = Map()
     settings: Map[str, Setting] = Map()
+    jobs: Map[str, Job] = Map()
+    runs: Map[str, Run] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()
+    ended_task_ids_by_node: Map[str, Keys] = Map()
     unplaced_task_ids: Keys = Map()
     app_by_host_port: Map[tuple[int, str], str] = Map()
     apps_by_service: Map[str, Keys] = Map()
@@ -69,6 +75,7 @@ class State(Struct, frozen=True, kw_only=True):
     service_by_address: Map[str, str] = Map()
     next_audit_number: int = 1
     changing_apps: Keys = Map()
+    run_ids_by_owner: Map[str, Keys] = Map()
 
     def tasks_of_app(self, app: str) -> list[Task]:
         """All tasks of `app`, also those that are being removed, by slot and age."""
@@ -76,8 +83,23 @@ class State(Struct, frozen=True, kw_only=True):
         return sorted(tasks, key=lambda task: (task.slot, task.created_at_s, task.id))
 
     def tasks_on_node(self, node_id: str) -> Iterator[Task]:
-        """The tasks placed on `node_id`, in no particular order."""
-        return (self.tasks[task_id] for task_id in self.task_ids_by_node.get(node_id, _NONE))
+        """The tasks placed on `node_id`, in no particular order, also attempts that are over."""
+        for index in (self.task_ids_by_node, self.ended_task_ids_by_node):
+            yield from (self.tasks[task_id] for task_id in index.get(node_id, _NONE))
+
+    @property
+    def workloads(self) -> frozenset[str]:
+        """The names of all that may have tasks: apps, jobs, and whoever else has a run."""
+        return frozenset((*self.apps, *self.jobs, *self.run_ids_by_owner))
+
+    def runs_of(self, owner: str) -> list[Run]:
+        """The oldest first."""
+        runs = (self.runs[run_id] for run_id in self.run_ids_by_owner.get(owner, _NONE))
+        return sorted(runs, key=lambda run: (run.number, run.created_at_s, run.id))
+
+    def tasks_of_run(self, run: Run) -> list[Task]:
+        """All attempts that are not forgotten, by slot and age."""
+        return [task for task in self.tasks_of_app(run.owner) if task.run == run.id]
 
     def spec_of(self, task: Task) -> AppSpec:
         return self.specs[task.app, task.revision]
@@ -146,13 +168,17 @@ def with_indexes(state: State) -> State:
     """`state` with its indexes made anew from its tables."""
     by_app: dict[str, dict[str, None]] = {}
     by_node: dict[str, dict[str, None]] = {}
+    ended_by_node: dict[str, dict[str, None]] = {}
     unplaced: dict[str, None] = {}
     for task in state.tasks.values():
         by_app.setdefault(task.app, {})[task.id] = None
         if task.node_id is None:
             unplaced[task.id] = None
         else:
-            by_node.setdefault(task.node_id, {})[task.id] = None
+            (ended_by_node if task.ended else by_node).setdefault(task.node_id, {})[task.id] = None
+    runs: dict[str, dict[str, None]] = {}
+    for run in state.runs.values():
+        runs.setdefault(run.owner, {})[run.id] = None
     ports = {
         (port.host_port, port.protocol): app.name
         for app in state.apps.values()
@@ -167,7 +193,9 @@ def with_indexes(state: State) -> State:
         state,
         task_ids_by_app=Map((app, Map(ids)) for app, ids in by_app.items()),
         task_ids_by_node=Map((node, Map(ids)) for node, ids in by_node.items()),
+        ended_task_ids_by_node=Map((node, Map(ids)) for node, ids in ended_by_node.items()),
         unplaced_task_ids=Map(unplaced),
+        run_ids_by_owner=Map((owner, Map(ids)) for owner, ids in runs.items()),
         app_by_host_port=Map(ports),
         apps_by_service=Map((service, Map(apps)) for service, apps in by_service.items()),
         service_by_host_port=Map((key, service.name) for service in services for key in service.host_ports),

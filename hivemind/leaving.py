@@ -51,7 +51,8 @@ class Leaving:
     async def serve(self, peer: str, body: object) -> dict[str, str]:
         """Agrees to leave; it is done afterwards. Raises PeerRefusal where nobody would be left to take over."""
         await trio.lowlevel.checkpoint()
-        if len(self._machine.state.nodes) == 1 and self._machine.state.tasks:
+        state = self._machine.state
+        if len(state.nodes) == 1 and not all(task.ended for task in state.tasks.values()):
             raise PeerRefusal("conflict", "this is the last node: delete the apps first, they would have nowhere to go")
         self._asked.set()
         return {"message": f"node {self._node_id} drains and leaves"}
@@ -88,7 +89,7 @@ class Leaving:
     async def _until_empty(self) -> None:
         while True:
             index = self._machine.watch.index
-            if next(self._machine.state.tasks_on_node(self._node_id), None) is None:
+            if all(task.ended for task in self._machine.state.tasks_on_node(self._node_id)):
                 return
             await self._machine.watch.changed(index)
 

@@ -18,7 +18,7 @@ def container_spec(task: Task, spec: AppSpec, *, cluster_id: str, node_id: str) 
         image=spec.image,
         command=None if spec.command is None else tuple(spec.command),
         args=None if spec.args is None else tuple(spec.args),
-        env=spec.env,
+        env={**_run_env(task), **spec.env},
         labels={
             **spec.labels,
             **labels.own_labels(cluster_id, node_id),
@@ -45,3 +45,8 @@ def container_spec(task: Task, spec: AppSpec, *, cluster_id: str, node_id: str) 
         stop_signal=spec.stop_signal or "SIGTERM",
         stop_grace_s=spec.stop_grace_period_s,
     )
+
+
+def _run_env(task: Task) -> dict[str, str]:
+    """What an attempt may want to know of itself: its run, and which of the run's parts it is, from 0."""
+    return {"HIVEMIND_RUN": task.run, "HIVEMIND_RUN_INDEX": str(task.slot - 1)} if task.run else {}

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from consensus.model.app_spec import AppSpec
-from consensus.model.task import Health, Task, TaskState, TaskStatus
+from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
 from runtime.backoff import Backoff
 from runtime.engine.base import ContainerState
 from runtime.task_effects import (
@@ -92,8 +92,13 @@ class TaskMachine:
     @property
     def _may_start(self) -> bool:
         """Without a leader (start, but not remove) one that must not run twice waits: it may have been moved."""
-        alone = not self._permitted.remove and self._spec is not None and self._spec.keep_lost
-        return self._permitted.start and not alone
+        once = self._once or (self._spec is not None and self._spec.keep_lost)
+        return self._permitted.start and (self._permitted.remove or not once)
+
+    @property
+    def _once(self) -> bool:
+        """Whether it is an attempt of a run: whatever ends it, it is not started again."""
+        return self._task is not None and bool(self._task.run)
 
     def handle(self, item: Input, now_s: float) -> list[Effect]:
         """Takes one input at `now_s` (any steady clock); what the driver must do, in order."""
@@ -147,7 +152,7 @@ class TaskMachine:
         # way when the daemon ended is applied after it has started again.
         if self._task is None or not self._permitted.start or not self.status.follows(task.status):
             self.status = self._told = task.status
-        if self.wanted and not task.wanted:
+        if self._task is not None and self._task.desired_state is not task.desired_state:
             self._retry_at_s = 0.0
         self._task, self._spec = task, spec
 
@@ -214,9 +219,11 @@ class TaskMachine:
 
     def _advance_wanted(self, now_s: float) -> None:
         container, state = self.container, self.status.state
+        if self._once and state.terminal:
+            return
         if container is not None and container.status in _ALIVE:
             self._running(container)
-        elif state is TaskState.RUNNING or (state is TaskState.STARTING and _ended(container)):
+        elif state is TaskState.RUNNING or (_ended(container) and (state is TaskState.STARTING or self._once)):
             self._died(container, now_s)
         elif self._may_start and now_s >= self._retry_at_s:
             self._bring_up(container)
@@ -280,7 +287,11 @@ class TaskMachine:
         if not self._permitted.remove:
             return
         container = self.container
-        if container is None:
+        stays = self._task is not None and self._task.desired_state is DesiredState.STOPPED
+        if stays and (container is None or container.status not in _ALIVE):
+            self._stop_probes()
+            self._wind_down(TaskState.STOPPED)
+        elif container is None:
             if self._task is None:
                 self._stop_probes()
                 self._effects.append(Forget())

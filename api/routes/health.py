@@ -106,7 +106,7 @@ def _unhealthy(task: Task) -> bool:
 def _components(state: State) -> Components:
     nodes = list(state.nodes.values())
     ready = sum(node.status is NodeStatus.READY for node in nodes)
-    wanted = [task for task in state.tasks.values() if task.wanted]
+    wanted = [task for task in state.tasks.values() if task.wanted and not task.ended]
     sick = sum(_unhealthy(task) for task in wanted)
     serving = {task.app for task in wanted if task.serving}
     expected: dict[str, bool] = {}

@@ -8,11 +8,12 @@ from consensus.apply.rollout import end_with_app, scale_deployment
 from consensus.apply.service import end_unused, serve_app
 from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.apply.task import mint_task, retire
+from consensus.apply.volume import provide_volumes
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
 from consensus.model.app import App, Revision
 from consensus.model.app_spec import AppSpec
-from consensus.model.volume import Volume
+from consensus.model.workload import WorkloadSpec
 from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, invalid, not_found
 
 
@@ -37,19 +38,19 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
 
 def provide(draft: Draft, app: App) -> None:
     """What `app` refers to and nobody made: its volumes and its service."""
-    for mount in app.spec.volumes:
-        if mount.name not in draft.state.volumes:
-            draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
+    provide_volumes(draft, app.spec)
     serve_app(draft, app.service_name, app.name)
 
 
 def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
     if spec.name in draft.state.apps:
         return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
+    if spec.name in draft.state.jobs:
+        return conflict(f"a job is called {spec.name!r}: its containers and the app's could not be told apart")
     return unknown_priority(draft, spec) or port_conflict(draft, spec)
 
 
-def unknown_priority(draft: Draft, spec: AppSpec) -> Refusal | None:
+def unknown_priority(draft: Draft, spec: WorkloadSpec) -> Refusal | None:
     known = draft.state.all_priority_classes()
     if spec.priority_class is None or spec.priority_class in known:
         return None

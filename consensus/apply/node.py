@@ -98,8 +98,9 @@ def remove(draft: Draft, command: RemoveNode) -> AnyOutcome:
     if node is None:
         return not_found("node", command.node_id)
     tasks = list(draft.state.tasks_on_node(node.id))
-    if tasks and not command.force:
-        return conflict(f"node {node.id!r} still has {len(tasks)} tasks; drain it first, or use force")
+    at_work = sum(not task.ended for task in tasks)
+    if at_work and not command.force:
+        return conflict(f"node {node.id!r} still has {at_work} tasks; drain it first, or use force")
     for task in tasks:
         forget(draft, task, recreate=task.wanted)
     _change_status(draft, node, NodeStatus.LEFT, "removed")

@@ -21,7 +21,8 @@ def delete(draft: Draft, command: DeletePriorityClass) -> AnyOutcome:
         return conflict(f"priority class {command.name!r} is built in")
     if command.name not in draft.state.priority_classes:
         return not_found("priority class", command.name)
-    users = [app.name for app in draft.state.apps.values() if app.spec.priority_class == command.name]
+    workloads = (*draft.state.apps.values(), *draft.state.jobs.values())
+    users = [workload.name for workload in workloads if workload.spec.priority_class == command.name]
     if users:
         return conflict(f"priority class {command.name!r} is used by {', '.join(sorted(users)[:5])}")
     draft.delete_priority_class(command.name)

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from consensus.apply import run
 from consensus.commands import CreateTasks, PlaceTasks, RemoveTasks, ReportTasks, RescheduleTasks
 from consensus.draft import Draft
 from consensus.model.app import App
@@ -67,7 +68,9 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
 def remove(draft: Draft, command: RemoveTasks) -> AnyOutcome:
     for task_id in command.task_ids:
         task = draft.state.tasks.get(task_id)
-        if task is not None:
+        if task is not None and task.run:
+            run.stop(draft, task)
+        elif task is not None:
             retire(draft, task)
     return Done()
 
@@ -90,7 +93,7 @@ def retire(draft: Draft, task: Task) -> None:
     if node is None or not node.holds_tasks:
         forget(draft, task, recreate=False)
         return
-    if task.wanted:
+    if task.desired_state is not DesiredState.REMOVED:
         was_serving = task.serving
         retired = replace(task, desired_state=DesiredState.REMOVED)
         draft.put_task(retired)
@@ -112,6 +115,8 @@ def forget(draft: Draft, task: Task, *, recreate: bool) -> None:
         _emit(draft, EventType.CONTAINER_DELETED, task, status="deleted")
     if task.serving:
         _emit_service(draft, task)
+    if task.run:
+        run.note_loss(draft, task)
     app = draft.state.apps.get(task.app)
     if recreate and app is not None:
         if app.name not in draft.state.changing_apps:
@@ -132,7 +137,7 @@ def report(draft: Draft, command: ReportTasks) -> AnyOutcome:
             _change_status(draft, task, item.status)
     for task_id in command.removed:
         task = draft.state.tasks.get(task_id)
-        if task is not None and task.node_id == node.id and not task.wanted:
+        if task is not None and task.node_id == node.id and task.desired_state is DesiredState.REMOVED:
             forget(draft, task, recreate=False)
     return Done()
 
@@ -165,6 +170,8 @@ def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
         )
     if old.serving != task.serving:
         _emit_service(draft, task)
+    if task.run:
+        run.note_change(draft, old, task)
 
 
 def _emit(draft: Draft, event_type: EventType, task: Task, **more: Any) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from consensus.commands import CreateVolume, DeleteVolume
 from consensus.draft import Draft
+from consensus.model.volume import Volume
+from consensus.model.workload import WorkloadSpec
 from consensus.outcomes import AnyOutcome, Done, conflict, not_found
+
+
+def provide_volumes(draft: Draft, spec: WorkloadSpec) -> None:
+    """Those that `spec` mounts and nobody made."""
+    for mount in spec.volumes:
+        if mount.name not in draft.state.volumes:
+            draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
 
 
 def create(draft: Draft, command: CreateVolume) -> AnyOutcome:

@@ -27,6 +27,17 @@ from consensus.commands.deployment import (
     PromoteDeployment,
     RollbackDeployment,
 )
+from consensus.commands.job import (
+    AttemptRun,
+    CreateJob,
+    DeleteJob,
+    EndRun,
+    ForgetRuns,
+    ScheduleRun,
+    SuspendJob,
+    TriggerJob,
+    UpdateJob,
+)
 from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
 from consensus.commands.service import CreateService, DeleteService, UpdateService
@@ -75,6 +86,15 @@ AnyCommand = (
     | RollbackDeployment
     | AdvanceDeployment
     | EndStandby
+    | CreateJob
+    | UpdateJob
+    | SuspendJob
+    | TriggerJob
+    | DeleteJob
+    | ScheduleRun
+    | AttemptRun
+    | EndRun
+    | ForgetRuns
     | CreatePriorityClass
     | DeletePriorityClass
     | CreateVolume
@@ -108,11 +128,13 @@ __all__ = [
     "AddNode",
     "AdvanceDeployment",
     "AnyCommand",
+    "AttemptRun",
     "Batch",
     "Command",
     "CreateApiKey",
     "CreateDeployment",
     "CreateGroup",
+    "CreateJob",
     "CreatePriorityClass",
     "CreateRole",
     "CreateService",
@@ -122,14 +144,17 @@ __all__ = [
     "DeleteApiKey",
     "DeleteApp",
     "DeleteGroup",
+    "DeleteJob",
     "DeletePriorityClass",
     "DeleteRole",
     "DeleteService",
     "DeleteUser",
     "DeleteVolume",
     "DeployApp",
+    "EndRun",
     "EndStandby",
     "ExecuteDeployment",
+    "ForgetRuns",
     "FoundCluster",
     "LabelNode",
     "PlaceTasks",
@@ -148,13 +173,17 @@ __all__ = [
     "RotateJoinSecret",
     "RotateTokenKey",
     "ScaleApp",
+    "ScheduleRun",
     "SetMaintenance",
     "SetNodeStatus",
     "SetSetting",
     "StartNode",
+    "SuspendJob",
     "TaskReport",
+    "TriggerJob",
     "UnsetSetting",
     "UpdateGroup",
+    "UpdateJob",
     "UpdateRole",
     "UpdateService",
     "UpdateUser",

@@ -27,6 +27,11 @@ class EventType(enum.StrEnum):
     DEPLOYMENT_COMPLETED = "deployment_completed"
     DEPLOYMENT_FAILED = "deployment_failed"
     DEPLOYMENT_ROLLED_BACK = "deployment_rolled_back"
+    RUN_STARTED = "run_started"
+    RUN_SUCCEEDED = "run_succeeded"
+    RUN_FAILED = "run_failed"
+    RUN_STOPPED = "run_stopped"
+    RUN_SKIPPED = "run_skipped"
 
 
 class EventPosition(Struct, frozen=True, order=True):

@@ -36,7 +36,10 @@ class TaskState(enum.IntEnum):
 
 
 class DesiredState(enum.IntEnum):
+    """STOPPED: ended, but what it wrote is kept."""
+
     RUNNING = 0
+    STOPPED = 5
     REMOVED = 10
 
 
@@ -72,7 +75,8 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`revision` is the log index at which its spec was stored: (app, revision) finds the spec.
 
-    `serving_since_s` is when it last came to serve; None while it does not.
+    `serving_since_s` is when it last came to serve; None while it does not. `run` is the id of the run that it is an
+    attempt of: such a task is started once, and stays where it ended until its run is forgotten. A replica has none.
     """
 
     id: str
@@ -86,10 +90,16 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     placement_message: str = ""
     status: TaskStatus = TaskStatus()
     serving_since_s: float | None = None
+    run: str = ""
 
     @property
     def wanted(self) -> bool:
         return self.desired_state is DesiredState.RUNNING
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is an attempt that is over: it needs nothing of its node any more but the disk."""
+        return bool(self.run) and self.status.state.terminal
 
     @property
     def serving(self) -> bool:

@@ -4,6 +4,7 @@ loop.py        the driver: acts while this node leads
 term.py        one term of it: rounds, on news and on time
 deps.py        what it is handed; raft_view.py, members.py: the Protocols
 plans.py       which reconciler is due on which part of the state
+agenda.py      what time alone makes due
 pinger.py      asking doubted nodes over the peer channel
 observer.py    what this leader has seen of each node
 scheduler/     where each task goes
@@ -13,6 +14,8 @@ liveness.py    nodes that are lost, restarting, back, gone
 alerts.py      more than a third lost at once: a pause
 lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
+jobs.py        runs that are due by a schedule, and those to forget
+runs.py        attempts for what is still to be done
 sets.py        which replicas an app shall have, of which revision (for the two that follow)
 replicas.py    as many replicas as are wanted
 rolling.py     outdated replicas are replaced, within limits

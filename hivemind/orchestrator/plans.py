@@ -13,10 +13,13 @@ from msgspec import Struct
 from consensus.commands import AnyCommand
 from consensus.model.node import Node, Taint
 from consensus.state import State
-from hivemind.orchestrator import alerts, liveness, lost, placement, replicas, rolling, rollout
+from hivemind.orchestrator import alerts, jobs, liveness, lost, placement, replicas, rolling, rollout, runs
+from hivemind.orchestrator.agenda import Agenda
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.observer import Observer
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
+
+INF = float("inf")
 
 
 class Job(Struct, frozen=True):
@@ -36,6 +39,7 @@ class Plans:
         self._cache = ReservedCache()
         self._nodes: Map[str, Node] = Map()
         self._due: set[str] = set()
+        self._agenda = Agenda()
         self._placed_on: tuple[object, ...] | None = None
         self.everything(state)
 
@@ -45,7 +49,7 @@ class Plans:
 
     def everything(self, state: State) -> None:
         """Nothing is known to be in order, as after a proposal whose outcome is unknown."""
-        self._due = set(state.apps)
+        self._due = set(state.workloads)
         self._placed_on = None
 
     def stages(self) -> list[Callable[[State, float, float], Job | None]]:
@@ -55,6 +59,8 @@ class Plans:
             self._alerts,
             self._lost,
             self._rollouts,
+            self._jobs,
+            self._runs,
             self._replicas,
             self._rolling,
             self._placement,
@@ -74,8 +80,25 @@ class Plans:
     def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
         return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
 
-    def _replicas(self, state: State, now_s: float, wall_s: float) -> Job | None:
+    def _jobs(self, state: State, now_s: float, wall_s: float) -> Job | None:
         self._note_drains(state)
+        self._due.update(self._agenda.due(wall_s))
+        names = frozenset(name for name in self._due if name in state.jobs)
+        return Job("jobs", 0, lambda: jobs.plan(state, names, wall_s)) if names else None
+
+    def _runs(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        owners = frozenset(name for name in self._due if name in state.run_ids_by_owner)
+        for name in self._due:
+            job = state.jobs.get(name)
+            self._agenda.note(name, min(runs.due_s(state, name), INF if job is None else jobs.due_s(job)))
+        return Job("runs", 0, lambda: runs.plan(state, owners, wall_s)) if owners else None
+
+    @property
+    def due_at_s(self) -> float:
+        """When time alone makes something due next, in Unix seconds."""
+        return self._agenda.next_s
+
+    def _replicas(self, state: State, now_s: float, wall_s: float) -> Job | None:
         apps = frozenset(self._due)
         return Job("replicas", _size(state, apps), lambda: replicas.plan(state, apps)) if apps else None
 

@@ -36,6 +36,9 @@ RECHECK_S = 1.0
 ROLLOUT_RECHECK_S = 0.1
 """How often a deployment is looked at for what only time brings: `min_healthy`, delays, deadlines."""
 
+LONGEST_WAIT_S = 30.0
+"""The wall clock may be set anew; what is due by it is looked for at least so often."""
+
 VOTER_TIMEOUT_S = 10.0
 
 
@@ -156,4 +159,6 @@ class Term:
             deadlines_s.append(now_s + RECHECK_S)
         if rollout.timed(state):
             deadlines_s.append(now_s + ROLLOUT_RECHECK_S)
+        if (due_at_s := self._plans.due_at_s) < math.inf:
+            deadlines_s.append(now_s + min(LONGEST_WAIT_S, max(0.0, due_at_s - self._deps.wall_s())))
         return min(deadlines_s, default=math.inf)

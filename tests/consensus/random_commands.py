@@ -9,7 +9,9 @@ from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
 from consensus.model.deployment import Change, DeploymentStatus, Move
+from consensus.model.job import JobSpec, KeptRuns
 from consensus.model.node import NodeStatus, Taint
+from consensus.model.run import RunStatus
 from consensus.model.service import GivenEndpoint, ServiceChange, ServicePort
 from consensus.model.strategy import (
     ABTesting,
@@ -29,6 +31,7 @@ from tests.consensus.making import ADMIN, CLUSTER, facts, spec
 
 _NODES = ("n1", "n2", "n3", "n4")
 _APPS = ("web", "api", "db")
+_JOBS = ("backup", "report", "db")
 _VOLUMES = ("v1", "v2")
 _SERVICES = ("shared", "own")
 _USERS = ("u1", "u2", "u3")
@@ -54,6 +57,27 @@ def _spec(rng: random.Random) -> AppSpec:
         priority_class=rng.choice([None, None, "high-priority", "low-priority"]),
         volumes=[VolumeMount(rng.choice(_VOLUMES), "/data")] if rng.random() < 0.3 else [],
     )
+
+
+def _job(rng: random.Random) -> JobSpec:
+    schedule = rng.choice([None, "* * * * *", "*/10 * * * * *"])
+    return JobSpec(
+        name=rng.choice(_JOBS),
+        image="busybox",
+        schedule=schedule,
+        concurrency_policy=rng.choice(["allow", "forbid", "replace"]) if schedule else "allow",
+        completions=rng.randint(1, 3),
+        parallelism=rng.randint(1, 2),
+        backoff_limit=rng.randint(0, 2),
+        retry_delay=rng.choice([0, "10s"]),
+        timeout=rng.choice([None, "20s"]),
+        history=KeptRuns(succeeded=1, failed=1),
+        suspended=rng.random() < 0.2,
+    )
+
+
+def _some_run(rng: random.Random, state: State) -> str:
+    return rng.choice(sorted(state.runs) or ["backup-none"])
 
 
 def _status(rng: random.Random) -> TaskStatus:
@@ -170,6 +194,16 @@ _SELDOM: list[_Maker] = [
     lambda rng, state: c.RollbackDeployment(_some_deployment(rng, state)),
     lambda rng, state: _advance(rng, state),
     lambda rng, state: _advance(rng, state),
+    lambda rng, _: c.CreateJob(_job(rng)),
+    lambda rng, _: c.CreateJob(_job(rng)),
+    lambda rng, _: c.UpdateJob(_job(rng)),
+    lambda rng, _: c.SuspendJob(rng.choice(_JOBS), suspended=rng.random() < 0.5),
+    lambda rng, _: c.TriggerJob(rng.choice(_JOBS)),
+    lambda rng, _: c.DeleteJob(rng.choice(_JOBS)),
+    lambda rng, _: c.ScheduleRun(rng.choice(_JOBS), rng.uniform(1000, 1200), rng.choice(["", "", "late"])),
+    lambda rng, state: c.AttemptRun(_some_run(rng, state), [rng.randint(0, 4)]),
+    lambda rng, state: c.EndRun(_some_run(rng, state), rng.choice([RunStatus.FAILED, RunStatus.STOPPED]), "m"),
+    lambda rng, state: c.ForgetRuns([_some_run(rng, state)]),
     lambda rng, _: c.CreateVolume(Volume(name=rng.choice(_VOLUMES), created_at_s=1.0)),
     lambda rng, _: c.CreateService(name=rng.choice(_SERVICES), **_service(rng).given()),
     lambda rng, _: c.UpdateService(name=rng.choice([*_SERVICES, *_APPS]), **_service(rng).given()),

@@ -61,13 +61,15 @@ def assert_sound(state: State) -> None:
     for task in state.tasks.values():
         assert (task.app, task.revision) in state.specs
         assert task.node_id is None or task.node_id in state.nodes
-        assert task.app in state.apps or not task.wanted
+        assert (task.run in state.runs if task.run else task.app in state.apps) or not task.wanted
     remembered = {(app.name, entry.revision) for app in state.apps.values() for entry in app.history}
     for app in state.apps.values():
         deployment = state.deployment_of(app)
         revisions = () if deployment is None else (deployment.old_revision, *deployment.new_revisions)
         remembered |= {(app.name, revision) for revision in revisions}
         remembered |= {(app.name, app.standby.revision)} if app.standby else set()
+    remembered |= {(job.name, job.revision) for job in state.jobs.values()}
+    remembered |= {(run.owner, run.revision) for run in state.runs.values()}
     used = {(task.app, task.revision) for task in state.tasks.values()}
     assert set(state.specs) == remembered | used | {(app.name, app.revision) for app in state.apps.values()}
     made = {service.name for service in state.services.values() if service.own}

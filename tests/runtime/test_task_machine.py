@@ -474,3 +474,61 @@ def test_whatever_comes_it_keeps_its_promises(items: list[Any], task: Task) -> N
     assert outstanding is None
     assert machine.container is None
     assert Forget() in machine.handle(Due(), now_s)
+
+
+class TestAttempts:
+    """Of a run: started once, whatever ends it; what was written stays until the run is forgotten."""
+
+    def bench(self) -> Bench:
+        bench = Bench()
+        bench.task = replace(TASK, run="backup-1")
+        return bench
+
+    def test_an_attempt_that_ended_is_not_started_again(self) -> None:
+        for exit_code, state in ((0, TaskState.COMPLETED), (3, TaskState.FAILED)):
+            bench = self.bench()
+            bench.running()
+            bench.give(Signalled("c1", "die"))
+            bench.give(Succeeded(bench.only(Inspect).number, died(exit_code)))
+            assert bench.only(Report).status.state is state
+            assert bench.only(Report).status.exit_code == exit_code
+            bench.now_s += 100
+            bench.give(Due(), Seen(died(exit_code)))
+            bench.none(Start, Create, Remove)
+
+    def test_one_that_ran_before_its_daemon_ended_is_not_started_by_the_next(self) -> None:
+        for told in (TaskState.ASSIGNED, TaskState.PREPARING, TaskState.STARTING, TaskState.RUNNING):
+            bench = self.bench()
+            bench.task = replace(bench.task, status=TaskStatus(state=told))
+            bench.give(Permitted(True, True), Desired(bench.task, SPEC), Seen(died(0)))
+            bench.none(Start, Create)
+            assert bench.machine.status.state is TaskState.COMPLETED, told
+
+    def test_a_failed_pull_ends_it(self) -> None:
+        bench = self.bench()
+        bench.give(Permitted(True, True), Desired(bench.task, SPEC), Seen(None))
+        bench.give(Failed(bench.only(EnsureImage).number, "no such image"))
+        assert bench.machine.status.state is TaskState.FAILED
+        bench.now_s += 100
+        bench.give(Due())
+        bench.none(EnsureImage, Create)
+
+    def test_it_waits_for_a_leader(self) -> None:
+        bench = self.bench()
+        bench.give(Permitted(start=True, remove=False), Desired(bench.task, SPEC), Seen(None))
+        bench.none(EnsureImage)
+        bench.give(Permitted(start=True, remove=True))
+        bench.only(EnsureImage)
+
+    def test_stopped_it_keeps_its_container_and_forgotten_it_loses_it(self) -> None:
+        bench = self.bench()
+        bench.running()
+        bench.task = replace(bench.task, desired_state=DesiredState.STOPPED)
+        bench.desire()
+        bench.give(Succeeded(bench.only(Stop).number))
+        assert bench.machine.status.state is TaskState.STOPPED
+        bench.none(Remove, ReportRemoved)
+        bench.task = replace(bench.task, desired_state=DesiredState.REMOVED)
+        bench.desire()
+        bench.give(Succeeded(bench.only(Remove).number))
+        bench.only(ReportRemoved)

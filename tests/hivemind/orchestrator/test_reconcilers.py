@@ -16,7 +16,7 @@ from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.model.workload import Toleration, VolumeMount
 from consensus.outcomes import Refusal
 from consensus.state import State
-from hivemind.orchestrator import alerts, lost, placement, replicas, rolling, rollout
+from hivemind.orchestrator import alerts, jobs, lost, placement, replicas, rolling, rollout, runs
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.members import MemberState, MemberView
@@ -61,6 +61,8 @@ PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
     "lost": lost.plan,
     "replicas": lambda state: replicas.plan(state, state.apps),
     "rolling": lambda state: rolling.plan(state, state.apps),
+    "jobs": lambda state: jobs.plan(state, state.workloads, wall_s=1100.0),
+    "runs": lambda state: runs.plan(state, state.workloads, wall_s=1100.0),
     "placement": lambda state: placement.plan(state, OVER),
     "alerts": lambda state: alerts.plan(state, {}, CONFIG, wall_s=1100.0),
 }
