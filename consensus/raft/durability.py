@@ -2,7 +2,7 @@
 
 The stock library answers first and never syncs. Here a message that promises something (an acknowledged append, a
 vote, a request for votes) waits in `hold` until a flush has covered it. The loop never waits: fdatasync runs in
-a worker thread, one at a time, and each covers everything that was queued meanwhile.
+a thread, one at a time, and each covers everything that was queued meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 import trio
 
-from .journal import Journal
+from .flush_thread import FlushThread
+from .journal import Flush, Journal
 from .metrics import Histogram
 
 _log = structlog.get_logger()
@@ -26,18 +27,23 @@ _RETRY_WHEN_FULL_S = 1.0
 class Durability:
     """Flushes a journal, and sends what waits for it.
 
-    `flushed` is called in the loop after each flush; `full` with True when the disk is full, and with False when
-    there is room again.
+    Whoever changes the journal calls `begin` afterwards, or a little later, with all that it changed at once.
+    `flushed` is called in the loop after each flush, and must not raise; `full` with True when the disk is full, and
+    with False when there is room again.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._wake = trio.Event()
         self._held: list[tuple[int, Callable[[], Any]]] = []
         self.flushed: Callable[[], None] = lambda: None
         self.full: Callable[[bool], None] = lambda full: None
         self.latency = Histogram()
-        journal.dirtied = self._dirtied
+        self._thread: FlushThread | None = None
+        self._flushing = False
+        self._began_s = 0.0
+        self._retry_soon: Callable[..., None] = lambda *arguments: None
+        self._failed = trio.Event()
+        self._failure: BaseException | None = None
 
     def hold(self, promise: Callable[[], Any]) -> None:
         """Call `promise` when all that the journal holds now is durable: at once, if it is already."""
@@ -46,34 +52,48 @@ class Durability:
         else:
             promise()
 
+    def begin(self) -> None:
+        """Flush what is dirty, if no flush is under way: what comes meanwhile goes with the next, all together."""
+        if self._thread is not None and not self._flushing and self._journal.dirty:
+            self._flushing, self._began_s = True, time.monotonic()
+            self._thread.submit(self._journal.begin_flush())
+
     async def run(self) -> None:
-        """Flush whenever there is something to flush. Raises OSError on a disk that fails."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            flush = self._journal.begin_flush()
-            began_s = time.monotonic()
-            await self._write(flush.run)
-            self.latency.add(time.monotonic() - began_s)
+        """Take part until cancelled; nothing is flushed before. Raises OSError on a disk that fails."""
+        async with trio.open_nursery() as nursery:
+            self._retry_soon = nursery.start_soon
+            self._thread = FlushThread(self._ended)
+            try:
+                self.begin()
+                await self._failed.wait()
+            finally:
+                thread, self._thread = self._thread, None
+                await thread.aclose()
+            assert self._failure is not None
+            raise self._failure
+
+    def _ended(self, flush: Flush, error: BaseException | None) -> None:
+        if error is None:
+            self.latency.add(time.monotonic() - self._began_s)
+            self._flushing = False
             self._journal.flushed(flush)
+            self.full(False)
             self._release()
             self.flushed()
-            if self._journal.dirty:
-                self._wake.set()
+            self.begin()
+        elif isinstance(error, OSError) and error.errno in _FULL:
+            _log.error("raft_storage_full", error=str(error))
+            self.full(True)
+            if self._thread is not None:
+                self._retry_soon(self._again, flush)
+        else:
+            self._failure = error
+            self._failed.set()
 
-    async def _write(self, write: Callable[[], None]) -> None:
-        while True:
-            try:
-                await trio.to_thread.run_sync(write)
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                _log.error("raft_storage_full", error=str(error))
-                self.full(True)
-                await trio.sleep(_RETRY_WHEN_FULL_S)
-            else:
-                self.full(False)
-                return
+    async def _again(self, flush: Flush) -> None:
+        await trio.sleep(_RETRY_WHEN_FULL_S)
+        if self._thread is not None:
+            self._thread.submit(flush)
 
     def _release(self) -> None:
         revision = self._journal.durable_revision
@@ -81,6 +101,3 @@ class Durability:
         self._held = [held for held in self._held if held[0] > revision]
         for promise in ready:
             promise()
-
-    def _dirtied(self) -> None:
-        self._wake.set()

@@ -88,7 +88,6 @@ class Journal:
         self.durable_revision = 0
         self.added: Callable[[Entry], None] = lambda entry: None
         self.cut: Callable[[int], None] = lambda last_index: None
-        self.dirtied: Callable[[], None] = lambda: None
 
     # What PySyncObj calls.
 
@@ -98,7 +97,7 @@ class Journal:
         self._bytes += len(command)
         if self._changes and isinstance(last := self._changes[-1], _Append):
             last.entries.append(entry)
-            self._touched()
+            self.revision += 1
         else:
             self._queue(_Append([entry]))
         self.added(entry)
@@ -142,7 +141,7 @@ class Journal:
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         self._votes = Votes(term, votedForNodeId)
         self._votes_dirty = True
-        self._touched()
+        self.revision += 1
 
     def getRaftCommitIndex(self) -> int:
         """Volatile in Raft: learnt anew from the leader."""
@@ -210,8 +209,4 @@ class Journal:
 
     def _queue(self, change: _Change) -> None:
         self._changes.append(change)
-        self._touched()
-
-    def _touched(self) -> None:
         self.revision += 1
-        self.dirtied()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pysyncobj.serializer
 import pysyncobj.syncobj
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
-from pysyncobj.node import Node
+from pysyncobj.node import Node as LibraryNode
 
 from .codec import PlainCodec
 from .config import RaftConfig
@@ -35,6 +35,10 @@ Message = dict[str, Any]
 Callback = Callable[[Any, int], None]
 
 __all__ = ["FAIL_REASON", "Library", "Message", "Node", "install_codec_and_journal"]
+
+
+class Node(str, LibraryNode):  # type: ignore[misc]
+    """The library's node, hashed and compared as its id: those happen a hundred times a write, and in C this way."""
 
 
 class Machine(Protocol):
@@ -144,6 +148,10 @@ class Library(SyncObj, ABC):  # type: ignore[misc]
     def is_voter(self) -> bool:
         """Whether the newest voter set in our log has us."""
         return self.node_id in self.voter_history.latest
+
+    def is_other_voter(self, node_id: str) -> bool:
+        """Whether `node_id` is one, by the newest voter set in our log."""
+        return node_id in self._SyncObj__otherNodes
 
     def is_quorum(self, agreeing: set[str]) -> bool:
         """Whether `agreeing` holds a majority of the newest voter set."""

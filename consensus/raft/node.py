@@ -73,6 +73,7 @@ class RaftNode(NodeView):
         self._applied = Threshold()
         self._confirmed = Waiters()
         self._leadership_changed = trio.Event()
+        self._failure: Exception | None = None
 
     # First start.
 
@@ -157,18 +158,31 @@ class RaftNode(NodeView):
         core.pump_soon = self._kick
         return core
 
+    def _tick(self, core: Core) -> None:
+        """Send first, sync meanwhile: the core has sent what it has to say when it returns."""
+        core._onTick()
+        core.durability.begin()
+        self._observe()
+
     def _step(self) -> None:
-        """One tick, now: what became durable is answered without another turn of the loop."""
-        if self._core is not None:
-            self._core._onTick()
-            self._observe()
-            if self._core.wants_pump:
-                self._kick()
+        """One tick, now: what became durable, and what a voter said, is answered without another turn of the loop."""
+        core = self._core
+        if core is None:
+            return
+        try:
+            self._tick(core)
+        except Exception as error:
+            # The caller is somebody else's task; it is the pump that this ends.
+            self._failure = error
+            self._kick()
+        if core.wants_pump:
+            self._kick()
 
     async def _pump(self, core: Core) -> None:
         while True:
-            core._onTick()
-            self._observe()
+            if self._failure is not None:
+                raise self._failure
+            self._tick(core)
             if core.wants_pump:
                 await trio.lowlevel.checkpoint()
                 continue
@@ -221,7 +235,11 @@ class RaftNode(NodeView):
     def message(self, node_id: str, body: Any) -> None:
         if self._core is not None:
             self._core.receive(node_id, body)
-            self._kick()
+            if self._core.is_other_voter(node_id):
+                self._step()
+            else:
+                # Learners may be hundreds, and wait for each other.
+                self._kick()
 
     def up(self, node_id: str) -> None:
         if self._core is not None:

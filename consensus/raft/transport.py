@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
+from .library import Node
 from .links import RaftLinks
 
 if TYPE_CHECKING:

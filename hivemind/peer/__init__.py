@@ -2,6 +2,7 @@
 
 Trust: ``ca``, ``names``, ``token``, ``identity`` (pure but for the identity's file and contexts).
 Channel: ``channel`` is the face; ``frames``, ``messages``, ``hello``, ``admission`` are pure;
+``connection`` carries messages over ``tls_stream``;
 ``server`` and ``inbound`` accept, ``client``, ``calls``, ``links``, ``stream`` and ``join`` dial.
 """
 

@@ -15,6 +15,7 @@ from hivemind.peer.messages import Hello, Kind, Refused, Welcome
 from hivemind.peer.metrics import Counters
 from hivemind.peer.names import certificate_name_of_der
 from hivemind.peer.tls import TlsFailed, TlsRefused, handshake, tune
+from hivemind.peer.tls_stream import TlsStream
 from hivemind.peer.trust import Trust
 
 log = structlog.get_logger()
@@ -49,7 +50,7 @@ class Dialler:
 
     async def _dial(self, node_id: str, address: tuple[str, int], kind: Kind, service: str) -> Connection:
         socket_stream = await connect_tcp(node_id, address)
-        stream = trio.SSLStream(socket_stream, self._trust.client_context, https_compatible=True)
+        stream = TlsStream(socket_stream, self._trust.client_context)
         connection = Connection(stream, max_frame_bytes=self._config.max_stranger_frame_bytes, counters=self._counters)
         try:
             await handshake(stream)

@@ -9,7 +9,8 @@ import trio
 from hivemind.peer.frames import FrameDecoder, FrameError
 from hivemind.peer.messages import Message, decode_payload, encode_frame
 from hivemind.peer.metrics import Counters
-from hivemind.peer.tls import SocketTLS, TlsRefused, explain
+from hivemind.peer.tls import TlsRefused, explain
+from hivemind.peer.tls_stream import TlsStream
 
 
 class ConnectionLost(Exception):
@@ -23,7 +24,7 @@ class ConnectionLost(Exception):
 class Connection:
     """One sender and one receiver at a time, both may be at work at once."""
 
-    def __init__(self, stream: SocketTLS, *, max_frame_bytes: int, counters: Counters) -> None:
+    def __init__(self, stream: TlsStream, *, max_frame_bytes: int, counters: Counters) -> None:
         self.stream = stream
         self._counters = counters
         self._decoder = FrameDecoder(max_frame_bytes)
@@ -35,8 +36,7 @@ class Connection:
 
     def peer_certificate_der(self) -> bytes | None:
         """The other side's certificate, verified against our CA unless it was dialled for joining."""
-        der = self.stream.getpeercert(binary_form=True)
-        return der if isinstance(der, bytes) else None
+        return self.stream.certificate_der()
 
     def encode(self, message: Message) -> bytes:
         """The message as a frame. Raises FrameTooLarge, or TypeError for a body that is not plain."""
@@ -54,6 +54,23 @@ class Connection:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise _lost(error) from error
         self._counters.bytes_out += len(frames)
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send an encoded frame without waiting; False, and nothing done, if something waits before it.
+
+        Also what was sent may wait in part: see `has_unsent`. Raises ConnectionLost.
+        """
+        try:
+            sent = self.stream.send_now(frame)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise _lost(error) from error
+        self._counters.bytes_out += len(frame) if sent else 0
+        return sent
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits for the next `send_bytes`, perhaps of nothing."""
+        return self.stream.has_unsent
 
     async def receive(self) -> Message | None:
         """The next message; None at the end. Raises ConnectionLost, for rubbish too."""

@@ -139,27 +139,36 @@ class InboundLinks:
 
     async def _receive(self, connection: Connection, peer: str, receiver: LinkReceiver) -> None:
         pong_after_s = 0.0
-        while True:
-            messages: list[Message] | None = None
-            with trio.move_on_after(4 * self._config.link_silence_s):
+        # One scope whose deadline moves: a new one for each message costs as much as decoding it.
+        with trio.CancelScope() as scope:
+            while True:
+                scope.deadline = trio.current_time() + 4 * self._config.link_silence_s
                 messages = await connection.receive_batch()
-            if messages is None:
-                return
-            for message in messages:
-                match message:
-                    case LinkMessage(body):
-                        receiver.message(peer, body)
-                    case Ping():
-                        pong_after_s = 0.0
-                    case Refused(_, text):
-                        raise ConnectionLost(f"it refused us: {text}")
-                    case other:
-                        raise ConnectionLost(f"it sent {type(other).__name__} on a link")
-            # Any bytes earn a pong, so that a ping behind a long queue is not missed for a death.
-            now_s = trio.current_time()
-            if now_s >= pong_after_s:
-                pong_after_s = now_s + self._config.ping_interval_s / 2
-                await connection.send(Pong())
+                if messages is None:
+                    return
+                if self._hand_on(messages, peer, receiver):
+                    pong_after_s = 0.0
+                # Any bytes earn a pong, so that a ping behind a long queue is not missed for a death.
+                now_s = trio.current_time()
+                if now_s >= pong_after_s:
+                    pong_after_s = now_s + self._config.ping_interval_s / 2
+                    await connection.send(Pong())
+
+    @staticmethod
+    def _hand_on(messages: list[Message], peer: str, receiver: LinkReceiver) -> bool:
+        """Whether one of them was a ping. Raises ConnectionLost."""
+        pinged = False
+        for message in messages:
+            match message:
+                case LinkMessage(body):
+                    receiver.message(peer, body)
+                case Ping():
+                    pinged = True
+                case Refused(_, text):
+                    raise ConnectionLost(f"it refused us: {text}")
+                case other:
+                    raise ConnectionLost(f"it sent {type(other).__name__} on a link")
+        return pinged
 
 
 async def serve_stream(connection: Connection, peer: str, services: Services, config: PeerConfig) -> None:

@@ -19,6 +19,7 @@ from hivemind.peer.messages import Answer, Failure, Hello, Refused, Request, Wel
 from hivemind.peer.metrics import Counters
 from hivemind.peer.names import certificate_name
 from hivemind.peer.tls import TlsFailed, TlsRefused, handshake
+from hivemind.peer.tls_stream import TlsStream
 from hivemind.peer.token import JoinToken
 
 
@@ -76,7 +77,7 @@ class _Joining:
             await connection.aclose()
 
     async def _connect(self, seed: tuple[str, int]) -> Connection:
-        stream = trio.SSLStream(await connect_tcp(self.where, seed), _stranger_context(), https_compatible=True)
+        stream = TlsStream(await connect_tcp(self.where, seed), _stranger_context())
         try:
             await handshake(stream)
         except (TlsRefused, TlsFailed) as error:

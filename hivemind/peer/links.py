@@ -19,6 +19,9 @@ from hivemind.peer.services import Services
 
 log = structlog.get_logger()
 
+_SEND_NOW_BYTES = 64 * 1024
+"""More than this takes a turn of the loop of its own to encrypt."""
+
 
 class Link:
     """The lane to one peer. Its task dials, tells the receiver up and down in turn, and dials again."""
@@ -44,6 +47,7 @@ class Link:
         self._outbox: Outbox | None = None
         self._last_problem = ""
         self._heard = trio.Event()
+        self._spoke_s = 0.0
 
     @property
     def is_up(self) -> bool:
@@ -53,7 +57,11 @@ class Link:
         """Queue a message. False: down, or the queue is full. Raises FrameTooLarge or TypeError."""
         if self._connection is None or self._outbox is None:
             return False
-        if self._outbox.offer(self._connection.encode(LinkMessage(body))):
+        frame = self._connection.encode(LinkMessage(body))
+        if not len(self._outbox) and _send_now(self._connection, self._outbox, frame):
+            self._spoke_s = trio.current_time()
+            return True
+        if self._outbox.offer(frame):
             return True
         self._counters.link_messages_dropped += 1
         return False
@@ -111,6 +119,7 @@ class Link:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, connection, outbox, nursery.cancel_scope)
+                nursery.start_soon(self._ping, connection, outbox)
                 reason = await self._watch(connection)
                 nursery.cancel_scope.cancel()
         finally:
@@ -121,15 +130,22 @@ class Link:
             await connection.aclose()
 
     async def _write(self, connection: Connection, outbox: Outbox, scope: trio.CancelScope) -> None:
-        ping = connection.encode(Ping())
         try:
             while True:
-                batch = ping
-                with trio.move_on_after(self._config.ping_interval_s):
-                    batch = await outbox.take()
-                await connection.send_bytes(batch)
+                await connection.send_bytes(await outbox.take())
+                self._spoke_s = trio.current_time()
         except ConnectionLost:
             scope.cancel()
+
+    async def _ping(self, connection: Connection, outbox: Outbox) -> None:
+        """Say something when nothing else was said for a while."""
+        ping = connection.encode(Ping())
+        self._spoke_s = trio.current_time()
+        while True:
+            await trio.sleep_until(self._spoke_s + self._config.ping_interval_s)
+            if trio.current_time() >= self._spoke_s + self._config.ping_interval_s:
+                outbox.offer(ping)
+                self._spoke_s = trio.current_time()
 
     async def _watch(self, connection: Connection) -> str:
         """Hear the pongs, which answer whatever arrives; returns why the link is over."""
@@ -154,6 +170,20 @@ class Link:
         if problem != self._last_problem:
             log.info("link_cannot_connect", peer=self.node_id, reason=problem)
             self._last_problem = problem
+
+
+def _send_now(connection: Connection, outbox: Outbox, frame: bytes) -> bool:
+    """Send without waiting for the writer's turn; what the kernel has no room for is left to the writer."""
+    if len(frame) > _SEND_NOW_BYTES:
+        return False
+    try:
+        sent = connection.send_now(frame)
+    except ConnectionLost:
+        # The writer meets it, too, and ends the link in order.
+        return False
+    if connection.has_unsent:
+        outbox.offer(b"")
+    return sent
 
 
 class Links:

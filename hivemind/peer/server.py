@@ -17,7 +17,8 @@ from hivemind.peer.messages import Answer, Failure, Hello, Refused, Request, Wel
 from hivemind.peer.metrics import Counters
 from hivemind.peer.names import CertificateName, certificate_name_of_der
 from hivemind.peer.services import Services, guarded
-from hivemind.peer.tls import SocketTLS, TlsFailed, TlsRefused, handshake, linger, tune
+from hivemind.peer.tls import TlsFailed, TlsRefused, handshake, linger, tune
+from hivemind.peer.tls_stream import TlsStream
 from hivemind.peer.trust import Trust
 
 log = structlog.get_logger()
@@ -88,9 +89,7 @@ class PeerServer:
             await trio.aclose_forcefully(stream)
 
     async def _serve(self, socket_stream: trio.SocketStream, visit: _Visit) -> None:
-        stream: SocketTLS = trio.SSLStream(
-            socket_stream, self._trust.server_context, server_side=True, https_compatible=True
-        )
+        stream = TlsStream(socket_stream, self._trust.server_context, server_side=True)
         connection = Connection(stream, max_frame_bytes=self._config.max_stranger_frame_bytes, counters=self._counters)
         with trio.move_on_after(self._config.handshake_timeout_s) as scope:
             try:

