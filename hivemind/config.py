@@ -20,6 +20,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from consensus.model.network import OverlayMode
 from hivemind.settings import DEFAULT_PEER_PORT, SETTINGS, RateLimits, Setting
 
 
@@ -57,6 +58,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "console"
     preset: str = "lan"
+    overlay: OverlayMode = OverlayMode.VXLAN
     restart_grace_s: float = 60.0
     lost_after_s: float = 2.0
     offline_start_after_s: float = 60.0

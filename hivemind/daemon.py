@@ -180,6 +180,7 @@ class Daemon:
             self.steps.command if isinstance(self.steps, Found) else None,
             partial(first_steps.done, self.config.data_dir),
         )
+        await parts.start_overlay(nursery)
         await nursery.start(parts.agent.run)
         await nursery.start(parts.mesh.run)
         await nursery.start(parts.orchestrator.run)
@@ -226,6 +227,7 @@ class Daemon:
             with trio.move_on_after(CLEAN_UP_TIMEOUT_S):
                 own = labels.own_labels(self.identity.cluster_id, self.node_id)
                 await leaving.until_no_containers(self.engine, own)
+                await parts.remove_overlay()
         else:
             parts.membership.set_meta(self.meta(Intent.RESTARTING))
             await parts.presence.announce_restart()

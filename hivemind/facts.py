@@ -7,9 +7,10 @@ import psutil
 from consensus.model.node import NodeFacts
 from hivemind.config import DaemonConfig
 from runtime.engine.base import EngineInfo
+from runtime.network.overlay.choice import Choice
 
 
-def gather(config: DaemonConfig, engine: EngineInfo, version: str) -> NodeFacts:
+def gather(config: DaemonConfig, engine: EngineInfo, overlay: Choice, version: str) -> NodeFacts:
     """Capacities are the engine's where it knows them: it may run elsewhere, or be limited."""
     return NodeFacts(
         address=config.advertise,
@@ -23,4 +24,6 @@ def gather(config: DaemonConfig, engine: EngineInfo, version: str) -> NodeFacts:
         memory_bytes=engine.memory_bytes or psutil.virtual_memory().total,
         disk_bytes=psutil.disk_usage(str(config.data_dir)).total,
         labels=dict(config.labels),
+        overlay=overlay.mode,
+        overlay_reason=overlay.reason,
     )

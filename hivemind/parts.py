@@ -5,6 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
+import trio
+
+from consensus.model.network import OverlayMode
 from hivemind import forwarding, leadership, leaving, standing
 from hivemind.api_server import ApiServer
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
@@ -18,15 +22,25 @@ from hivemind.presence import Presence
 from hivemind.standing import Standing
 from hivemind.startup.admitting import Admissions
 from membership import EXCHANGE_KINDS, Membership
+from runtime import labels
 from runtime.agent import Agent
 from runtime.agent_config import AgentConfig, starts_for
+from runtime.engine.docker_engine import DockerEngine
+from runtime.engine.errors import EngineError
 from runtime.gateway import ContainerGateway
 from runtime.gateway_server import GatewayServer, NodeContainers
 from runtime.network.mesh import Mesh, MeshConfig
+from runtime.network.overlay.attachment import default_network
+from runtime.network.overlay.driver import Overlay
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.kernel import HostKernel
+from runtime.network.overlay.reporter import OverlayReporter
 from runtime.vitals import VitalsSampler
 
 if TYPE_CHECKING:
     from hivemind.daemon import Daemon
+
+log = structlog.get_logger()
 
 _PEER_FAILURES = (PeerError,)
 
@@ -45,6 +59,7 @@ class Parts:
         self.presence = Presence(
             node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
         )
+        self.overlay = _overlay(daemon)
         self.agent = Agent(
             node_id=node_id,
             cluster_id=daemon.identity.cluster_id,
@@ -56,6 +71,7 @@ class Parts:
                 offline_start_after_s=config.offline_start_after_s,
                 parallel_starts=starts_for(daemon.facts.cpu_cores),
             ),
+            attach=default_network if self.overlay is None else self.overlay.attach,
         )
         self.mesh = Mesh(
             node_id=node_id,
@@ -85,6 +101,23 @@ class Parts:
         )
         self._register(channel)
 
+    async def start_overlay(self, nursery: trio.Nursery) -> None:
+        """Before the agent: containers are put on it. Does nothing where this node takes no part."""
+        if self.overlay is None:
+            return
+        daemon = self._daemon
+        await nursery.start(self.overlay.run)
+        reporter = OverlayReporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
+        nursery.start_soon(reporter.run)
+
+    async def remove_overlay(self) -> None:
+        """At the end of this node's membership."""
+        if self.overlay is not None:
+            try:
+                await self.overlay.remove()
+            except (OverlayError, EngineError) as error:
+                log.warning("overlay_not_removed", reason=str(error))
+
     def _register(self, channel: PeerChannel) -> None:
         """What this node answers to the others."""
 
@@ -110,3 +143,16 @@ class Parts:
         channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)
         self._gateway_server.serve(channel)
+
+
+def _overlay(daemon: Daemon) -> Overlay | None:
+    """None where this node takes no part in it."""
+    if daemon.facts.overlay is OverlayMode.OFF or not isinstance(daemon.engine, DockerEngine):
+        return None
+    return Overlay(
+        node_id=daemon.node_id,
+        machine=daemon.machine,
+        networks=daemon.engine.networks,
+        kernel=HostKernel(),
+        labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
+    )

@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from api.auth.passwords import Argon2Hasher
+from consensus.model.network import OverlayMode
 from consensus.raft import StorageError
 from hivemind import facts
 from hivemind.config import DaemonConfig, redacted, unknown_variables
@@ -29,8 +30,11 @@ from hivemind.observability import logs
 from hivemind.observability.loop_lag import LoopLag
 from hivemind.startup.obtain import StartupError, obtain_identity
 from membership import MembershipError
+from runtime.engine.base import Engine
+from runtime.engine.docker_engine import DockerEngine
 from runtime.engine.errors import EngineError
 from runtime.engine.select import select_engine
+from runtime.network.overlay.choice import Choice, Claim, choose
 
 log = structlog.get_logger()
 
@@ -98,8 +102,10 @@ async def _run_daemon(config: DaemonConfig, lag: LoopLag, stop: trio.Event) -> N
         data_dir=config.data_dir / "engine",
         address=config.advertise,
     )
+    claim = Claim()
     try:
-        node_facts = facts.gather(config, await engine.info(), VERSION)
+        overlay = await _choose_overlay(config, engine, claim)
+        node_facts = facts.gather(config, await engine.info(), overlay, VERSION)
         passwords = Argon2Hasher()
         identity = None
         async with trio.open_nursery() as nursery:
@@ -116,9 +122,20 @@ async def _run_daemon(config: DaemonConfig, lag: LoopLag, stop: trio.Event) -> N
         daemon = Daemon(config, identity, node_facts, engine=engine, passwords=passwords, lag=lag)
         await daemon.run(stop)
     finally:
+        claim.release()
         with trio.CancelScope(shield=True), trio.move_on_after(2.0):
             await engine.aclose()
     log.info("daemon_stopped", node=identity.node_id)
+
+
+async def _choose_overlay(config: DaemonConfig, engine: Engine, claim: Claim) -> Choice:
+    docker_host = engine.networks.host if isinstance(engine, DockerEngine) else ""
+    chosen = await choose(
+        config.overlay, engine=engine.name, docker_host=docker_host, advertise=config.advertise, claim=claim
+    )
+    if chosen.mode is OverlayMode.OFF:
+        log.info("overlay_disabled", reason=chosen.reason)
+    return chosen
 
 
 def _announce(text: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from consensus.model.network import OverlayMode
+
 NODE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9./_-]{0,61}[A-Za-z0-9])?")
 DEFAULT_PEER_PORT = 7946
@@ -142,6 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("log_format", _one_of("console", "json"), "console or json", "How it is logged."),
     Setting("preset", _one_of("lan", "wan", "local"), "lan, wan or local", "Timings of failure detection."),
+    Setting("overlay", OverlayMode, "vxlan, host-gw or off", "How packets reach other nodes' containers."),
     Setting("restart_grace", _seconds, "seconds", "How long a restarting daemon's tasks are left alone."),
     Setting("lost_after", _seconds, "seconds", "How long a suspected node must be silent to be lost."),
     Setting("offline_start_after", _seconds, "seconds", "When to start one's share without a leader."),

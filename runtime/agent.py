@@ -23,6 +23,7 @@ from runtime.engine.base import ContainerState, Engine, EngineEvent
 from runtime.engine.errors import EngineError
 from runtime.health.prober import Prober
 from runtime.health.tracker import HealthReport
+from runtime.network.overlay.attachment import Attach, default_network
 from runtime.operations import Operations
 from runtime.reporter import StatusReporter
 from runtime.task_inputs import Desired, Gone, Permitted, Seen, Signalled
@@ -40,6 +41,7 @@ class Agent:
         proposer: where status reports go.
         caught_up: returns when the replica has, since the daemon's start, been level with a leader's log.
         now_s: the wall clock, for times that users see.
+        attach: tells which network new containers are put on.
 
     Attributes:
         engine_problem: why the engine cannot be used just now, in its words; None while it can.
@@ -56,6 +58,7 @@ class Agent:
         caught_up: Callable[[], Awaitable[None]],
         config: AgentConfig | None = None,
         now_s: Callable[[], float] = time.time,
+        attach: Attach = default_network,
     ) -> None:
         self._config = config or AgentConfig()
         self._config.validate()
@@ -66,7 +69,9 @@ class Agent:
         self._own = labels.own_labels(cluster_id, node_id)
         self._prober = Prober(engine, now_s=now_s)
         self._reporter = StatusReporter(node_id, machine, proposer, batch_s=self._config.report_batch_s)
-        self._operations = Operations(engine, self._config, cluster_id=cluster_id, node_id=node_id, now_s=now_s)
+        self._operations = Operations(
+            engine, self._config, cluster_id=cluster_id, node_id=node_id, now_s=now_s, attach=attach
+        )
         self._volumes = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
         self._tasks: TaskTable | None = None
         self._known: dict[str, Task] = {}

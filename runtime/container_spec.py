@@ -8,9 +8,12 @@ from consensus.model.app_spec import AppSpec
 from consensus.model.task import Task
 from runtime import labels
 from runtime.engine.base import ContainerPort, ContainerSpec, Mount, PortProtocol
+from runtime.network.overlay.attachment import Attachment
 
 
-def container_spec(task: Task, spec: AppSpec, *, cluster_id: str, node_id: str) -> ContainerSpec:
+def container_spec(
+    task: Task, spec: AppSpec, attachment: Attachment | None, *, cluster_id: str, node_id: str
+) -> ContainerSpec:
     """The container of `task`. The user's labels are kept; ours win where names meet."""
     resources = spec.resources
     return ContainerSpec(
@@ -42,6 +45,8 @@ def container_spec(task: Task, spec: AppSpec, *, cluster_id: str, node_id: str) 
             ContainerPort(container_port=port.container_port, protocol=cast(PortProtocol, port.protocol))
             for port in spec.ports
         ),
+        network=None if attachment is None else attachment.network,
+        dns=() if attachment is None else attachment.resolvers,
         stop_signal=spec.stop_signal or "SIGTERM",
         stop_grace_s=spec.stop_grace_period_s,
     )

@@ -13,6 +13,7 @@ from runtime.container_spec import container_spec
 from runtime.engine.base import ContainerSpec, ContainerState, Engine, PullProgress
 from runtime.engine.errors import ContainerNotFound, EngineError, EngineUnavailable, NameConflict
 from runtime.images import Images
+from runtime.network.overlay.attachment import Attach
 from runtime.task_effects import Create, EnsureImage, Inspect, Operation, Remove, Start, Stop
 from runtime.task_inputs import Failed, Progressed, Succeeded
 
@@ -23,9 +24,17 @@ class Operations:
     """`perform` answers with the machine's next input and raises nothing of the engine's."""
 
     def __init__(
-        self, engine: Engine, config: AgentConfig, *, cluster_id: str, node_id: str, now_s: Callable[[], float]
+        self,
+        engine: Engine,
+        config: AgentConfig,
+        *,
+        cluster_id: str,
+        node_id: str,
+        now_s: Callable[[], float],
+        attach: Attach,
     ) -> None:
         self._engine = engine
+        self._attach = attach
         self._cluster_id = cluster_id
         self._node_id = node_id
         self._now_s = now_s
@@ -88,7 +97,10 @@ class Operations:
         return None
 
     async def _create(self, operation: Create) -> ContainerState:
-        spec = container_spec(operation.task, operation.spec, cluster_id=self._cluster_id, node_id=self._node_id)
+        attachment = await self._attach()
+        spec = container_spec(
+            operation.task, operation.spec, attachment, cluster_id=self._cluster_id, node_id=self._node_id
+        )
         own = labels.own_labels(self._cluster_id, self._node_id)
         for volume in operation.spec.volumes:
             name = labels.volume_name(self._cluster_id, self._node_id, volume.name)

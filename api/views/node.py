@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from api.deps import ClusterView, MemberView
 from api.views.container import status_word
+from consensus.model.network import OverlayMode, OverlayStatus
 from consensus.model.node import Node, NodeStatus
 from consensus.state import State
 from consensus.timestamp import iso_utc
@@ -57,10 +58,11 @@ class TaintView(Struct, frozen=True):
 
 
 class NodeNetwork(Struct, frozen=True):
-    """`overlay_status`: whether the other nodes reach this one (connected, or disconnected)."""
+    """`overlay_status`: connected, degraded or disabled; `overlay_message` says why it is not connected."""
 
     subnet: str | None
     overlay_status: str
+    overlay_message: str
 
 
 class NodeDetail(Struct, frozen=True, kw_only=True):
@@ -147,11 +149,21 @@ def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
     members = cluster.members()
     item, member = node_item(state, cluster, members, node), members.get(node.id)
     tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
-    reached = member is not None and member.state == "alive"
     return NodeDetail(
         **{name: getattr(item, name) for name in NodeItem.__struct_fields__ if name != "containers"},
         containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
         taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
-        network=NodeNetwork(None, "connected" if reached else "disconnected"),
+        network=node_network(node, member),
         rtt_ms=None if member is None or member.rtt_s is None else round(member.rtt_s * 1000, 3),
     )
+
+
+def node_network(node: Node, member: MemberView | None) -> NodeNetwork:
+    """A node that others do not reach cannot be connected, whatever it said last."""
+    if node.facts.overlay is OverlayMode.OFF:
+        return NodeNetwork(node.subnet, OverlayStatus.DISABLED.value, node.facts.overlay_reason)
+    if member is None or member.state != "alive":
+        return NodeNetwork(node.subnet, OverlayStatus.DEGRADED.value, "the node does not answer")
+    if node.overlay is None:
+        return NodeNetwork(node.subnet, OverlayStatus.DEGRADED.value, "its daemon is starting")
+    return NodeNetwork(node.subnet, node.overlay.status.value, node.overlay.reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from consensus.apply import subnets
 from consensus.apply.task import forget
 from consensus.commands import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
 from consensus.draft import Draft
@@ -48,8 +49,10 @@ def add(draft: Draft, command: AddNode) -> AnyOutcome:
             joined_at_s=known.joined_at_s if known else draft.time_s,
             labels=known.labels if known else {},
             taints=known.taints if known else [],
+            subnet=known.subnet if known else None,
         )
     )
+    subnets.settle(draft)
     return Done()
 
 
@@ -59,8 +62,10 @@ def start(draft: Draft, command: StartNode) -> AnyOutcome:
         return not_found("node", command.node_id)
     if node.status is NodeStatus.LEFT:
         return conflict(f"node {node.id!r} has left the cluster; join it again with a token")
-    started = replace(node, boot_id=command.boot_id, facts=command.facts)
+    started = replace(node, boot_id=command.boot_id, facts=command.facts, overlay=None)
     draft.put_node(started)
+    subnets.settle(draft)
+    started = draft.state.nodes[node.id]
     _change_status(draft, started, NodeStatus.READY, "")
     return Done()
 
@@ -105,6 +110,7 @@ def remove(draft: Draft, command: RemoveNode) -> AnyOutcome:
         forget(draft, task, recreate=task.wanted)
     _change_status(draft, node, NodeStatus.LEFT, "removed")
     draft.delete_node(node.id)
+    subnets.settle(draft)
     return Done()
 
 

@@ -39,6 +39,7 @@ from consensus.commands.job import (
     UpdateJob,
 )
 from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
+from consensus.commands.overlay import ExtendOverlay, ReportOverlay
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
 from consensus.commands.service import CreateService, DeleteService, UpdateService
 from consensus.commands.setting import SetSetting, UnsetSetting
@@ -71,6 +72,8 @@ AnyCommand = (
     | SetMaintenance
     | LabelNode
     | RemoveNode
+    | ExtendOverlay
+    | ReportOverlay
     | DeployApp
     | ScaleApp
     | RestartApp
@@ -154,6 +157,7 @@ __all__ = [
     "EndRun",
     "EndStandby",
     "ExecuteDeployment",
+    "ExtendOverlay",
     "ForgetRuns",
     "FoundCluster",
     "LabelNode",
@@ -164,6 +168,7 @@ __all__ = [
     "RecordAccess",
     "RemoveNode",
     "RemoveTasks",
+    "ReportOverlay",
     "ReportTasks",
     "RescheduleTasks",
     "ResolveAlert",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from consensus.model.network import Network
+
 
 class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`*_sealed` values are NaCl boxes under the member key, which is on every member's disk and never here.
@@ -22,3 +24,4 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous_token_key_until_s: float = 0.0
     join_secret_hash: str
     join_secret_sealed: bytes
+    network: Network = Network()

@@ -6,6 +6,8 @@ import enum
 
 from msgspec import Struct, field
 
+from consensus.model.network import OverlayMode, OverlayReport
+
 
 class NodeStatus(enum.StrEnum):
     """What the cluster has agreed about a node. Who is alive this second is membership's to say (design.md §3)."""
@@ -24,7 +26,7 @@ class Taint(Struct, frozen=True, omit_defaults=True):
 
 
 class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a node says of itself each time that its daemon starts."""
+    """What a node says of itself each time that its daemon starts; `overlay_reason`: why it takes no part there."""
 
     address: str
     api_port: int
@@ -37,6 +39,8 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int = 0
     disk_bytes: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    overlay: OverlayMode = OverlayMode.OFF
+    overlay_reason: str = ""
 
 
 class RemovedNode(Struct, frozen=True):
@@ -47,7 +51,10 @@ class RemovedNode(Struct, frozen=True):
 
 
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause."""
+    """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause.
+
+    `subnet` is the node's own in the overlay; `overlay` what this run of its daemon made of it, None until it told.
+    """
 
     id: str
     facts: NodeFacts
@@ -60,6 +67,8 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     draining: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Taint] = field(default_factory=list)
+    subnet: str | None = None
+    overlay: OverlayReport | None = None
 
     @property
     def all_labels(self) -> dict[str, str]:

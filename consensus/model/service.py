@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from consensus.model.network import SERVICE_RANGE
 from consensus.model.quantity import Duration, duration_s
 from consensus.model.workload import PortNumber
 
-RANGE = ipaddress.IPv4Network("10.245.0.0/16")
+RANGE = SERVICE_RANGE
 """Of the virtual addresses; no interface has one of them."""
 UNHEALTHY_THRESHOLD = 3
 """Failed connections in a row after which an endpoint is left out, where the health check does not say."""

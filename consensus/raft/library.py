@@ -6,7 +6,9 @@ Every correction is a class on top of `Library` that overrides the few methods c
 
 from __future__ import annotations
 
+import _socket
 import random
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from .durability import Durability
     from .snapshot_store import SnapshotStore
     from .transport import LinkTransport
+
+# Its import puts a function for Windows in the place of this one, for the whole process (win_inet_pton.py, line 76).
+socket.inet_ntop = _socket.inet_ntop
 
 PINNED_VERSION = "0.3.17"
 FOLLOWER, CANDIDATE, LEADER = 0, 1, 2

@@ -45,7 +45,8 @@ class ContainerSpec(Struct, frozen=True, kw_only=True):
 
     `command` replaces the image's entrypoint and `args` its command (Kubernetes' words, not Docker's).
     `cpu_cores` and `memory_bytes` are what it asks for (relative shares, soft reservation); the limits are
-    what it never gets more than. None: no limit.
+    what it never gets more than. None: no limit. `dns` are the addresses of its resolvers, the engine's own where
+    there are none.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ContainerSpec(Struct, frozen=True, kw_only=True):
     mounts: tuple[Mount, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
     network: str | None = None
+    dns: tuple[str, ...] = ()
     hostname: str | None = None
     user: str | None = None
     workdir: str | None = None

@@ -28,6 +28,7 @@ from runtime.engine.docker.exec import Exec, Stream
 from runtime.engine.docker.multiplexed import Message
 from runtime.engine.docker.streams import AnswerStream
 from runtime.engine.docker.times import unix_seconds
+from runtime.engine.docker_networks import DockerEngineNetworks
 from runtime.engine.docker_values import (
     PullMeter,
     container_config,
@@ -91,6 +92,10 @@ class DockerEngine:
     @property
     def name(self) -> Literal["docker", "process"]:
         return "docker"
+
+    @property
+    def networks(self) -> DockerEngineNetworks:
+        return DockerEngineNetworks(self._docker)
 
     async def info(self) -> EngineInfo:
         with _translated({}):

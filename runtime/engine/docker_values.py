@@ -76,6 +76,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     }
     if spec.network:
         host["NetworkMode"] = spec.network
+    if spec.dns:
+        # The search domains of the machine mean nothing in the cluster, and double each question.
+        host["Dns"], host["DnsSearch"] = list(spec.dns), ["."]
     if spec.cpu_cores is not None:
         host["CpuShares"] = max(_MIN_SHARES, round(spec.cpu_cores * _SHARES_PER_CORE))
     if spec.cpu_limit_cores is not None:

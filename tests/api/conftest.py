@@ -310,6 +310,7 @@ class World:
             memory_bytes=16 << 30,
             disk_bytes=100 << 30,
             labels={"zone": "zone1"},
+            overlay_reason="it is turned off",
         )
         await self.propose(commands.AddNode(node_id=node_id, facts=facts))
         await self.propose(commands.StartNode(node_id=node_id, boot_id="b1", facts=facts))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.job import JobSpec, KeptRuns
+from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
 from consensus.model.node import NodeStatus, Taint
 from consensus.model.run import RunStatus
 from consensus.model.service import GivenEndpoint, ServiceChange, ServicePort
@@ -165,7 +168,11 @@ def _advance(rng: random.Random, state: State) -> c.AnyCommand:
 
 _Maker = Callable[[random.Random, State], c.AnyCommand]
 _OFTEN: list[_Maker] = [
-    lambda rng, _: (lambda n: c.StartNode(_NODES[n], f"boot{rng.randint(1, 3)}", facts(n)))(rng.randrange(4)),
+    lambda rng, _: (
+        lambda n: c.StartNode(
+            _NODES[n], f"boot{rng.randint(1, 3)}", replace(facts(n), overlay=rng.choice(list(OverlayMode)))
+        )
+    )(rng.randrange(4)),
     lambda rng, _: c.DeployApp(_spec(rng)),
     lambda rng, _: c.ScaleApp(rng.choice(_APPS), rng.randint(0, 5)),
     _place,
@@ -184,6 +191,10 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.SetMaintenance(rng.choice(_NODES), enable=rng.random() < 0.5, drain=rng.random() < 0.5),
     lambda rng, _: c.LabelNode(rng.choice(_NODES), {"zone": "a"}, [Taint("t")]),
     lambda rng, _: c.RemoveNode(rng.choice(_NODES), force=rng.random() < 0.5),
+    lambda rng, _: c.ExtendOverlay(rng.choice(["10.246.0.0/16", "10.247.0.0/24", "none"])),
+    lambda rng, _: c.ReportOverlay(
+        rng.choice(_NODES), f"boot{rng.randint(1, 3)}", OverlayReport(rng.choice(list(OverlayStatus)), "why")
+    ),
     lambda rng, _: c.RestartApp(rng.choice(_APPS)),
     lambda rng, _: c.DeleteApp(rng.choice(_APPS)),
     lambda rng, _: c.CreateDeployment(

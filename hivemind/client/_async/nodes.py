@@ -34,6 +34,13 @@ class AsyncNodeMethods(AsyncOperations):
         """`force`: also while it has containers."""
         return typed(await self.delete(f"/nodes/{path_part(node_id)}", force=force), Done)
 
+    async def overlay(self) -> models.Overlay:
+        return typed(await self.get("/overlay"), models.Overlay)
+
+    async def extend_overlay(self, cidr: str) -> Done:
+        """A range of addresses for the containers of more nodes."""
+        return typed(await self.post("/overlay/ranges", {"range": cidr}), Done)
+
     async def leave(self, node_id: str) -> Done:
         """The node drains, leaves the cluster, and ends."""
         return typed(await self.post(f"/nodes/{path_part(node_id)}/leave"), Done)

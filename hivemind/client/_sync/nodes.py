@@ -35,6 +35,13 @@ class SyncNodeMethods(SyncOperations):
         """`force`: also while it has containers."""
         return typed(self.delete(f"/nodes/{path_part(node_id)}", force=force), Done)
 
+    def overlay(self) -> models.Overlay:
+        return typed(self.get("/overlay"), models.Overlay)
+
+    def extend_overlay(self, cidr: str) -> Done:
+        """A range of addresses for the containers of more nodes."""
+        return typed(self.post("/overlay/ranges", {"range": cidr}), Done)
+
     def leave(self, node_id: str) -> Done:
         """The node drains, leaves the cluster, and ends."""
         return typed(self.post(f"/nodes/{path_part(node_id)}/leave"), Done)

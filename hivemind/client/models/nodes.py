@@ -68,8 +68,30 @@ class NodeContainer(Struct, frozen=True, kw_only=True):
 
 
 class NodeNetwork(Struct, frozen=True, kw_only=True):
+    """`overlay_status` is connected, degraded or disabled; `overlay_message` says why."""
+
     overlay_status: str
+    overlay_message: str = ""
     subnet: str | None = None
+
+
+class OverlayNode(Struct, frozen=True, kw_only=True):
+    """A node's part; `mode` is vxlan, host-gw or off."""
+
+    node_id: str
+    mode: str
+    overlay_status: str
+    overlay_message: str = ""
+    subnet: str | None = None
+
+
+class Overlay(Struct, frozen=True, kw_only=True):
+    """The network between containers of all nodes."""
+
+    ranges: list[str]
+    subnets_total: int
+    subnets_used: int
+    nodes: list[OverlayNode]
 
 
 class _NodeFacts(Struct, frozen=True, kw_only=True):

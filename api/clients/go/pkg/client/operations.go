@@ -274,6 +274,16 @@ func (c *Client) RemoveNode(ctx context.Context, id string, force bool) (*types.
 	return one[types.Done](ctx, c, remove, "/nodes/"+part(id)+"?force="+strconv.FormatBool(force), nil)
 }
 
+// Overlay shows the network between containers of all nodes.
+func (c *Client) Overlay(ctx context.Context) (*types.Overlay, error) {
+	return one[types.Overlay](ctx, c, get, "/overlay", nil)
+}
+
+// ExtendOverlay adds a range of addresses for the containers of more nodes.
+func (c *Client) ExtendOverlay(ctx context.Context, cidr string) (*types.Done, error) {
+	return one[types.Done](ctx, c, post, "/overlay/ranges", map[string]any{"range": cidr})
+}
+
 // Leave makes a node drain, leave the cluster, and end.
 func (c *Client) Leave(ctx context.Context, id string) (*types.Done, error) {
 	return one[types.Done](ctx, c, post, "/nodes/"+part(id)+"/leave", nil)

@@ -297,10 +297,26 @@ type NodeContainer struct {
 	Status string `json:"status"`
 }
 
-// NodeNetwork is a node's part of the overlay.
+// NodeNetwork is a node's part of the overlay: connected, degraded or disabled, and why.
 type NodeNetwork struct {
-	Subnet        string `json:"subnet"`
-	OverlayStatus string `json:"overlay_status"`
+	Subnet         string `json:"subnet"`
+	OverlayStatus  string `json:"overlay_status"`
+	OverlayMessage string `json:"overlay_message"`
+}
+
+// OverlayNode is a node's part of the overlay; its mode is vxlan, host-gw or off.
+type OverlayNode struct {
+	NodeNetwork
+	NodeID string `json:"node_id"`
+	Mode   string `json:"mode"`
+}
+
+// Overlay is the network between containers of all nodes.
+type Overlay struct {
+	Ranges       []string      `json:"ranges"`
+	SubnetsTotal int           `json:"subnets_total"`
+	SubnetsUsed  int           `json:"subnets_used"`
+	Nodes        []OverlayNode `json:"nodes"`
 }
 
 // NodeDetail is a machine with what is on it.

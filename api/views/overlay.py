@@ -1,0 +1,47 @@
+"""The overlay as a whole: its ranges, and each node's part."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from msgspec import Struct
+
+from api.views.node import Members, node_network
+from consensus.model.network import SUBNET_BITS, Network
+from consensus.state import State
+
+
+class OverlayNode(Struct, frozen=True):
+    """`mode` is vxlan, host-gw or off; the others as in a node's `network`."""
+
+    node_id: str
+    mode: str
+    subnet: str | None
+    overlay_status: str
+    overlay_message: str
+
+
+class OverlayView(Struct, frozen=True, kw_only=True):
+    """`subnets_total`: how many nodes the ranges are enough for."""
+
+    ranges: list[str]
+    subnets_total: int
+    subnets_used: int
+    nodes: list[OverlayNode]
+
+
+def overlay_view(state: State, members: Members) -> OverlayView:
+    ranges = Network().ranges if state.cluster is None else state.cluster.network.ranges
+    nodes = []
+    for node_id in sorted(state.nodes):
+        node = state.nodes[node_id]
+        part = node_network(node, members.get(node_id))
+        nodes.append(
+            OverlayNode(node_id, node.facts.overlay.value, part.subnet, part.overlay_status, part.overlay_message)
+        )
+    return OverlayView(
+        ranges=list(ranges),
+        subnets_total=sum(2 ** (SUBNET_BITS - ipaddress.IPv4Network(each).prefixlen) for each in ranges),
+        subnets_used=sum(node.subnet is not None for node in state.nodes.values()),
+        nodes=nodes,
+    )

@@ -1,0 +1,20 @@
+"""What is decided about the overlay."""
+
+from __future__ import annotations
+
+from consensus.commands.base import Command
+from consensus.model.network import OverlayReport
+
+
+class ExtendOverlay(Command, frozen=True):
+    """Adds a range that node subnets are handed out of."""
+
+    range: str
+
+
+class ReportOverlay(Command, frozen=True):
+    """What the node's daemon of this run found of its part of the overlay."""
+
+    node_id: str
+    boot_id: str
+    report: OverlayReport

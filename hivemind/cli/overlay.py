@@ -1,0 +1,43 @@
+"""``hivemind overlay …``: the network between containers of all nodes."""
+
+from __future__ import annotations
+
+import click
+
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+
+_COLUMNS = {
+    "NODE": "node_id",
+    "MODE": "mode",
+    "SUBNET": "subnet",
+    "STATUS": "overlay_status",
+    "WHY": "overlay_message",
+}
+
+
+@click.group()
+def overlay() -> None:
+    """The network between containers of all nodes."""
+
+
+@overlay.command("ls")
+@session_options
+def ls(session: Session) -> None:
+    """List each node's part of it."""
+    show(session.output, session.run(lambda client: client.get("/overlay"))["nodes"], _COLUMNS)
+
+
+@overlay.command()
+@session_options
+def info(session: Session) -> None:
+    """Show its ranges, and how much of them is used."""
+    show(session.output, session.run(lambda client: client.get("/overlay")))
+
+
+@overlay.command()
+@click.argument("cidr")
+@session_options
+def extend(session: Session, cidr: str) -> None:
+    """Add a range of addresses for the containers of more nodes: `hivemind overlay extend 10.246.0.0/16`."""
+    show(session.output, session.run(lambda client: client.post("/overlay/ranges", {"range": cidr})))

@@ -1,0 +1,248 @@
+"""Makes this node's part of the overlay what the replica says, and keeps it so.
+
+The engine's network first (it makes the bridge), then links, entries and routes, then rules. Anybody may take any of
+it away: the kernel tells of that, and it is put back. What cannot be had is told to the cluster as the reason why
+this node is degraded, and tried again. A daemon that ends leaves all in place: containers go on talking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+import trio
+from msgspec import Struct
+
+from consensus.machine import Machine
+from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
+from consensus.state import State
+from runtime.backoff import Backoff
+from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec
+from runtime.engine.errors import ContainerNotFound, EngineError
+from runtime.network.overlay import firewall, links
+from runtime.network.overlay.attachment import Attachment
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.kernel import Kernel
+from runtime.network.overlay.links import Found
+from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan
+
+log = structlog.get_logger()
+
+_PASSES = 6
+"""A new VXLAN device needs three: made, configured, filled."""
+
+
+class OverlayConfig(Struct, frozen=True, kw_only=True):
+    """Attributes:
+    look_s: how often is looked without news: what the kernel does not tell of, and what was tried in vain.
+    gather_s: news come in floods (a container's start is a dozen); they are gathered for so long.
+    first_wait_s: how long a container's creation waits for the first look.
+    """
+
+    look_s: float = 10.0
+    gather_s: float = 0.2
+    first_wait_s: float = 10.0
+    retry_first_s: float = 0.5
+    retry_last_s: float = 5.0
+
+
+class Overlay:
+    """
+    Args:
+        labels: what the engine's network is labelled with; one with other labels is somebody else's.
+
+    Attributes:
+        report: how this node's part is just now; None before the first look.
+        plan: what it is made from; None while the node has no subnet.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        machine: Machine,
+        networks: DockerEngineNetworks,
+        kernel: Kernel,
+        labels: Mapping[str, str],
+        config: OverlayConfig | None = None,
+    ) -> None:
+        self._node_id = node_id
+        self._machine = machine
+        self._networks = networks
+        self._kernel = kernel
+        self._labels = dict(labels)
+        self._config = config or OverlayConfig()
+        self._looked = trio.Event()
+        self._woken = trio.Event()
+        self._reported = trio.Event()
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+        self._has_network = False
+        self.plan: OverlayPlan | None = None
+        self.report: OverlayReport | None = None
+
+    # -- what others ask
+
+    async def attach(self) -> Attachment | None:
+        """Where new containers go; None: the overlay cannot have them, they get the engine's default network."""
+        with trio.move_on_after(self._config.first_wait_s):
+            await self._looked.wait()
+        if self.plan is None or not self._has_network:
+            return None
+        return Attachment(NETWORK)
+
+    async def reported(self) -> None:
+        """Returns when `report` was written again."""
+        await self._reported.wait()
+
+    # -- running
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled; leaves everything in place."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._kernel.follow, self._wake)
+                    nursery.start_soon(self._follow_replica)
+                    nursery.start_soon(self._kernel.load)
+                    task_status.started()
+                    await self._keep()
+        finally:
+            self._ended.set()
+
+    async def _keep(self) -> None:
+        backoff = Backoff(first_s=self._config.retry_first_s, last_s=self._config.retry_last_s)
+        while True:
+            self._woken = trio.Event()
+            report = await self._reconcile()
+            self._tell(report)
+            if report is not None and report.status is OverlayStatus.DEGRADED:
+                # What failed makes news of its own: they must not start the next try.
+                await trio.sleep(backoff.next_s())
+                continue
+            backoff.reset()
+            with trio.move_on_after(self._config.look_s):
+                await self._woken.wait()
+            await trio.sleep(self._config.gather_s)
+
+    def _wake(self) -> None:
+        self._woken.set()
+
+    async def _follow_replica(self) -> None:
+        index = self._machine.watch.index
+        known: State | None = None
+        while True:
+            state = self._machine.state
+            if known is None or state.nodes is not known.nodes or state.cluster is not known.cluster:
+                known = state
+                if plan(state, self._node_id) != self.plan:
+                    self._wake()
+            index = await self._machine.watch.changed(index)
+
+    def _tell(self, report: OverlayReport | None) -> None:
+        if report is None:
+            return
+        if report != self.report:
+            told = log.info if report.status is OverlayStatus.CONNECTED else log.warning
+            told("overlay", status=report.status.value, reason=report.reason or None)
+        self.report = report
+        self._looked.set()
+        reported, self._reported = self._reported, trio.Event()
+        reported.set()
+
+    async def _reconcile(self) -> OverlayReport | None:
+        """One look, and what it shows to be due. None: the node's subnet is not known yet."""
+        wanted = self.plan = plan(self._machine.state, self._node_id)
+        if wanted is None:
+            node = self._machine.state.nodes.get(self._node_id)
+            if node is None or node.facts.overlay is OverlayMode.OFF:
+                # The cluster has not heard yet that this run of the daemon takes part.
+                return None
+            return OverlayReport(OverlayStatus.DEGRADED, "this node has no subnet: the overlay's ranges are exhausted")
+        try:
+            found = await self._kernel.look()
+            await self._ensure_network(wanted, found)
+            await self._kernel.forward_packets()
+            found = await self._settle(wanted)
+            await self._ensure_rules(wanted, found)
+        except (OverlayError, EngineError) as error:
+            return OverlayReport(OverlayStatus.DEGRADED, str(error))
+        far = [
+            f"{peer.node_id} is not on this node's network, use --overlay vxlan" for peer in links.far(wanted, found)
+        ]
+        reasons = [*wanted.misfits, *far]
+        status = OverlayStatus.DEGRADED if reasons else OverlayStatus.CONNECTED
+        return OverlayReport(status, "; ".join(reasons))
+
+    async def _settle(self, wanted: OverlayPlan) -> Found:
+        lacked_bridge = False
+        for _ in range(_PASSES):
+            found = await self._kernel.look()
+            due = links.changes(wanted, found)
+            if not due:
+                if lacked_bridge:
+                    await self._adopt_ports()
+                return found
+            lacked_bridge = lacked_bridge or BRIDGE not in found.links
+            log.info("overlay_changes", changes=[type(change).__name__ for change in due])
+            await self._kernel.change(due)
+        raise OverlayError(f"the kernel does not keep what it was told: {due}")
+
+    async def _adopt_ports(self) -> None:
+        """Somebody took the bridge away: the containers' cables hang loose."""
+        state = await self._networks.find(NETWORK)
+        pids = []
+        for engine_id in () if state is None else state.containers:
+            try:
+                pid = await self._networks.pid(engine_id)
+            except ContainerNotFound:
+                continue
+            if pid is not None:
+                pids.append(pid)
+        adopted = await self._kernel.adopt_ports(pids)
+        log.warning("overlay_bridge_put_back", bridge=BRIDGE, containers=adopted)
+
+    async def _ensure_rules(self, wanted: OverlayPlan, found: Found) -> None:
+        underlay = links.underlay_of(found.links, wanted.address).name
+        text = firewall.restore_input(await self._kernel.saved_rules(), wanted, underlay)
+        if text is not None:
+            log.info("overlay_rules", chain=firewall.CHAIN)
+            await self._kernel.restore_rules(text)
+
+    # -- the engine's network
+
+    async def _ensure_network(self, wanted: OverlayPlan, found: Found) -> None:
+        spec = NetworkSpec(
+            name=NETWORK,
+            bridge=BRIDGE,
+            subnet=wanted.subnet,
+            gateway=wanted.gateway,
+            mtu=links.mtu_of(wanted, found.links),
+            labels=self._labels,
+        )
+        there = await self._networks.find(NETWORK)
+        if there is not None and there.spec == spec:
+            self._has_network = True
+            return
+        self._has_network = False
+        if there is not None:
+            if there.containers:
+                whose = "of another subnet or MTU" if there.spec.labels == self._labels else "of somebody else"
+                raise OverlayError(f"the engine has a network {NETWORK!r} {whose}, with containers on it")
+            await self._networks.remove(NETWORK)
+        await self._networks.create(spec)
+        self._has_network = True
+        log.info("overlay_network_created", network=NETWORK, subnet=spec.subnet, mtu=spec.mtu)
+
+    async def remove(self) -> None:
+        """Stops `run` and takes all of ours away; no container may be left. Raises OverlayError, EngineError."""
+        self._scope.cancel()
+        await self._ended.wait()
+        text = firewall.removal_input(await self._kernel.saved_rules())
+        if text is not None:
+            await self._kernel.restore_rules(text)
+        there = await self._networks.find(NETWORK)
+        if there is not None and there.spec.labels == self._labels:
+            await self._networks.remove(NETWORK)
+        await self._kernel.change(links.removal(await self._kernel.look()))
+        log.info("overlay_removed")

@@ -1,0 +1,125 @@
+"""This machine's kernel, as the overlay's driver uses it: netlink in threads, iptables as a command, and their news."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from runtime.network.overlay import netlink
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.links import AnyChange, Found
+
+# linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h
+_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_ROUTE_GROUPS = {"link": 1, "neighbour": 3, "address": 5, "route": 7}
+_NFTABLES_GROUP = 7
+_DATAGRAM_BYTES = 65536
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_LOCK_WAIT_S = 5
+
+
+class Kernel(Protocol):
+    """All raise OverlayError."""
+
+    async def load(self) -> None:
+        """Makes the first `look` as fast as the next."""
+        ...
+
+    async def look(self) -> Found: ...
+    async def change(self, changes: Sequence[AnyChange]) -> None: ...
+    async def adopt_ports(self, pids: Iterable[int]) -> int: ...
+    async def forward_packets(self) -> None:
+        """Turns forwarding between links on, as Docker does."""
+        ...
+
+    async def saved_rules(self) -> str:
+        """The output of iptables-save."""
+        ...
+
+    async def restore_rules(self, text: str) -> None: ...
+
+    async def follow(self, tell: Callable[[], None]) -> None:
+        """Tells of changes to links, routes and rules, whoever made them, until cancelled."""
+        ...
+
+
+class HostKernel:
+    """The real one."""
+
+    async def load(self) -> None:
+        await trio.to_thread.run_sync(netlink.load)
+
+    async def look(self) -> Found:
+        return await trio.to_thread.run_sync(netlink.look)
+
+    async def change(self, changes: Sequence[AnyChange]) -> None:
+        await trio.to_thread.run_sync(netlink.change, changes)
+
+    async def adopt_ports(self, pids: Iterable[int]) -> int:
+        return await trio.to_thread.run_sync(netlink.adopt_ports, tuple(pids))
+
+    async def forward_packets(self) -> None:
+        await trio.to_thread.run_sync(_forward_packets)
+
+    async def saved_rules(self) -> str:
+        return await _run(["iptables-save"])
+
+    async def restore_rules(self, text: str) -> None:
+        await _run(["iptables-restore", "--noflush", "--wait", str(_LOCK_WAIT_S)], text)
+
+    async def follow(self, tell: Callable[[], None]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_listen, _NETLINK_ROUTE, tuple(_ROUTE_GROUPS.values()), tell)
+            nursery.start_soon(_listen, _NETLINK_NETFILTER, (_NFTABLES_GROUP,), tell)
+
+
+def _forward_packets() -> None:
+    try:
+        if _FORWARDING.read_text().strip() != "1":
+            _FORWARDING.write_text("1")
+    except OSError as error:
+        raise OverlayError(f"cannot turn on net.ipv4.ip_forward: {error.strerror}") from error
+
+
+async def _run(command: Sequence[str], given: str = "") -> str:
+    try:
+        done = await trio.run_process(
+            command, stdin=given.encode(), capture_stdout=True, capture_stderr=True, check=False
+        )
+    except OSError as error:
+        raise OverlayError(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        raise OverlayError(f"{command[0]} failed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="replace")
+
+
+async def _listen(protocol: int, groups: Iterable[int], tell: Callable[[], None]) -> None:
+    try:
+        raw = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
+    except OSError:
+        # A kernel without nftables has no news of it either; what is missed is found by looking now and then.
+        return
+    with raw:
+        raw.bind((0, 0))
+        for group in groups:
+            raw.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        while True:
+            await trio.lowlevel.wait_readable(raw)
+            _drain(raw)
+            tell()
+
+
+def _drain(raw: socket.socket) -> None:
+    """What they say does not matter: the driver looks for itself, also where some were lost."""
+    while True:
+        try:
+            raw.recv(_DATAGRAM_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue

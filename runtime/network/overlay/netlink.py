@@ -1,0 +1,229 @@
+"""The kernel's links, addresses, routes and forwarding entries, by pyroute2. All of it blocks: run it in a thread.
+
+All of it raises OverlayError, in words that say what was tried.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, assert_never
+
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.links import (
+    ROUTE_PROTOCOL,
+    AddAddress,
+    AddBridge,
+    AddForwarding,
+    AddRoute,
+    AddVxlan,
+    AnyChange,
+    DeleteForwarding,
+    DeleteLink,
+    DeleteNeighbour,
+    DeleteRoute,
+    Found,
+    Link,
+    Route,
+    SetLink,
+    SetNeighbour,
+    VxlanFacts,
+)
+from runtime.network.overlay.plan import BRIDGE, VXLAN
+
+_RTNH_F_ONLINK = 4
+_NUD_PERMANENT = 0x80
+_NTF_SELF = 2
+_IFF_UP = 1
+_MAIN_TABLE = 254
+_NO_NAMESPACE_ID = 0xFFFFFFFF
+_ALREADY = (errno.EEXIST,)
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
+
+
+def load() -> None:
+    """Imports pyroute2: that takes a second, and most processes that import this package never need it."""
+    import pyroute2  # noqa: F401
+
+
+@contextmanager
+def _netlink(what: str) -> Iterator[Any]:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as kernel:
+            yield kernel
+    except NetlinkError as error:
+        raise OverlayError(f"cannot {what}: {error.args[-1]}") from error
+    except OSError as error:
+        raise OverlayError(f"cannot {what}: {error}") from error
+
+
+def look() -> Found:
+    """What is there now."""
+    with _netlink("read the links of this machine") as kernel:
+        raw = list(kernel.get_links())
+        names = {link["index"]: link.get("ifname") for link in raw}
+        addresses: dict[int, set[str]] = {}
+        for entry in kernel.get_addr():
+            address = entry.get("local") or entry.get("address")
+            addresses.setdefault(entry["index"], set()).add(f"{address}/{entry['prefixlen']}")
+        links = {names[link["index"]]: _link(link, names, addresses.get(link["index"], set())) for link in raw}
+        index = next((index for index, name in names.items() if name == VXLAN), None)
+        return Found(
+            links=links,
+            routes=frozenset(_routes(kernel, names)),
+            neighbours=frozenset() if index is None else frozenset(_neighbours(kernel, index)),
+            forwarding=frozenset() if index is None else frozenset(_forwarding(kernel, index)),
+        )
+
+
+def _link(raw: Any, names: dict[int, str], addresses: set[str]) -> Link:
+    info = raw.get("linkinfo")
+    vxlan = None
+    if info is not None and info.get("kind") == "vxlan" and (data := info.get("data")) is not None:
+        vxlan = VxlanFacts(
+            data.get("vxlan_id"),
+            data.get("vxlan_port"),
+            data.get("vxlan_local") or data.get("vxlan_local6") or "",
+            names.get(data.get("vxlan_link")),
+            bool(data.get("vxlan_learning")),
+        )
+    return Link(
+        name=raw.get("ifname"),
+        mtu=raw.get("mtu"),
+        up=bool(raw["flags"] & _IFF_UP),
+        mac=raw.get("address") or "",
+        master=names.get(raw.get("master")),
+        vxlan=vxlan,
+        addresses=frozenset(addresses),
+    )
+
+
+def _routes(kernel: Any, names: dict[int, str]) -> Iterator[Route]:
+    for route in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
+        if route["proto"] == ROUTE_PROTOCOL and route.get("dst") and route.get("gateway"):
+            onlink = bool(route["flags"] & _RTNH_F_ONLINK)
+            subnet = f"{route.get('dst')}/{route['dst_len']}"
+            yield Route(subnet, route.get("gateway"), names.get(route.get("oif"), ""), onlink)
+
+
+def _neighbours(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
+    for entry in kernel.get_neighbours(family=socket.AF_INET, ifindex=index):
+        if entry["state"] & _NUD_PERMANENT and entry.get("dst"):
+            yield entry.get("dst"), entry.get("lladdr")
+
+
+def _forwarding(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
+    for entry in kernel.fdb("dump", ifindex=index):
+        if entry["ifindex"] == index and entry.get("dst"):
+            yield entry.get("lladdr"), entry.get("dst")
+
+
+def change(changes: Iterable[AnyChange]) -> None:
+    """Makes them, in order. What is there already, or gone already, is as good as done."""
+    for each in changes:
+        with _netlink(_words(each)) as kernel:
+            _tolerant(kernel, each)
+
+
+def _words(change: AnyChange) -> str:
+    fields = " ".join(str(getattr(change, name)) for name in change.__struct_fields__)
+    return f"{type(change).__name__} {fields}"
+
+
+def _tolerant(kernel: Any, change: AnyChange) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        _make(kernel, change)
+    except NetlinkError as error:
+        deleting = isinstance(change, DeleteLink | DeleteRoute | DeleteNeighbour | DeleteForwarding)
+        if error.code not in (_GONE if deleting else _ALREADY):
+            raise
+
+
+def _make(kernel: Any, change: AnyChange) -> None:
+    match change:
+        case AddBridge(name, mtu):
+            kernel.link("add", ifname=name, kind="bridge", mtu=mtu)
+        case AddVxlan(name, mtu, mac, vni, port, local, underlay):
+            family = "vxlan_local6" if ":" in local else "vxlan_local"
+            kernel.link(
+                "add",
+                ifname=name,
+                kind="vxlan",
+                address=mac,
+                mtu=mtu,
+                vxlan_id=vni,
+                vxlan_port=port,
+                vxlan_link=_index(kernel, underlay),
+                vxlan_learning=0,
+                **{family: local},
+            )
+        case DeleteLink(name):
+            kernel.link("del", index=_index(kernel, name))
+        case SetLink(name, mtu):
+            kernel.link("set", index=_index(kernel, name), mtu=mtu, state="up")
+        case AddAddress(link, address):
+            bare, _, bits = address.partition("/")
+            kernel.addr("add", index=_index(kernel, link), address=bare, prefixlen=int(bits))
+        case AddRoute(route):
+            kernel.route("replace", **_route(kernel, route))
+        case DeleteRoute(route):
+            kernel.route("del", **_route(kernel, route))
+        case SetNeighbour(link, address, mac):
+            index = _index(kernel, link)
+            kernel.neigh("replace", dst=address, lladdr=mac, ifindex=index, state=_NUD_PERMANENT)
+        case DeleteNeighbour(link, address):
+            kernel.neigh("del", dst=address, ifindex=_index(kernel, link))
+        case AddForwarding(link, mac, address):
+            index = _index(kernel, link)
+            kernel.fdb("replace", ifindex=index, lladdr=mac, dst=address, state=_NUD_PERMANENT, flags=_NTF_SELF)
+        case DeleteForwarding(link, mac, address):
+            kernel.fdb("del", ifindex=_index(kernel, link), lladdr=mac, dst=address, flags=_NTF_SELF)
+        case _:
+            assert_never(change)
+
+
+def _index(kernel: Any, name: str) -> int:
+    found: list[int] = kernel.link_lookup(ifname=name)
+    if not found:
+        raise OSError(errno.ENODEV, f"there is no link {name}")
+    return found[0]
+
+
+def _route(kernel: Any, route: Route) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "dst": route.subnet,
+        "gateway": route.via,
+        "oif": _index(kernel, route.link),
+        "proto": ROUTE_PROTOCOL,
+        "table": _MAIN_TABLE,
+    }
+    return {**known, "flags": _RTNH_F_ONLINK} if route.onlink else known
+
+
+def adopt_ports(pids: Iterable[int]) -> int:
+    """Makes the cables of the containers with these first processes ports of the bridge again; how many.
+
+    A cable's other end says by the id of its network namespace whose it is; its name does not.
+    """
+    adopted = 0
+    with _netlink(f"connect containers to {BRIDGE}") as kernel:
+        bridge = _index(kernel, BRIDGE)
+        spaces = set()
+        for pid in pids:
+            spaces.add(kernel.get_netnsid(pid=pid)["nsid"])
+        spaces.discard(_NO_NAMESPACE_ID)
+        for link in kernel.get_links():
+            info = link.get("linkinfo")
+            if info is None or info.get("kind") != "veth" or link.get("master"):
+                continue
+            if link.get("link_netnsid") in spaces:
+                kernel.link("set", index=link["index"], master=bridge, state="up")
+                adopted += 1
+    return adopted

@@ -1,0 +1,205 @@
+"""The overlay's plan and the changes that lead to it, against a kernel made of dictionaries."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import assert_never
+
+import pytest
+from msgspec.structs import replace
+
+from consensus import commands as c
+from consensus.model.network import OverlayMode
+from runtime.network.overlay import links
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.links import AnyChange, Found, Link, Route, VxlanFacts
+from runtime.network.overlay.plan import BRIDGE, VXLAN, OverlayPlan, overlay_mtu, plan, tunnel_mac
+from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
+
+_ETH0 = Link(name="eth0", mtu=1500, up=True, mac="02:00:00:00:00:01", addresses=frozenset({"10.0.0.2/24"}))
+
+
+class FakeKernel:
+    """Does to dictionaries what the kernel does to itself."""
+
+    def __init__(self) -> None:
+        self.links = {"lo": Link(name="lo", mtu=65536, up=True, addresses=frozenset({"127.0.0.1/8"})), "eth0": _ETH0}
+        self.routes: set[Route] = set()
+        self.neighbours: dict[str, str] = {}
+        self.forwarding: dict[str, str] = {}
+
+    def look(self) -> Found:
+        return Found(
+            links=dict(self.links),
+            routes=frozenset(self.routes),
+            neighbours=frozenset(self.neighbours.items()),
+            forwarding=frozenset(self.forwarding.items()),
+        )
+
+    def delete(self, name: str) -> None:
+        del self.links[name]
+        self.routes = {route for route in self.routes if route.link != name}
+        if name == VXLAN:
+            self.neighbours, self.forwarding = {}, {}
+
+    def make(self, changes: Iterable[AnyChange]) -> None:
+        for change in changes:
+            self._make(change)
+
+    def _make(self, change: AnyChange) -> None:
+        match change:
+            case links.AddBridge(name, mtu):
+                assert name not in self.links
+                self.links[name] = Link(name=name, mtu=mtu, up=False)
+            case links.AddVxlan(name, mtu, mac, vni, port, local, underlay):
+                assert name not in self.links
+                vxlan = VxlanFacts(vni, port, local, underlay, False)
+                self.links[name] = Link(name=name, mtu=mtu, up=False, mac=mac, vxlan=vxlan)
+            case links.DeleteLink(name):
+                self.delete(name)
+            case links.SetLink(name, mtu):
+                self.links[name] = replace(self.links[name], mtu=mtu, up=True)
+            case links.AddAddress(name, address):
+                link = self.links[name]
+                self.links[name] = replace(link, addresses=link.addresses | {address})
+            case links.AddRoute(route):
+                assert self.links[route.link].up
+                self.routes = {each for each in self.routes if each.subnet != route.subnet} | {route}
+            case links.DeleteRoute(route):
+                self.routes.remove(route)
+            case links.SetNeighbour(_, address, mac):
+                self.neighbours[address] = mac
+            case links.DeleteNeighbour(_, address):
+                del self.neighbours[address]
+            case links.AddForwarding(_, mac, address):
+                self.forwarding[mac] = address
+            case links.DeleteForwarding(_, mac, address):
+                assert self.forwarding.pop(mac) == address
+            case _:
+                assert_never(change)
+
+
+def settle(kernel: FakeKernel, wanted: OverlayPlan) -> None:
+    for _ in range(4):
+        due = links.changes(wanted, kernel.look())
+        if not due:
+            return
+        kernel.make(due)
+    raise AssertionError(f"not settled: {due}")
+
+
+def plan_of(nodes: int, mode: OverlayMode = OverlayMode.VXLAN) -> OverlayPlan:
+    feed = Feed()
+    feed.accepted(c.FoundCluster(CLUSTER, ADMIN))
+    for number in range(1, nodes + 1):
+        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode)))
+    wanted = plan(feed.state, "n1")
+    assert wanted is not None
+    return wanted
+
+
+def test_a_bare_machine_becomes_what_is_planned() -> None:
+    kernel, wanted = FakeKernel(), plan_of(3)
+    settle(kernel, wanted)
+    bridge, vxlan = kernel.links[BRIDGE], kernel.links[VXLAN]
+    assert (bridge.addresses, bridge.up, bridge.mtu) == ({"10.244.0.1/24"}, True, 1450)
+    assert (vxlan.addresses, vxlan.up, vxlan.mtu) == ({"10.244.0.0/32"}, True, 1450)
+    assert vxlan.mac == "0e:48:0a:f4:00:00"
+    assert kernel.routes == {
+        Route("10.244.1.0/24", "10.244.1.0", VXLAN, True),
+        Route("10.244.2.0/24", "10.244.2.0", VXLAN, True),
+    }
+    assert kernel.neighbours == {"10.244.1.0": tunnel_mac("10.244.1.0/24"), "10.244.2.0": tunnel_mac("10.244.2.0/24")}
+    assert kernel.forwarding == {tunnel_mac("10.244.1.0/24"): "10.0.0.3", tunnel_mac("10.244.2.0/24"): "10.0.0.4"}
+    kernel.make(links.removal(kernel.look()))
+    assert not kernel.routes
+    assert VXLAN not in kernel.links
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_is_taken_away_is_put_back(seed: int) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    kernel, wanted = FakeKernel(), plan_of(4, rng.choice([OverlayMode.VXLAN, OverlayMode.HOST_GW]))
+    settle(kernel, wanted)
+    whole = kernel.look()
+    for _ in range(rng.randint(1, 5)):
+        _damage(kernel, rng)
+    settle(kernel, wanted)
+    assert kernel.look() == whole
+
+
+def _damage(kernel: FakeKernel, rng: random.Random) -> None:
+    own = sorted(name for name in kernel.links if name.startswith("hivemind"))
+    match rng.randrange(6):
+        case 0 if own:
+            kernel.delete(rng.choice(own))
+        case 1 if own:
+            name = rng.choice(own)
+            kernel.links[name] = replace(kernel.links[name], up=False)
+            kernel.routes = {route for route in kernel.routes if route.link != name}
+        case 2 if kernel.routes:
+            kernel.routes.remove(rng.choice(sorted(kernel.routes)))
+        case 3:
+            kernel.neighbours.pop("10.244.1.0", None)
+            kernel.forwarding.clear()
+        case 4 if VXLAN in kernel.links:
+            kernel.links[VXLAN] = replace(kernel.links[VXLAN], mac="02:02:02:02:02:02")
+        case 5 if own:
+            name = rng.choice(own)
+            kernel.links[name] = replace(kernel.links[name], mtu=900, addresses=frozenset())
+        case _:
+            kernel.routes.add(Route("10.244.99.0/24", "10.0.0.99", "eth0", False))
+
+
+def test_nodes_come_go_and_move() -> None:
+    kernel, wanted = FakeKernel(), plan_of(3)
+    settle(kernel, wanted)
+    first, second = wanted.peers
+    moved = replace(wanted, peers=(replace(first, address="10.0.0.77"),))
+    settle(kernel, moved)
+    assert kernel.forwarding == {first.mac: "10.0.0.77"}
+    assert {route.subnet for route in kernel.routes} == {first.subnet}
+    settle(kernel, replace(wanted, mode=OverlayMode.HOST_GW))
+    assert VXLAN not in kernel.links
+    assert kernel.routes == {
+        Route(first.subnet, first.address, "eth0", False),
+        Route(second.subnet, second.address, "eth0", False),
+    }
+
+
+def test_direct_routes_do_not_pass_a_router() -> None:
+    kernel, wanted = FakeKernel(), plan_of(2, OverlayMode.HOST_GW)
+    wanted = replace(wanted, peers=(replace(wanted.peers[0], address="192.168.7.7"),))
+    settle(kernel, wanted)
+    assert not kernel.routes
+    assert links.far(wanted, kernel.look()) == wanted.peers
+
+
+def test_an_address_that_no_interface_has_is_an_error() -> None:
+    kernel, wanted = FakeKernel(), replace(plan_of(2), address="10.9.9.9")
+    with pytest.raises(OverlayError, match=r"advertised address 10\.9\.9\.9"):
+        links.changes(wanted, kernel.look())
+
+
+def test_nodes_with_another_mode_are_named() -> None:
+    feed = Feed()
+    feed.accepted(
+        c.AddNode("n1", replace(facts(1), overlay=OverlayMode.VXLAN)),
+        c.AddNode("n2", replace(facts(2), overlay=OverlayMode.HOST_GW)),
+        c.AddNode("n3", facts(3)),
+    )
+    wanted = plan(feed.state, "n1")
+    assert wanted is not None
+    assert (wanted.peers, wanted.misfits) == ((), ("n2 uses host-gw, this node vxlan",))
+    assert plan(feed.state, "n3") is None
+    assert plan(feed.state, "n9") is None
+
+
+def test_mtu_leaves_room_for_the_outer_headers() -> None:
+    """RFC 7348 §5: outer Ethernet aside, IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14."""
+    assert overlay_mtu(OverlayMode.VXLAN, "10.0.0.1", 1500) == 1450
+    assert overlay_mtu(OverlayMode.VXLAN, "fd00::1", 1500) == 1430
+    assert overlay_mtu(OverlayMode.VXLAN, "10.0.0.1", 9000) == 8950
+    assert overlay_mtu(OverlayMode.HOST_GW, "10.0.0.1", 1500) == 1500
