@@ -1,8 +1,8 @@
-"""The logs of all replicas of an app as one: each line with the name of the replica that wrote it."""
+"""The logs of all containers of an app, or of a run, as one: each line with the name of the container that wrote it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from api.deps import ContainerGateway, ContainerGone, LogLine, NodeUnreachable
 from consensus.machine import Machine
+from consensus.model.run import Run
 from consensus.model.task import Task, TaskState
+from consensus.state import State
 
 QUEUED_LINES = 64
 AT_ONCE = 64
@@ -27,33 +29,54 @@ class LogQuery(Struct, frozen=True, kw_only=True):
     follow: bool
 
 
-def readable(machine: Machine, app: str) -> list[Task]:
-    """The replicas that have a log: those that were started, on a node."""
-    tasks = machine.state.tasks_of_app(app)
-    return [task for task in tasks if task.node_id is not None and task.status.state >= TaskState.STARTING]
+class LogSource(Struct, frozen=True):
+    """Whose logs: `tasks` of a state; `over` when no more of them will be made."""
+
+    tasks: Callable[[State], list[Task]]
+    over: Callable[[State], bool]
+
+    def readable(self, state: State) -> list[Task]:
+        """Those that have a log: that were started, on a node."""
+        return [
+            task for task in self.tasks(state) if task.node_id is not None and task.status.state >= TaskState.STARTING
+        ]
+
+
+def of_app(name: str) -> LogSource:
+    return LogSource(lambda state: state.tasks_of_app(name), lambda state: name not in state.apps)
+
+
+def of_run(run: Run) -> LogSource:
+    def over(state: State) -> bool:
+        present = state.runs.get(run.id)
+        return present is None or present.status.finished
+
+    return LogSource(lambda state: state.tasks_of_run(run), over)
 
 
 @asynccontextmanager
 async def merged(
-    machine: Machine, containers: ContainerGateway, app: str, query: LogQuery, *, now_s: float
+    machine: Machine, containers: ContainerGateway, source: LogSource, query: LogQuery, *, now_s: float
 ) -> AsyncIterator[AsyncIterator[LogLine]]:
-    """Lines of all replicas as they come, also of replicas that are made meanwhile, until the app is gone.
+    """Lines of all containers as they come, also of those that are made meanwhile, until the source is over.
 
-    A replica whose node does not answer is told of in a line of its own.
+    One whose node does not answer is told of in a line of its own.
     """
     send, receive = trio.open_memory_channel[LogLine](QUEUED_LINES)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_Reader(machine, containers, app, query, now_s).run, send)
+        nursery.start_soon(_Reader(machine, containers, source, query, now_s).run, send)
         async with receive:
             yield receive
         nursery.cancel_scope.cancel()
 
 
 class _Reader:
-    def __init__(self, machine: Machine, containers: ContainerGateway, app: str, query: LogQuery, now_s: float) -> None:
+    def __init__(
+        self, machine: Machine, containers: ContainerGateway, source: LogSource, query: LogQuery, now_s: float
+    ) -> None:
         self._machine = machine
         self._containers = containers
-        self._app = app
+        self._source = source
         self._query = query
         self._now_s = now_s
         self._limiter = trio.CapacityLimiter(AT_ONCE)
@@ -63,13 +86,15 @@ class _Reader:
         async with send, trio.open_nursery() as nursery:
             while True:
                 index = self._machine.watch.index
-                for task in readable(self._machine, self._app):
+                readable = self._source.readable(self._machine.state)
+                over = self._source.over(self._machine.state)
+                for task in readable:
                     if task.id not in known:
-                        # What a replica wrote that was made while we follow is all news.
+                        # What one wrote that was made while we follow is all news.
                         query = self._query if not known or not self._query.follow else replace(self._query, tail=None)
                         nursery.start_soon(self._read, task, query, send)
-                known |= {task.id for task in readable(self._machine, self._app)}
-                if not self._query.follow or self._app not in self._machine.state.apps:
+                known |= {task.id for task in readable}
+                if not self._query.follow or over:
                     break
                 await self._machine.watch.changed(index)
 

@@ -57,10 +57,10 @@ class Need(Struct, frozen=True):
 
 VERBS = ("read", "create", "update", "delete", "exec")
 RESOURCES = (
-    "apps", "containers", "logs", "services", "volumes", "deployments",
+    "apps", "jobs", "containers", "logs", "services", "volumes", "deployments",
     "nodes", "cluster", "alerts", "metrics", "events", "users", "roles", "groups", "api-keys", "audit",
 )  # fmt: skip
-NAMESPACED = frozenset(RESOURCES[:6])
+NAMESPACED = frozenset(RESOURCES[:7])
 """These belong to a namespace; a permission that is limited to a scope holds for no others."""
 
 

@@ -18,6 +18,7 @@ from api.routes.users import UserItem, user_item
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
 from api.views.deployment import DeploymentDetail, DeploymentItem, deployment_detail, deployment_item
+from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
 from api.views.node import NodeDetail, NodeItem, node_detail, node_item
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from api.views.volume import VolumeItem, volume_item
@@ -187,6 +188,31 @@ DEPLOYMENT = Noun(
     listing=Listing("deployments", DeploymentItem),
     type=DeploymentDetail,
 )
+JOB = Noun(
+    name="Job",
+    plural="jobs",
+    permission="jobs:read",
+    table="jobs",
+    keys=lambda state: sorted(state.jobs),
+    item=lambda world, key: job_item(world.state, world.state.jobs[key]),
+    detail=lambda world, key: job_detail(world.state, world.state.jobs[key]),
+    listing=Listing("jobs", JobItem),
+    type=JobDetail,
+    hidden=frozenset({"spec"}),
+)
+RUN = Noun(
+    name="Run",
+    plural="runs",
+    permission="jobs:read",
+    table="runs",
+    keys=lambda state: sorted(state.runs, key=lambda i: (-state.runs[i].created_at_s, i)),
+    item=lambda world, key: run_item(world.state, world.state.runs[key]),
+    detail=lambda world, key: run_detail(world.state, world.state.runs[key]),
+    listing=Listing("runs", RunItem),
+    type=RunDetail,
+    strings={"job": "job_name"},
+    hidden=frozenset({"containers"}),
+)
 ALERT = Noun(
     name="Alert",
     plural="alerts",
@@ -209,4 +235,4 @@ USER = Noun(
     listing=Listing("users", UserItem),
     type=UserItem,
 )
-NOUNS = (CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, ALERT, USER)
+NOUNS = (CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, JOB, RUN, ALERT, USER)

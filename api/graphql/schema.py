@@ -144,6 +144,15 @@ class _Builder:
                     nouns.CONTAINER, lambda state, key: [task.id for task in state.volume_users(key)]
                 )
             }
+        if noun is nouns.JOB:
+            return {"runs": self._many(nouns.RUN, lambda state, key: [run.id for run in state.runs_of(key)[::-1]])}
+        if noun is nouns.RUN:
+            return {
+                "job": self._one(nouns.JOB, lambda state, key: [state.runs[key].owner]),
+                "containers": self._many(
+                    nouns.CONTAINER, lambda state, key: [task.id for task in state.tasks_of_run(state.runs[key])]
+                ),
+            }
         if noun is nouns.DEPLOYMENT:
             return {"app": self._one(nouns.APP, lambda state, key: [state.deployments[key].app])}
         return {}

@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 
 from api.answer import Answer, Stream
-from api.app_logs import LogQuery, merged
+from api.app_logs import LogQuery, LogSource, merged, of_app
 from api.call import Call
 from api.deps import ContainerGone, LogLine, NodeUnreachable
 from api.errors import InvalidRequest, NotFound
@@ -130,14 +130,20 @@ async def get_logs(call: Call) -> Answer | Stream:
 
 
 async def get_app_logs(call: Call) -> Answer | Stream:
-    name, asked = call.path["app_name"], log_query(call)
+    name = call.path["app_name"]
     if name not in call.state.apps:
         raise NotFound(f"there is no app {name!r}")
-    lines = merged(call.deps.replica, call.deps.containers, name, asked, now_s=call.now_s)
+    return await answer_logs(call, of_app(name))
+
+
+async def answer_logs(call: Call, source: LogSource) -> Answer | Stream:
+    """What all containers of `source` wrote, as the query asks for it. Raises InvalidRequest."""
+    asked = log_query(call)
+    lines = merged(call.deps.replica, call.deps.containers, source, asked, now_s=call.now_s)
     if asked.follow:
         return log_stream(call, lines)
     kept, truncated = await collected(lines)
-    # Each replica's lines are in order already, and stay so.
+    # Each container's lines are in order already, and stay so.
     kept.sort(key=lambda line: line.timestamp_s)
     return Answer(LogsAnswer("".join(f"{prefixed(line)}\n" for line in kept), truncated))
 

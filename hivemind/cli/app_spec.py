@@ -34,11 +34,11 @@ def deploy_body(
         for name in ("command", "interval", "timeout", "retries", "start_period")
         if options[f"health_{name}"] is not None
     }
-    _merge(body, "resources", resources)
-    _merge(body, "health_check", health)
-    _merge(body, "env", dict(_pair("--env", text) for text in env))
-    _merge(body, "labels", dict(_pair("--label", text) for text in label))
-    for key, items in (("ports", [_port(t) for t in ports]), ("volumes", [_volume(t) for t in volumes])):
+    merge(body, "resources", resources)
+    merge(body, "health_check", health)
+    merge(body, "env", dict(pair("--env", text) for text in env))
+    merge(body, "labels", dict(pair("--label", text) for text in label))
+    for key, items in (("ports", [_port(t) for t in ports]), ("volumes", [volume(t) for t in volumes])):
         if items:
             body[key] = items
     if args:
@@ -60,12 +60,12 @@ def read_body(file: Path) -> dict[str, Any]:
     return content
 
 
-def _merge(body: dict[str, Any], key: str, values: dict[str, Any]) -> None:
+def merge(body: dict[str, Any], key: str, values: dict[str, Any]) -> None:
     if values:
         body[key] = {**(body.get(key) or {}), **values}
 
 
-def _pair(flag: str, text: str) -> tuple[str, str]:
+def pair(flag: str, text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise click.UsageError(f"{flag}: expected KEY=VALUE, got {text!r}")
@@ -86,7 +86,7 @@ def _port(text: str) -> dict[str, Any]:
     return port
 
 
-def _volume(text: str) -> dict[str, Any]:
+def volume(text: str) -> dict[str, Any]:
     name, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
     if not name or not path or mode not in ("", "ro", "rw"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from api.app_logs import LogQuery, merged
+from api.app_logs import LogQuery, merged, of_app
 from api.deps import LogLine
 from consensus import commands
 
@@ -37,7 +37,7 @@ async def test_following_takes_in_replicas_that_are_made_meanwhile(world: Any) -
     query = LogQuery(tail=0, since_s=None, until_s=None, follow=True)
     seen: list[str] = []
     with trio.fail_after(5):
-        async with merged(world.machine, world.containers, "web", query, now_s=0.0) as lines:
+        async with merged(world.machine, world.containers, of_app("web"), query, now_s=0.0) as lines:
             seen.append((await anext(lines)).source)
             outcome = await world.propose(commands.ScaleApp("web", 2))
             await world.run(outcome.created)
@@ -53,7 +53,7 @@ async def test_following_ends_with_the_app(world: Any) -> None:
         ended = trio.Event()
 
         async def read() -> None:
-            async with merged(world.machine, world.containers, "web", query, now_s=0.0) as lines:
+            async with merged(world.machine, world.containers, of_app("web"), query, now_s=0.0) as lines:
                 async for _ in lines:
                     pass
             ended.set()

@@ -14,6 +14,7 @@ from hivemind.client._async.apps import AsyncAppMethods
 from hivemind.client._async.cluster import AsyncClusterMethods
 from hivemind.client._async.containers import AsyncContainerMethods
 from hivemind.client._async.deployments import AsyncDeploymentMethods
+from hivemind.client._async.jobs import AsyncJobMethods
 from hivemind.client._async.nodes import AsyncNodeMethods
 from hivemind.client._async.services import AsyncServiceMethods
 from hivemind.client._async.volumes import AsyncVolumeMethods
@@ -24,6 +25,7 @@ class AsyncMethods(
     AsyncContainerMethods,
     AsyncAppMethods,
     AsyncDeploymentMethods,
+    AsyncJobMethods,
     AsyncServiceMethods,
     AsyncVolumeMethods,
     AsyncNodeMethods,

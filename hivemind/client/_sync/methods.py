@@ -15,6 +15,7 @@ from hivemind.client._sync.apps import SyncAppMethods
 from hivemind.client._sync.cluster import SyncClusterMethods
 from hivemind.client._sync.containers import SyncContainerMethods
 from hivemind.client._sync.deployments import SyncDeploymentMethods
+from hivemind.client._sync.jobs import SyncJobMethods
 from hivemind.client._sync.nodes import SyncNodeMethods
 from hivemind.client._sync.services import SyncServiceMethods
 from hivemind.client._sync.volumes import SyncVolumeMethods
@@ -25,6 +26,7 @@ class SyncMethods(
     SyncContainerMethods,
     SyncAppMethods,
     SyncDeploymentMethods,
+    SyncJobMethods,
     SyncServiceMethods,
     SyncVolumeMethods,
     SyncNodeMethods,

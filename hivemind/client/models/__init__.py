@@ -45,6 +45,14 @@ from hivemind.client.models.batch import (
     OperationError,
     OperationResult,
 )
+from hivemind.client.models.jobs import (
+    Job,
+    JobAnswer,
+    JobDetail,
+    Run,
+    RunContainer,
+    RunDetail,
+)
 from hivemind.client.models.nodes import (
     Component,
     ContainerHealthReport,
@@ -94,6 +102,9 @@ __all__ = [
     "Group",
     "Health",
     "HealthCheckResult",
+    "Job",
+    "JobAnswer",
+    "JobDetail",
     "Login",
     "Mount",
     "Node",
@@ -116,6 +127,9 @@ __all__ = [
     "Resources",
     "Revision",
     "Role",
+    "Run",
+    "RunContainer",
+    "RunDetail",
     "Scalar",
     "Scaled",
     "Service",

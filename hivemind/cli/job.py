@@ -1,0 +1,243 @@
+"""``hivemind job …``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from hivemind.cli.app_spec import merge, pair, read_body, volume
+from hivemind.cli.listing import all_rows
+from hivemind.cli.output import show
+from hivemind.cli.session import Session, session_options
+from hivemind.client import Client
+
+_COLUMNS = {
+    "NAME": "name",
+    "SCHEDULE": "schedule",
+    "SUSPENDED": "suspended",
+    "ACTIVE": "active_runs",
+    "LAST RUN": "last_run_at",
+    "STATUS": "last_run_status",
+    "NEXT RUN": "next_run_at",
+}
+_RUN_COLUMNS = {
+    "RUN": "id",
+    "NO": "number",
+    "REASON": "reason",
+    "STATUS": "status",
+    "DONE": "succeeded",
+    "OF": "completions",
+    "FAILURES": "failures",
+    "STARTED": "started_at",
+    "FINISHED": "finished_at",
+    "MESSAGE": "message",
+}
+_POLL_S = 0.3
+_PLAIN = (
+    "name", "image", "schedule", "time_zone", "concurrency_policy", "completions", "parallelism", "backoff_limit",
+    "retry_delay", "timeout", "node_affinity", "priority_class",
+)  # fmt: skip
+
+
+@click.group()
+def job() -> None:
+    """What runs to its end, once or by a schedule."""
+
+
+def _body(
+    file: Path | None,
+    *,
+    env: Sequence[str],
+    label: Sequence[str],
+    volumes: Sequence[str],
+    args: Sequence[str],
+    suspended: bool,
+    cpu: float | None,
+    memory: str | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """The file's content, overlaid by the flags. Raises click.UsageError where that is nothing."""
+    body = {} if file is None else read_body(file)
+    body |= {name: options[name] for name in _PLAIN if options[name] is not None}
+    merge(body, "resources", {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v is not None})
+    merge(body, "env", dict(pair("--env", text) for text in env))
+    merge(body, "labels", dict(pair("--label", text) for text in label))
+    if volumes:
+        body["volumes"] = [volume(text) for text in volumes]
+    if args:
+        body["args"] = list(args)
+    if suspended:
+        body["suspended"] = True
+    for required in ("name", "image"):
+        if not body.get(required):
+            raise click.UsageError(f"--{required} is needed (or `{required}` in the file)")
+    return body
+
+
+_SPEC_OPTIONS = (
+    click.option(
+        "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /jobs."
+    ),
+    click.option("--name"),
+    click.option("--image", help="What to run."),
+    click.option("--schedule", help='As cron: "*/5 * * * *", or @daily. Without it, the job runs once, now.'),
+    click.option("--time-zone", help="Of the schedule, such as Europe/Berlin (default: UTC)."),
+    click.option("--concurrency-policy", type=click.Choice(["allow", "forbid", "replace"])),
+    click.option("--completions", type=int, help="How many containers must end well (default: 1)."),
+    click.option("--parallelism", type=int, help="How many of them at a time (default: 1)."),
+    click.option("--backoff-limit", type=int, help="How many attempts may fail (default: 6)."),
+    click.option("--retry-delay", help="Before the first retry; doubled each time (default: 10s)."),
+    click.option("--timeout", help="For the whole run, such as 30m."),
+    click.option("--suspended", is_flag=True, help="Begin nothing until it is resumed."),
+    click.option("--env", "-e", multiple=True, metavar="KEY=VALUE"),
+    click.option("--label", "-l", multiple=True, metavar="KEY=VALUE"),
+    click.option("--volume", "-v", "volumes", multiple=True, metavar="NAME:PATH[:ro]"),
+    click.option("--cpu", type=float, help="Cores that it needs."),
+    click.option("--memory", help="Memory that it needs, such as 256M."),
+    click.option("--node-affinity", metavar="KEY=VALUE"),
+    click.option("--priority-class"),
+    click.argument("args", nargs=-1),
+)
+
+
+def _spec_options(command: Any) -> Any:
+    for option in reversed(_SPEC_OPTIONS):
+        command = option(command)
+    return command
+
+
+@job.command()
+@_spec_options
+@click.option("--wait", is_flag=True, help="Until the run that begins with it is over; fails where the run does.")
+@session_options
+def create(session: Session, file: Path | None, wait: bool, **options: Any) -> None:
+    """Create a job. What follows -- is the command's arguments."""
+    body = _body(file, **options)
+    answer = session.run(lambda client: client.post("/jobs", body))
+    show(session.output, answer)
+    if wait and answer["run_id"]:
+        _wait(session, body["name"], answer["run_id"])
+
+
+@job.command()
+@_spec_options
+@session_options
+def update(session: Session, file: Path | None, **options: Any) -> None:
+    """Replace a job's spec, for the runs that begin from now on."""
+    body = _body(file, **options)
+    show(session.output, session.run(lambda client: client.put(f"/jobs/{body['name']}", body)))
+
+
+@job.command("ls")
+@session_options
+def ls(session: Session) -> None:
+    """List the jobs."""
+    show(session.output, all_rows(session, "/jobs", "jobs"), _COLUMNS)
+
+
+@job.command()
+@click.argument("name")
+@session_options
+def info(session: Session, name: str) -> None:
+    """Show one job."""
+    show(session.output, session.run(lambda client: client.get(f"/jobs/{name}")))
+
+
+@job.command()
+@click.argument("name")
+@click.argument("run_id", required=False)
+@session_options
+def runs(session: Session, name: str, run_id: str | None) -> None:
+    """List a job's runs, the newest first, or show one with its containers."""
+    if run_id is None:
+        show(session.output, all_rows(session, f"/jobs/{name}/runs", "runs"), _RUN_COLUMNS)
+    else:
+        show(session.output, session.run(lambda client: client.get(f"/jobs/{name}/runs/{run_id}")))
+
+
+@job.command("run")
+@click.argument("name")
+@click.option("--wait", is_flag=True, help="Until the run is over; fails where the run does.")
+@session_options
+def trigger(session: Session, name: str, wait: bool) -> None:
+    """Run a job now, whatever its schedule says."""
+    answer = session.run(lambda client: client.post(f"/jobs/{name}/trigger"))
+    show(session.output, answer)
+    if wait:
+        _wait(session, name, answer["run_id"])
+
+
+@job.command()
+@click.argument("name")
+@session_options
+def suspend(session: Session, name: str) -> None:
+    """Let the schedule rest."""
+    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/suspend")))
+
+
+@job.command()
+@click.argument("name")
+@session_options
+def resume(session: Session, name: str) -> None:
+    """Obey the schedule again; what was due meanwhile is not made up for."""
+    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/resume")))
+
+
+@job.command()
+@click.argument("name")
+@click.argument("run_id")
+@session_options
+def stop(session: Session, name: str, run_id: str) -> None:
+    """End a run; what it wrote is kept."""
+    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/runs/{run_id}/stop")))
+
+
+@job.command()
+@click.argument("name")
+@click.argument("run_id", required=False)
+@session_options
+def delete(session: Session, name: str, run_id: str | None) -> None:
+    """Delete a job with all its runs, or one run that is over."""
+    path = f"/jobs/{name}" if run_id is None else f"/jobs/{name}/runs/{run_id}"
+    show(session.output, session.run(lambda client: client.delete(path)))
+
+
+@job.command()
+@click.argument("name")
+@click.argument("run_id", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Until the run is over.")
+@click.option("--tail", type=click.IntRange(min=0), help="Lines from the end of each container.")
+@session_options
+def logs(session: Session, name: str, run_id: str | None, follow: bool, tail: int | None) -> None:
+    """Print what a run wrote (default: the newest)."""
+
+    async def work(client: Client) -> None:
+        chosen = run_id or (await client.get(f"/jobs/{name}"))["last_run_id"]
+        if chosen is None:
+            raise click.ClickException(f"job {name!r} has no run yet")
+        if not follow:
+            click.echo(await client.run_logs(name, chosen, tail=tail), nl=False)
+            return
+        async with client.follow_run_logs(name, chosen, tail=tail) as lines:
+            async for line in lines:
+                click.echo(line)
+
+    session.run(work)
+
+
+def _wait(session: Session, name: str, run_id: str) -> None:
+    async def work(client: Client) -> dict[str, Any]:
+        while True:
+            run: dict[str, Any] = await client.get(f"/jobs/{name}/runs/{run_id}")
+            if run["finished_at"] is not None:
+                return run
+            await trio.sleep(_POLL_S)
+
+    run = session.run(work)
+    if run["status"] != "succeeded":
+        raise click.ClickException(f"run {run_id} {run['status']}: {run['message']}")
+    click.echo(f"run {run_id} succeeded")
