@@ -25,7 +25,9 @@ class NodeResources(Struct, frozen=True, kw_only=True):
     disk_available: int
 
 
-class NodeItem(Struct, frozen=True, kw_only=True):
+class _Node(Struct, frozen=True, kw_only=True):
+    """What the list and the details of a node both say."""
+
     id: str
     address: str
     api_port: int
@@ -42,6 +44,9 @@ class NodeItem(Struct, frozen=True, kw_only=True):
     joined_at: str
     labels: dict[str, str]
     resources: NodeResources
+
+
+class NodeItem(_Node, frozen=True, kw_only=True):
     containers: int
 
 
@@ -65,23 +70,7 @@ class NodeNetwork(Struct, frozen=True):
     overlay_message: str
 
 
-class NodeDetail(Struct, frozen=True, kw_only=True):
-    id: str
-    address: str
-    api_port: int
-    peer_port: int
-    status: str
-    message: str
-    role: str
-    leader: bool
-    version: str
-    engine: str
-    architecture: str
-    maintenance: bool
-    draining: bool
-    joined_at: str
-    labels: dict[str, str]
-    resources: NodeResources
+class NodeDetail(_Node, frozen=True, kw_only=True):
     containers: list[NodeContainer]
     taints: list[TaintView]
     network: NodeNetwork
@@ -150,7 +139,7 @@ def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
     item, member = node_item(state, cluster, members, node), members.get(node.id)
     tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
     return NodeDetail(
-        **{name: getattr(item, name) for name in NodeItem.__struct_fields__ if name != "containers"},
+        **{name: getattr(item, name) for name in _Node.__struct_fields__},
         containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
         taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
         network=node_network(node, member),

@@ -45,32 +45,31 @@ class ServiceHealthCheck(Struct, frozen=True, kw_only=True):
     unhealthy_threshold: int
 
 
-class ServiceItem(Struct, frozen=True, kw_only=True):
+class _Service(Struct, frozen=True, kw_only=True):
+    """What the list and the details of a service both say."""
+
     name: str
     domain: str
     virtual_ip: str | None
     apps: list[str]
-    endpoints: list[Endpoint]
     load_balancing_strategy: str
     created_at: str
 
 
-class ServiceDetail(Struct, frozen=True, kw_only=True):
+class ServiceItem(_Service, frozen=True, kw_only=True):
+    endpoints: list[Endpoint]
+
+
+class ServiceDetail(_Service, frozen=True, kw_only=True):
     """`ports` are those of the virtual address, also the apps' container ports."""
 
-    name: str
-    domain: str
-    virtual_ip: str | None
     ports: list[ServicePort]
-    apps: list[str]
     endpoints: list[EndpointDetail]
-    load_balancing_strategy: str
     session_affinity: str
     session_timeout: Duration
     prefer: str
     proxy_protocol: str
     weights: dict[str, int]
-    created_at: str
     health_check: ServiceHealthCheck | None
 
 
