@@ -104,9 +104,9 @@ def _operation(route: Route, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "responses": {
             str(route.status): _success(route, schema_of),
-            **{str(status): _success(replace(route, answer=kind), schema_of) for status, kind in route.other_answers},
             **({"304": {"description": "It is what the client has already (If-None-Match)."}} if route.reads else {}),
             **{str(status): {"$ref": f"#/components/responses/Error{status}"} for status in _ERRORS},
+            **{str(status): _other(route, status, kind, schema_of) for status, kind in route.other_answers},
         },
     }
     if route.access is Access.PUBLIC:
@@ -120,6 +120,15 @@ def _operation(route: Route, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
         content = {"schema": schema_of[route.body], "example": example_of(route.body)}
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     return operation
+
+
+def _other(route: Route, status: int, kind: Any, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    told = _success(replace(route, answer=kind), schema_of)
+    if status in _ERRORS:
+        told["description"] = _ERRORS[status]
+        content = told["content"][JSON]
+        content["schema"] = {"anyOf": [content["schema"], schema_of[ErrorEnvelope]]}
+    return told
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:

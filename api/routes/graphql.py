@@ -22,6 +22,22 @@ class GraphQLBody(Struct, frozen=True):
     extensions: dict[str, Any] | None = None
 
 
+class GraphQLProblem(Struct, frozen=True):
+    message: str
+
+
+class GraphQLRefusal(Struct, frozen=True):
+    """Nothing was executed."""
+
+    errors: list[GraphQLProblem]
+
+
+class GraphQLAnswer(Struct, frozen=True):
+    """As GraphQL answers: there may be errors beside data."""
+
+    data: dict[str, Any] | None
+
+
 async def graphql(call: Call) -> Raw:
     from api.graphql.execution import Rejected, Request, execute, prepare
 
@@ -57,6 +73,8 @@ ROUTES = (
         access=Access.SELF,
         handler=graphql,
         body=GraphQLBody,
+        answer=GraphQLAnswer,
+        other_answers=((400, GraphQLRefusal),),
         enveloped=False,
         batchable=False,
         replicated=False,
