@@ -12,6 +12,7 @@ auth/               JWT, Basic, API keys, passwords, roles and permissions, lock
 limits.py           requests an IP and a user may make (ratelimit.py: the windows)
 events/             WebSocket and Server-Sent Events over the same feed, each event encoded once
 graphql/            queries over everything that can be read; openapi/: the document and the page, from the table
+static.py           files for everybody: the dashboard's pages
 exec_socket.py, log_stream.py, app_logs.py: commands and logs of containers on any node
 hypercorn_fixes/    what hypercorn 0.18 and quart-trio 0.12 do wrong under us, a module for each
 """

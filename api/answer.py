@@ -22,11 +22,12 @@ class Answer(Struct, frozen=True):
 
 
 class Raw(Struct, frozen=True):
-    """Bytes without the envelope."""
+    """Bytes as they go out. `digest` is of the body, where it is known already."""
 
     body: bytes
     content_type: str
     status: int = 200
+    digest: str = ""
 
 
 class Stream(Struct, frozen=True):
@@ -51,6 +52,10 @@ class _Envelope(Struct, frozen=True, kw_only=True):
 
 def encode_success(data: Any) -> bytes:
     return _encoder.encode(_Envelope(data=data))
+
+
+def encoded(answer: Answer) -> Raw:
+    return Raw(encode_success(answer.data), JSON, answer.status)
 
 
 def encode_error(error: ApiError) -> bytes:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from quart import Response, request, websocket
+from quart import Response, g, websocket
+from quart.wrappers import Request
 from quart_trio import QuartTrio
+from werkzeug.routing import Map, MapAdapter, Rule
 
-from api import sockets
+from api import sockets, static
 from api.answer import JSON, encode_error
 from api.auth.authenticator import Authenticator
 from api.call import Services
 from api.deps import Deps
-from api.dispatch import Dispatcher
+from api.dispatch import Asked, Dispatcher
 from api.errors import ApiError, translate
 from api.events.closing import Closing
 from api.events.frames import Frames
@@ -25,9 +28,15 @@ from api.route import Route, RouteTable
 from api.routes import all_routes, all_sockets
 from api.sockets import SocketRoute
 
+REMEMBERED_ANSWERS = 64
+
 
 class Api(QuartTrio):
-    """One node's API. `journal.run` must run beside it (api/serve.py does that)."""
+    """One node's API. `journal.run` must run beside it (api/serve.py does that).
+
+    Requests do not go through Quart's contexts, hooks and signals, which nothing here uses: they are a third of a
+    small answer's time. WebSockets do.
+    """
 
     asgi_http_class = HttpConnection
     asgi_websocket_class = WebsocketConnection
@@ -48,54 +57,70 @@ class Api(QuartTrio):
             frames=Frames(),
             items=Memo(),
             order=Memo(most=1),
+            answers=Memo(most=REMEMBERED_ANSWERS),
         )
         self.dispatcher = Dispatcher(services)
         self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False
-        for route in self.routes:
-            self.add_url_rule(
-                route.rule,
-                route.name,
-                _view(self.dispatcher, route),
-                methods=[route.method],
-                provide_automatic_options=False,
-            )
+        self._by_name = {route.name: route for route in self.routes}
+        self._paths = _paths(self.routes)
+        self._files = deps.static
         for socket in socket_routes:
             self.add_websocket(socket.rule, socket.name, sockets.view(self.dispatcher, socket))
-        self.before_request(self._admit_request)
         self.before_websocket(self._admit_websocket)
-        self.after_request(self._complete)
-        self.register_error_handler(Exception, self._answer_error)
+        # Quart's type leaves out that there may be no answer.
+        self.after_websocket(self._complete_websocket)  # type: ignore[type-var]
+        self.register_error_handler(Exception, self._answer_websocket_error)
 
-    async def _admit_request(self) -> None:
-        self.dispatcher.admit(request)
-
-    async def _admit_websocket(self) -> None:
-        self.dispatcher.admit(websocket)
-
-    async def _complete(self, response: Response) -> Response:
-        for name, value in self.dispatcher.headers().items():
-            response.headers[name] = value
+    async def handle_request(self, request: Request) -> Response:
+        asked = Asked(request)
+        try:
+            response = await self._answer(request, asked)
+        except (Exception, BaseExceptionGroup) as error:
+            response = error_response(translate(error))
+        response.headers.update(self.dispatcher.headers(asked))
         return response
 
-    async def _answer_error(self, error: Exception) -> Response:
+    async def _answer(self, request: Request, asked: Asked) -> Response:
+        file = static.answer(self._files, request)
+        if file is not None:
+            return file
+        self.dispatcher.admit(asked)
+        return await self.dispatcher.answer(request, asked, *self._found(request))
+
+    def _found(self, request: Request) -> tuple[Route, Mapping[str, Any]]:
+        """Raises werkzeug.exceptions.NotFound, MethodNotAllowed."""
+        name, path = self._paths.match(request.path, request.method)
+        return self._by_name[name], path
+
+    async def _admit_websocket(self) -> None:
+        g.asked = Asked(websocket)
+        self.dispatcher.admit(g.asked)
+
+    async def _complete_websocket(self, response: Response | None) -> Response | None:
+        if response is not None:
+            response.headers.update(self.dispatcher.headers(g.get("asked")))
+        return response
+
+    async def _answer_websocket_error(self, error: Exception) -> Response:
         return error_response(translate(error))
 
     async def error_response(self, error: Exception) -> Response:
         """The whole answer to `error`, outside a request."""
-        return await self._complete(error_response(translate(error)))
+        response = error_response(translate(error))
+        response.headers.update(self.dispatcher.headers(None))
+        return response
 
 
 def error_response(error: ApiError) -> Response:
     return Response(encode_error(error), status=error.status, content_type=JSON, headers=error.headers)
 
 
-def _view(dispatcher: Dispatcher, route: Route) -> Callable[..., Awaitable[Response]]:
-    async def view(**path: str) -> Response:
-        return await dispatcher.answer(route, path)
-
-    return view
+def _paths(routes: Iterable[Route]) -> MapAdapter:
+    """Which route a path and a method mean: its endpoints are the routes' names."""
+    rules = [Rule(route.rule, endpoint=route.name, methods=[route.method]) for route in routes]
+    return Map(rules, strict_slashes=True, merge_slashes=False, redirect_defaults=False).bind("")
 
 
 def create_app(deps: Deps) -> Api:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from api import body as bodies
 from api import etags
 from api import listing as lists
-from api.answer import Answer
+from api.answer import Answer, Raw
 from api.auth.authenticator import Authenticator
 from api.auth.identity import Identity
 from api.deps import Deps
@@ -50,6 +50,7 @@ class Services(Struct, frozen=True):
     frames: Frames
     items: Memo[Task, ContainerItem]
     order: Memo[object, list[Task]]
+    answers: Memo[State, Raw]
 
 
 Propose = Callable[[AnyCommand, Origin], Awaitable[AnyOutcome]]

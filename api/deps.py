@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from consensus.machine import Machine
 from consensus.model.app_spec import AppSpec
@@ -250,6 +250,11 @@ class DeployPlan(Struct, frozen=True):
     preempted: list[str]
 
 
+class StaticFile(Struct, frozen=True):
+    body: bytes
+    content_type: str
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Rates are requests in a window; None is unlimited. The defaults are the reference's."""
 
@@ -273,6 +278,7 @@ class Deps(Struct, frozen=True, kw_only=True):
         join_token: gives the token by which a new node joins.
         plan_deploy: what a deploy would do now; None where nobody schedules.
         render_metrics: gives the answer to ``GET /metrics`` in Prometheus' text format.
+        static: files that are served as they are, by path; none of them below ``/api``.
         now_s: unix time.
     """
 
@@ -288,6 +294,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     render_metrics: Callable[[], bytes]
     settings: Settings
     plan_deploy: Callable[[AppSpec], DeployPlan | Refusal] | None = None
+    static: Mapping[str, StaticFile] = field(default_factory=dict)
     now_s: Callable[[], float] = time.time
     previous_token_key: Callable[[], bytes | None] = lambda: None
     seal: Callable[[bytes], bytes] | None = None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 import trio
 from msgspec import Struct
-from quart import Response, g, request
+from msgspec.structs import replace
+from quart import Response
 from quart.wrappers import Request, Websocket
 
 from api import compression, etags, versions
-from api.answer import JSON, Answer, Raw, Stream, encode_success
+from api.answer import Answer, Raw, Stream, encoded
 from api.auth.identity import Identity
 from api.call import Call, Services
 from api.errors import PermissionDenied
@@ -25,9 +27,13 @@ from consensus.errors import Unavailable
 BARRIER_PAUSE_S = 0.1
 
 
-def address_of(connection: Request | Websocket) -> str:
-    client = connection.scope.get("client")
-    return str(client[0]) if client else "<local>"
+class Asked:
+    """A request, or a WebSocket, and what is left of the rate limits for who asks."""
+
+    def __init__(self, connection: Request | Websocket) -> None:
+        client = connection.scope.get("client")
+        self.address = str(client[0]) if client else "<local>"
+        self.budget: Budget | None = None
 
 
 class Dispatcher(Struct, frozen=True):
@@ -35,25 +41,26 @@ class Dispatcher(Struct, frozen=True):
 
     services: Services
 
-    def admit(self, connection: Request | Websocket) -> None:
+    def admit(self, asked: Asked) -> None:
         """Before anything else is looked at. Raises RateLimited."""
-        g.budget = self.services.limits.of_ip(address_of(connection), self.services.deps.now_s())
-        enforce(g.budget)
+        asked.budget = self.services.limits.of_ip(asked.address, self.services.deps.now_s())
+        enforce(asked.budget)
 
-    def charge(self, identity: Identity, *, cost: int = 1) -> None:
+    def charge(self, asked: Asked, identity: Identity, *, cost: int = 1) -> None:
         """Raises RateLimited."""
         budget = self.services.limits.of_user(identity.user_id, self.services.deps.now_s(), cost=cost)
-        g.budget = tighter(g.get("budget"), budget)
+        asked.budget = tighter(asked.budget, budget)
         enforce(budget)
 
-    async def answer(self, route: Route, path: Mapping[str, str]) -> Response:
+    async def answer(self, request: Request, asked: Asked, route: Route, path: Mapping[str, str]) -> Response:
+        address = asked.address
         versions.check(request.headers.get("Accept"))
-        address, target = address_of(request), request.path.removeprefix("/api")
+        target = request.path.removeprefix("/api")
         identity = None
         if route.access is not Access.PUBLIC:
             identity = await self.services.authenticator.identify(request.headers.get("Authorization"), address)
             if route.counted:
-                self.charge(identity)
+                self.charge(asked, identity)
             authorise(self.services, identity, route, target=target, address=address)
         call = Call(
             services=self.services,
@@ -64,7 +71,7 @@ class Dispatcher(Struct, frozen=True):
             query=read_query(route, Query(request.args.items(multi=True))),
             headers={name.lower(): value for name, value in request.headers.items()},
             identity=identity,
-            read_body=_read_body,
+            read_body=partial(_read_body, request),
             is_head=request.method == "HEAD",
         )
         return await self._respond(call)
@@ -77,9 +84,24 @@ class Dispatcher(Struct, frozen=True):
         poll = LongPoll(call.query, call.deps.replica, self.services.closing)
         await poll.first()
         while True:
-            response = await render(await call.route.handler(call), call)
+            response = await render(await self._made(call), call)
             if response.status_code != 304 or not await poll.again():
                 return response
+
+    async def _made(self, call: Call) -> Answer | Raw | Stream:
+        """The answer to a read; one that follows from the State alone is made once of each State."""
+        if not call.route.of_state:
+            return await call.route.handler(call)
+        answers, state = self.services.answers, call.state
+        key = (call.target, *call.query.values.items())
+        known = answers.find(key, state)
+        if known is None:
+            made = await call.route.handler(call)
+            if not isinstance(made, Answer):
+                return made
+            raw = encoded(made)
+            known = answers.keep(key, state, replace(raw, digest=etags.digest_of(raw.body)))
+        return known
 
     async def _confirm(self) -> None:
         """Raises Unavailable where no leader confirms it in `leader_wait_s`."""
@@ -94,7 +116,7 @@ class Dispatcher(Struct, frozen=True):
                     raise
             await trio.sleep(BARRIER_PAUSE_S)
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, asked: Asked | None) -> dict[str, str]:
         """What every answer carries: this node's place in the cluster, and what is left of the rate limit."""
         deps = self.services.deps
         cluster = deps.cluster
@@ -102,9 +124,8 @@ class Dispatcher(Struct, frozen=True):
         contact_s = cluster.last_leader_contact_s
         if contact_s is not None:
             told["X-Hivemind-Last-Contact-Ms"] = str(round(contact_s * 1000))
-        budget: Budget | None = g.get("budget") if g else None
-        if budget is not None:
-            told |= headers(budget, deps.now_s())
+        if asked is not None and asked.budget is not None:
+            told |= headers(asked.budget, deps.now_s())
         return told
 
 
@@ -138,7 +159,7 @@ def read_query(route: Route, query: Query) -> Query:
     return query
 
 
-async def _read_body() -> bytes:
+async def _read_body(request: Request) -> bytes:
     return await request.get_data(cache=True, as_text=False, parse_form_data=False)
 
 
@@ -152,13 +173,12 @@ async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response
-    if isinstance(answer, Answer):
-        body, status, content_type = encode_success(answer.data), answer.status, JSON
-    else:
-        body, status, content_type = answer.body, answer.status, answer.content_type
+    raw = encoded(answer) if isinstance(answer, Answer) else answer
+    body, status = raw.body, raw.status
     added: dict[str, str] = {}
     if call.route.reads and status == 200:
-        tag = etags.of_answer(body, etags.row_of(call.route, call.path, call.state))
+        row = etags.row_of(call.route, call.path, call.state)
+        tag = etags.of_answer(raw.digest or etags.digest_of(body), row)
         if etags.matches(call.headers.get("if-none-match"), tag):
             return Response(b"", status=304, headers={"ETag": tag})
         added["ETag"] = tag
@@ -170,4 +190,4 @@ async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
             added["Content-Encoding"] = coding
             if "ETag" in added:
                 added["ETag"] = "W/" + added["ETag"]
-    return Response(body, status=status, content_type=content_type, headers=added)
+    return Response(body, status=status, content_type=raw.content_type, headers=added)

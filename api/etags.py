@@ -20,8 +20,12 @@ from consensus.state import State
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 
 
-def of_answer(body: bytes, row: str) -> str:
-    content = hashlib.blake2b(body, digest_size=8).hexdigest()
+def digest_of(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=8).hexdigest()
+
+
+def of_answer(content: str, row: str) -> str:
+    """`content` is the body's digest."""
     return f'"{row}.{content}"' if row else f'"{content}"'
 
 

@@ -21,11 +21,15 @@ class Memo(Generic[S, T]):
         self._most = most
 
     def get(self, key: Hashable, source: S, make: Callable[[], T]) -> T:
+        known = self.find(key, source)
+        return self.keep(key, source, make()) if known is None else known
+
+    def find(self, key: Hashable, source: S) -> T | None:
         known = self._made.get(key)
-        if known is not None and known[0] is source:
-            return known[1]
-        made = make()
-        if known is None and len(self._made) >= self._most:
+        return known[1] if known is not None and known[0] is source else None
+
+    def keep(self, key: Hashable, source: S, made: T) -> T:
+        if key not in self._made and len(self._made) >= self._most:
             del self._made[next(iter(self._made))]
         self._made[key] = (source, made)
         return made

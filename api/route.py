@@ -103,11 +103,13 @@ class Route(Struct, frozen=True, kw_only=True):
         parameters: the query parameters besides the common ones.
         body: the Struct that the body must be, or None.
         answer: the type of the answer's `data`; None where it has no envelope (`media_type`) or is a list.
-        other_answers: successes besides it, by parameters that ask for something else: status and type of `data`.
+        other_answers: status and type of `data` of other successes, where parameters ask for something else, and of
+            refusals that may have a form of their own.
         enveloped: False where the JSON goes out as it is.
         streams: the media types of answers that are streams, where the query asks for one.
         listing: set where the answer is a list.
         subject: set where the answer's ETag, or an If-Match, is about one row.
+        of_state: whether a read's answer follows from the State and the query alone, whoever asks wherever.
         counted: False where the request costs the user nothing: it is many, and each is charged.
         batchable: False where it cannot be part of a batch.
         replicated: whether a change is one command and nothing else, so that it can be part of an atomic batch.
@@ -128,6 +130,7 @@ class Route(Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     listing: Listing | None = None
     subject: Subject | None = None
+    of_state: bool = False
     counted: bool = True
     batchable: bool = True
     replicated: bool = True

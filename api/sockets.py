@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from msgspec import Struct
-from quart import websocket
+from quart import g, websocket
 from quart.wrappers import Websocket
 
 from api.auth.identity import Identity
 from api.call import Services
-from api.dispatch import Dispatcher, address_of, authorise
+from api.dispatch import Asked, Dispatcher, authorise
 from api.errors import AuthenticationFailed
 from api.hypercorn_fixes.early_answers import SEND_RAW
 from api.query import Query
@@ -73,7 +73,9 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
     """What Quart calls."""
 
     async def run(**path: str) -> None:
-        services, address = dispatcher.services, address_of(websocket)
+        services = dispatcher.services
+        asked: Asked = g.asked
+        address = asked.address
         query = Query(websocket.args.items(multi=True))
         query.refuse_unknown((*route.parameters, TOKEN))
         authorization = websocket.headers.get("Authorization")
@@ -82,7 +84,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
             identity = services.authenticator.identify_token(token)
         else:
             identity = await services.authenticator.identify(authorization, address)
-        dispatcher.charge(identity)
+        dispatcher.charge(asked, identity)
         # The path alone: a query string may hold the token.
         target = websocket.path.removeprefix("/api")
         authorise(services, identity, route, target=target, address=address)

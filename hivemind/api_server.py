@@ -12,6 +12,7 @@ from api.serve import ServeConfig, serve
 from hivemind.api_certificate import CertificateFiles
 from hivemind.api_gateways import ApiContainers, ApiNodes
 from hivemind.api_tls import OwnCertificate, TlsFiles
+from hivemind.dashboard import static_files
 from hivemind.gossip_keys import GossipKeys
 from hivemind.observability import gossip_metrics, metrics
 from hivemind.orchestrator.scheduler.capacity import Overcommit
@@ -104,6 +105,7 @@ class ApiServer:
             join_token=join_token,
             render_metrics=self._metrics().render,
             plan_deploy=Planner(daemon.machine, Overcommit()),
+            static=static_files(),
             settings=api_deps.Settings(
                 version=daemon.facts.version,
                 leader_wait_s=daemon.config.leader_wait_s,

@@ -52,6 +52,7 @@ class World:
         self.cluster = FrozenCluster(deps)
         self.members = self.cluster.members()
         self.identity = identity
+        self.now_s = deps.now_s()
         self.stats: dict[str, ContainerStats | None] = {}
         self.wanted_stats: dict[str, None] = {}
         self._deps = deps
@@ -84,11 +85,11 @@ class Noun(Struct, frozen=True, kw_only=True):
     type: type[Struct]
     strings: Mapping[str, str] = {}
     hidden: frozenset[str] = frozenset()
+    access: Access = Access.VIEW
 
     @property
     def need(self) -> Need:
-        access = Access.ADMIN if self.permission == "users:read" else Access.VIEW
-        return Need(access, self.permission)
+        return Need(self.access, self.permission)
 
 
 class Row:
@@ -234,5 +235,6 @@ USER = Noun(
     detail=lambda world, key: user_item(world.state, world.state.users[key]),
     listing=Listing("users", UserItem),
     type=UserItem,
+    access=Access.ADMIN,
 )
 NOUNS = (CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, JOB, RUN, ALERT, USER)

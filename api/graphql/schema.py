@@ -29,6 +29,7 @@ from api.query import Query
 from api.route import Access, Need
 from api.routes.cluster import ClusterAnswer
 from api.routes.containers import StatsAnswer
+from api.views.deployment import DeploymentProgress, deployment_progress
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -154,7 +155,10 @@ class _Builder:
                 ),
             }
         if noun is nouns.DEPLOYMENT:
-            return {"app": self._one(nouns.APP, lambda state, key: [state.deployments[key].app])}
+            return {
+                "app": self._one(nouns.APP, lambda state, key: [state.deployments[key].app]),
+                "progress": GraphQLField(self.types.struct(DeploymentProgress), resolve=_progress),
+            }
         return {}
 
     def _one(self, noun: Noun, keys: Keys) -> GraphQLField:
@@ -253,6 +257,11 @@ def _metrics(row: Row, info: Info) -> StatsAnswer | None:
         return None
     told = {name: getattr(stats, origin) for name, origin in _STATS.items()}
     return StatsAnswer(**told, timestamp=iso_utc(stats.timestamp_s))
+
+
+def _progress(row: Row, info: Info) -> DeploymentProgress:
+    world = _world(info)
+    return deployment_progress(world.state, world.state.deployments[row.key], world.now_s)
 
 
 def _service_of_task(state: State, key: str) -> list[str]:

@@ -155,26 +155,20 @@ class Connection:
     async def _send_bytes(self, data: bytes) -> None:
         # Shielded: half an answer would spoil the connection. Each piece has a deadline of its own, so a large
         # answer to a slow but honest reader is not cut.
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True) as scope:
             async with self._send_lock:
                 for start in range(0, len(data), SEND_BYTES):
-                    if not await self._send_piece(memoryview(data)[start : start + SEND_BYTES]):
+                    scope.deadline = trio.current_time() + self._limits.send_timeout_s
+                    try:
+                        await self._stream.send_all(memoryview(data)[start : start + SEND_BYTES])
+                    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
                         break
                 else:
                     return
-        if self._protocol is not None:
-            await self._protocol.handle(Closed())
-
-    async def _send_piece(self, piece: memoryview) -> bool:
-        with trio.move_on_after(self._limits.send_timeout_s) as scope:
-            try:
-                await self._stream.send_all(piece)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-                return False
         if scope.cancelled_caught:
             self.abort()
-            return False
-        return True
+        if self._protocol is not None:
+            await self._protocol.handle(Closed())
 
     async def _close(self) -> None:
         """Ends our side; the reader ends when the client does, or in `LINGER_S`."""

@@ -22,7 +22,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 
 from api.answer import JSON, encode_error
 from api.errors import of_status
@@ -63,6 +63,7 @@ class Http11(H11Protocol):
         self._withhold_continue = False
         self._closed = False
         self._delivering = trio.CancelScope()
+        self._held_head = b""
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, RawData):
@@ -90,9 +91,25 @@ class Http11(H11Protocol):
             await self._send_error_response(status_code)
         await self.send(Closed())
 
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """The head of an answer whose length is told goes out with its body: one write, and one packet if small."""
+        try:
+            data = self._held_head + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        self._held_head = b""
+        if isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers):
+            self._held_head = data
+        elif data:
+            await self.send(RawData(data))
+
     async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, Response) and self._withhold_continue:
-            # The client may or may not send its body now: nothing that follows on this connection is certain.
+        refused_upgrade = isinstance(self.connection, H11WSConnection)
+        if isinstance(event, Response) and event.status_code >= 200 and (self._withhold_continue or refused_upgrade):
+            # The client may or may not send its body now, or takes the connection for a WebSocket: nothing that
+            # follows on this connection is certain.
             headers = [*event.headers, (b"connection", b"close")]
             event = Response(stream_id=event.stream_id, headers=headers, status_code=event.status_code)
         if isinstance(event, EndBody | StreamClosed):

@@ -1,6 +1,8 @@
-"""A streamed body is opened before the status is sent, so that what goes wrong there is still answered as an error.
+"""How an answer is sent: a streamed body is opened before the status goes out, and a whole one goes out as it is.
 
-Quart sends the head first and opens the body then: a container that is gone would be a 200 that breaks off.
+Quart sends the head first and opens the body then: a container that is gone would be a 200 that breaks off. Here what
+goes wrong at the opening is still answered as an error. A whole body is one message and not three, and its sending
+needs no limit of time from Quart: the connection has its own.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from collections.abc import AsyncIterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, cast
 
-from hypercorn.typing import ASGISendCallable
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response
 from quart.typing import ResponseTypes
+from quart.utils import encode_headers
 from quart.wrappers.response import DataBody, ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
 
@@ -30,9 +34,25 @@ class _Opened(ResponseBody):
 
 
 class HttpConnection(TrioASGIHTTPConnection):
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        request = self._create_request_from_scope(send)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.handle_messages, nursery, request, receive)
+            await self._send_response(send, await self.app.handle_request(request))
+            nursery.cancel_scope.cancel()
+
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
-        if not isinstance(response, Response) or isinstance(response.response, DataBody):
+        if not isinstance(response, Response):
             await super()._send_response(send, response)
+            return
+        if isinstance(response.response, DataBody):
+            start: Any = {
+                "type": "http.response.start",
+                "status": response.status_code,
+                "headers": encode_headers(response.headers),
+            }
+            await send(start)
+            await send({"type": "http.response.body", "body": response.response.data, "more_body": False})
             return
         body = cast(AbstractAsyncContextManager[AsyncIterable[Any]], response.response)
         async with AsyncExitStack() as stack:

@@ -137,6 +137,7 @@ ROUTES = (
         permission="apps:read",
         handler=list_apps,
         listing=Listing("apps", AppItem),
+        of_state=True,
     ),
     Route(
         method="GET",
@@ -146,6 +147,7 @@ ROUTES = (
         handler=get_app,
         answer=AppDetail,
         subject=_APP,
+        of_state=True,
     ),
     Route(
         method="DELETE",

@@ -180,6 +180,7 @@ ROUTES = (
         permission="containers:read",
         handler=list_containers,
         listing=Listing("containers", ContainerItem, {"node": "node_id", "health": "health.status"}),
+        of_state=True,
     ),
     Route(
         method="GET",
