@@ -6,12 +6,12 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 import trio
-from graphql import ExecutionResult, GraphQLError
-from graphql.execution.values import get_argument_values
+from graphql import ExecutionResult, FieldNode, GraphQLError
+from graphql.execution.values import get_argument_values, get_variable_values
 from msgspec import Struct
 
 from api.answer import encode
@@ -156,12 +156,17 @@ class Conversation:
 
     def _feed(self, prepared: Prepared) -> Feed:
         """Raises Rejected."""
+        # A valid subscription has one root field.
         (node,) = prepared.operation.selection_set.selections
         definition = schema().subscription_type
         try:
             if definition is None:
                 raise GraphQLError("there are no subscriptions")
-            found = get_argument_values(definition.fields["events"], node, prepared.request.variables or {})  # type: ignore[arg-type]
+            definitions = prepared.operation.variable_definitions or ()
+            variables = get_variable_values(schema(), definitions, prepared.request.variables or {})
+            if isinstance(variables, list):
+                raise Rejected(variables)
+            found = get_argument_values(definition.fields["events"], cast(FieldNode, node), variables)
             wanted = Filter.of(found.get("types") or (), found.get("resources") or ())
             return Feed(self._deps.replica, since=found.get("since"), wanted=wanted)
         except ApiError as error:

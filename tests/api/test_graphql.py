@@ -191,8 +191,11 @@ async def test_queries_and_subscriptions_over_a_websocket(world: Any, admin: Any
             assert await hear() == {"type": "complete", "id": "q"}
             await tell(type="subscribe", id="bad", payload={"query": "{ x }"})
             assert (await hear())["type"] == "error"
-            query = 'subscription { events(types: ["service.updated"]) { id type data } }'
-            await tell(type="subscribe", id="s", payload={"query": query})
+            query = "subscription ($types: [String!]) { events(types: $types) { id type data } }"
+            variables = {"types": ["service.updated"]}
+            await tell(type="subscribe", id="s", payload={"query": query, "variables": {"types": 1}})
+            assert (await hear())["type"] == "error"
+            await tell(type="subscribe", id="s", payload={"query": query, "variables": variables})
             await tell(type="ping")
             await hear()
             await world.propose(commands.CreateVolume(volume=_volume()))
@@ -202,7 +205,7 @@ async def test_queries_and_subscriptions_over_a_websocket(world: Any, admin: Any
             event = news["payload"]["data"]["events"]
             assert (event["type"], event["data"]["app"]) == ("service_updated", "web")
             await tell(type="complete", id="s")
-            await tell(type="subscribe", id="s", payload={"query": query.replace("service.", "colour.")})
+            await tell(type="subscribe", id="s", payload={"query": query, "variables": {"types": ["colour.updated"]}})
             while (told := await hear())["type"] == "next":
                 assert told["payload"]["data"]["events"]["type"] == "service_updated"
             assert told["payload"][0]["extensions"] == {"code": "invalid_request"}

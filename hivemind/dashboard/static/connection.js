@@ -28,6 +28,10 @@ export class Connection {
     this.socket.onclose = (event) => this.lost(event.code);
   }
 
+  get live() {
+    return this.socket.readyState === WebSocket.OPEN && this.everOpen;
+  }
+
   send(message) {
     this.socket.send(JSON.stringify(message));
   }

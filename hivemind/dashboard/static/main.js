@@ -124,7 +124,7 @@ function happened(event) {
 // Asks soon, and once for everything that happens meanwhile.
 function changed() {
   news = true;
-  if (asking) return;
+  if (asking || !connection?.live) return;
   asking = true;
   setTimeout(async () => {
     news = false;
@@ -136,7 +136,7 @@ function changed() {
       at("connection").textContent = error.message;
     }
     asking = false;
-    if (news && connection) changed();
+    if (news) changed();
   }, SETTLE_MS);
 }
 
@@ -197,8 +197,8 @@ at("logout").addEventListener("click", () => {
   logOut("");
 });
 
-setInterval(() => connection && !document.hidden && changed(), ANEW_MS);
-document.addEventListener("visibilitychange", () => connection && !document.hidden && changed());
+setInterval(() => document.hidden || changed(), ANEW_MS);
+document.addEventListener("visibilitychange", () => document.hidden || changed());
 
 const kept = sessionStorage.getItem(KEY);
 if (kept) logIn(kept);
