@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import msgspec
+import trio
 from msgspec import Struct
 
 from consensus.entry import MAX_ENTRY_BYTES
 from consensus.proposer import NotAccepted
-from consensus.raft import NotLeader, OutcomeUnknown, RaftError, RaftNode, StorageFull
+from consensus.raft import Leadership, NotLeader, OutcomeUnknown, RaftError, RaftNode, StorageFull
 from hivemind.peer.errors import PeerError, PeerRefusal
 
 SERVICE = "raft.propose"
 MAX_PIECES = 1024
+NEWS_WAIT_S = 0.2
+"""A planned change of leaders takes less; an unplanned one is waited for by the proposer."""
 
 
 class _Calls(Protocol):
@@ -33,17 +36,25 @@ class Forwarding:
         self._calls = calls
 
     async def submit(self, pieces: list[bytes], timeout_s: float) -> None:
-        """Returns when the pieces are committed.
+        """Returns when the pieces are committed. Tries anew as soon as somebody else leads than who refused them.
 
         Raises:
             NotAccepted: they were not, or perhaps not.
         """
-        if self._raft.is_leader:
-            await self._propose(pieces, timeout_s)
-            return
-        leader_id = self._raft.leader_id
-        if leader_id is None:
-            # Says also whether that is because this node's disk is full.
+        deadline_s = trio.current_time() + timeout_s
+        while True:
+            seen = self._raft.leadership
+            try:
+                await self._try(seen.leader_id, pieces, max(0.0, deadline_s - trio.current_time()))
+            except NotAccepted as error:
+                if error.ambiguous or not await self._news_after(seen, deadline_s):
+                    raise
+            else:
+                return
+
+    async def _try(self, leader_id: str | None, pieces: list[bytes], timeout_s: float) -> None:
+        if leader_id in (None, self._raft.node_id):
+            # Where nobody leads, this says also whether that is because this node's disk is full.
             await self._propose(pieces, timeout_s)
             return
         try:
@@ -52,6 +63,14 @@ class Forwarding:
             raise NotAccepted(error.message, ambiguous=error.code != "not_leader") from error
         except PeerError as error:
             raise NotAccepted(str(error), ambiguous=getattr(error, "ambiguous", True)) from error
+
+    async def _news_after(self, seen: Leadership, deadline_s: float) -> bool:
+        """Whether another leader, or none, is known within a moment."""
+        with trio.move_on_at(min(deadline_s, trio.current_time() + NEWS_WAIT_S)):
+            while self._raft.leadership.leader_id == seen.leader_id:
+                await self._raft.wait_leadership(self._raft.leadership)
+            return True
+        return False
 
     async def submit_here(self, pieces: list[bytes], timeout_s: float) -> None:
         """As `submit`, but only while this node leads: for the orchestrator's plans, which die with its leadership."""

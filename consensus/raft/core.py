@@ -72,8 +72,13 @@ class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, 
         self.handle(node, message)
 
     def _checkCommandsToApply(self) -> None:
-        """Append what was proposed. Never forwards to another leader: the proposer is told instead."""
-        if self._isLeader() and not self.transferring and not self.storage_full:
+        """Append what was proposed. Never forwards to another leader: the proposer is told instead.
+
+        While the leadership is handed over proposals wait: for the next leader's news, or for the end of the attempt.
+        """
+        if self._isLeader() and self.transferring:
+            return
+        if self._isLeader() and not self.storage_full:
             super()._checkCommandsToApply()
             return
         while (queued := self._next_command()) is not None:

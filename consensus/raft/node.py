@@ -335,7 +335,7 @@ class RaftNode(NodeView):
         raise BarrierFailed(f"no quorum answered within {timeout_s} s")
 
     async def transfer_leadership(self, *, timeout_s: float) -> None:
-        """Hand the leadership to the most advanced voter; proposals are refused meanwhile. Raises TransferFailed."""
+        """Hand the leadership to the most advanced voter; proposals wait meanwhile. Raises TransferFailed."""
         core = self._leading()
         core.begin_transfer()
         self._kick()
@@ -346,6 +346,7 @@ class RaftNode(NodeView):
             raise TransferFailed(f"no voter took over within {timeout_s} s")
         finally:
             core.end_transfer()
+            self._kick()
 
     def _leading(self) -> Core:
         core = self._core

@@ -5,20 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 from consensus.entry import MAX_ENTRY_BYTES
 from consensus.proposer import NotAccepted
-from consensus.raft import NotLeader, OutcomeUnknown, QueueFull
+from consensus.raft import Leadership, NotLeader, OutcomeUnknown, QueueFull
 from hivemind.forwarding import MAX_PIECES, SERVICE, Forwarding
 from hivemind.peer.errors import PeerRefusal, PeerTimeout, PeerUnreachable
 
 
 class FakeRaft:
     def __init__(self, *, leader_id: str | None, leads: bool = False) -> None:
-        self.leader_id = leader_id
-        self.is_leader = leads
+        self.node_id = "n1"
+        self.leadership = Leadership(leader_id, leads, 1, "voter", ("n1", "n2", "n3"))
+        self.news = trio.Event()
         self.proposed: list[bytes] = []
         self.failures: list[Exception | None] = []
+
+    @property
+    def leader_id(self) -> str | None:
+        return self.leadership.leader_id
+
+    async def wait_leadership(self, seen: Leadership) -> Leadership:
+        while self.leadership == seen:
+            await self.news.wait()
+        return self.leadership
+
+    def follow(self, leader_id: str | None) -> None:
+        self.leadership = Leadership(leader_id, False, 2, "voter", ("n1", "n2", "n3"))
+        self.news.set()
+        self.news = trio.Event()
 
     async def propose(self, entry: bytes, *, timeout_s: float) -> None:
         failure = self.failures.pop(0) if self.failures else None
@@ -30,10 +46,13 @@ class FakeRaft:
 class FakeCalls:
     def __init__(self, answer: object = None) -> None:
         self.answer = answer
+        self.answers: dict[str, object] = {}
         self.calls: list[tuple[str, str, Any]] = []
 
     async def call(self, node_id: str, service: str, body: Any, *, timeout_s: float) -> Any:
         self.calls.append((node_id, service, body))
+        if node_id in self.answers:
+            return self.answers[node_id]
         if isinstance(self.answer, Exception):
             raise self.answer
         return {}
@@ -52,7 +71,25 @@ async def test_the_leader_proposes_each_piece_itself_in_order() -> None:
 async def test_others_send_to_the_leader() -> None:
     calls = FakeCalls()
     await forwarding(FakeRaft(leader_id="n2"), calls).submit([b"1"], 1.5)
-    assert calls.calls == [("n2", SERVICE, {"pieces": [b"1"], "timeout_s": 1.5})]
+    assert calls.calls == [("n2", SERVICE, {"pieces": [b"1"], "timeout_s": pytest.approx(1.5, abs=0.5)})]
+
+
+async def test_what_an_old_leader_refuses_goes_to_the_new_one_at_its_first_news(autojump_clock: Any) -> None:
+    calls, raft = FakeCalls(PeerRefusal("not_leader", "n2 hands over")), FakeRaft(leader_id="n2")
+    calls.answers["n3"] = {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(forwarding(raft, calls).submit, [b"1"], 5.0)
+        await trio.sleep(0.05)
+        raft.follow("n3")
+        since_s = trio.current_time()
+    assert trio.current_time() == since_s
+    assert [node_id for node_id, *_ in calls.calls] == ["n2", "n3"]
+
+
+async def test_without_news_a_refusal_is_told_soon(autojump_clock: Any) -> None:
+    with pytest.raises(NotAccepted):
+        await forwarding(FakeRaft(leader_id="n2"), FakeCalls(PeerRefusal("not_leader", "no"))).submit([b"1"], 5.0)
+    assert trio.current_time() < 1
 
 
 @pytest.mark.parametrize(
