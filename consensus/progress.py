@@ -80,5 +80,5 @@ def _new_wanted(app: App, deployment: Deployment) -> int:
 def complaint(state: State, app: App, deployment: Deployment) -> str:
     """What the failing replicas say of themselves."""
     failing = [task for task in new_tasks(state, app, deployment) if task.failing]
-    told = sorted({task.status.message or task.status.health.value for task in failing})
+    told = sorted({task.status.message or task.health.value for task in failing})
     return "; ".join(told[:3])

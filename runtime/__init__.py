@@ -2,9 +2,10 @@
 
 agent            drives everything below; follows the replica and the engine's events
 task_machine     pure: what to do next for one task (`task_inputs` in, `task_effects` out)
+restarts         pure: whether and when what ended is started again; task_probes: which probes of it run
 operations       performs a machine's effects on the engine
 reporter         status changes in batches, until the cluster has accepted them
-health/          probes of running containers
+health/          probes of running containers: commands, HTTP, TCP
 volumes          engine volumes for named volumes
 gateway          logs, stats and health of containers, on this node or another
 network/         published ports

@@ -12,10 +12,13 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
+from immutables import Map
 
 from consensus.machine import Machine
+from consensus.model.service import Service, ServiceCheck
 from consensus.model.task import Task
 from consensus.proposer import Proposer
+from consensus.state import State
 from runtime import labels
 from runtime.agent_config import AgentConfig
 from runtime.backoff import Backoff
@@ -75,6 +78,8 @@ class Agent:
         self._volumes = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
         self._tasks: TaskTable | None = None
         self._known: dict[str, Task] = {}
+        self._services: Map[str, Service] = Map()
+        self._service_checks: dict[str, ServiceCheck] = {}
         self.engine_problem: str | None = None
 
     # -- what others ask
@@ -121,12 +126,29 @@ class Agent:
         """Tells each machine what the replica has for it, where that is news."""
         state = self._machine.state
         known, self._known = self._known, {task.id: task for task in state.tasks_on_node(self._node_id)}
+        checks_changed = self._note_service_checks(state)
         for task_id, task in self._known.items():
-            if known.get(task_id) is not task:
-                tasks.feed(task_id, Desired(task, state.spec_of(task)))
+            if checks_changed or known.get(task_id) is not task:
+                tasks.feed(task_id, Desired(task, state.spec_of(task), self._service_check_of(state, task)))
         for task_id in known.keys() - self._known.keys():
             if task_id in tasks:
                 tasks.feed(task_id, Gone())
+
+    def _note_service_checks(self, state: State) -> bool:
+        """Whether they differ from those that the machines were told of."""
+        if state.services is self._services:
+            return False
+        self._services, before = state.services, self._service_checks
+        self._service_checks = {
+            service.name: service.health_check
+            for service in state.services.values()
+            if service.health_check is not None
+        }
+        return self._service_checks != before
+
+    def _service_check_of(self, state: State, task: Task) -> ServiceCheck | None:
+        app = state.apps.get(task.app)
+        return None if app is None else self._service_checks.get(app.service_name)
 
     async def _permit(self, tasks: TaskTable) -> None:
         with trio.move_on_after(self._config.offline_start_after_s):

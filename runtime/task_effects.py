@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from consensus.model.app_spec import AppSpec, HealthCheck
+from consensus.model.app_spec import AppSpec
 from consensus.model.task import Health, Task, TaskStatus
+from runtime.health.plan import ProbePlan
 
 
 class EnsureImage(Struct, frozen=True):
@@ -57,16 +58,26 @@ class RetryAt(Struct, frozen=True):
 
 
 class StartProbes(Struct, frozen=True):
-    """Probe run `restart_count`, of which `health` is known so far."""
+    """Probe run `restart_count`, of which `health` is known so far; without a plan just note that it runs."""
 
     restart_count: int
-    engine_id: str
-    check: HealthCheck | None
+    plan: ProbePlan | None
     health: Health
+    of_service: bool = False
 
 
 class StopProbes(Struct, frozen=True):
-    pass
+    """All of the task's."""
+
+
+class StopServiceProbes(Struct, frozen=True):
+    """Those of its service's check only."""
+
+
+class NoteEnd(Struct, frozen=True):
+    """A run ended badly, or did not begin: for the history of its health."""
+
+    message: str
 
 
 class Report(Struct, frozen=True):
@@ -82,4 +93,15 @@ class Forget(Struct, frozen=True):
 
 
 Operation = EnsureImage | Create | Start | Inspect | Stop | Remove
-Effect = Operation | Cancel | RetryAt | StartProbes | StopProbes | Report | ReportRemoved | Forget
+Effect = (
+    Operation
+    | Cancel
+    | RetryAt
+    | StartProbes
+    | StopProbes
+    | StopServiceProbes
+    | NoteEnd
+    | Report
+    | ReportRemoved
+    | Forget
+)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consensus.model.app_spec import AppSpec
+from consensus.model.service import ServiceCheck
 from consensus.model.task import Health, Task
 from runtime.engine.base import ContainerState
 
 
 class Desired(Struct, frozen=True):
-    """The replica has the task on this node, wanted or to be removed."""
+    """The replica has the task on this node, wanted or to be removed. `service_check`: by which its service probes."""
 
     task: Task
     spec: AppSpec
+    service_check: ServiceCheck | None = None
 
 
 class Gone(Struct, frozen=True):
@@ -78,10 +80,12 @@ class Progressed(Struct, frozen=True):
 
 
 class Probed(Struct, frozen=True):
-    """The probes' verdict changed for run `restart_count`."""
+    """The probes' verdict changed for run `restart_count`; `message` are the words of the probe that failed."""
 
     restart_count: int
     health: Health
+    message: str = ""
+    of_service: bool = False
 
 
 class Due(Struct, frozen=True):

@@ -12,9 +12,13 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from consensus.model.app_spec import AppSpec
+from consensus.model.restart import RestartPolicy
+from consensus.model.service import ServiceCheck
 from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
 from runtime.backoff import Backoff
+from runtime.container_end import ended, epitaph, ran_s
 from runtime.engine.base import ContainerState
+from runtime.restarts import Restarts
 from runtime.task_effects import (
     Cancel,
     Create,
@@ -22,15 +26,14 @@ from runtime.task_effects import (
     EnsureImage,
     Forget,
     Inspect,
+    NoteEnd,
     Operation,
     Remove,
     Report,
     ReportRemoved,
     RetryAt,
     Start,
-    StartProbes,
     Stop,
-    StopProbes,
 )
 from runtime.task_inputs import (
     Cancelled,
@@ -46,12 +49,12 @@ from runtime.task_inputs import (
     Signalled,
     Succeeded,
 )
+from runtime.task_probes import TaskProbes, first_health
 
-RESTART_FIRST_S = 0.1
-"""As Docker's restart policy: 100 ms, doubled each time …"""
-RESTART_LAST_S = 60.0
-"""… up to a minute, and anew after a run of `STEADY_AFTER_S`."""
-STEADY_AFTER_S = 10.0
+RETRY_FIRST_S = 0.1
+"""The pause after an operation that failed, doubled each time …"""
+RETRY_LAST_S = 60.0
+"""… up to a minute."""
 
 _ALIVE = ("running", "paused", "restarting")
 
@@ -67,15 +70,18 @@ class TaskMachine:
         self._told = self.status
         self._task: Task | None = None
         self._spec: AppSpec | None = None
+        self._service_check: ServiceCheck | None = None
+        self._restarts: Restarts | None = None
         self._permitted = Permitted(start=False, remove=False)
         self._listed = False
         self._stale = False
         self._image_ready = False
         self._operation: Operation | None = None
         self._cancelling = False
-        self._probing: tuple[int, str] | None = None
+        self._probes = TaskProbes()
+        self._complaints: dict[bool, str] = {}
         self._removed_reported = False
-        self._backoff = Backoff(first_s=RESTART_FIRST_S, last_s=RESTART_LAST_S)
+        self._backoff = Backoff(first_s=RETRY_FIRST_S, last_s=RETRY_LAST_S)
         self._retry_at_s = 0.0
         self._drain_until_s: float | None = None
         self._effects: list[Effect] = []
@@ -114,8 +120,8 @@ class TaskMachine:
 
     def _take(self, item: Input, now_s: float) -> None:
         match item:
-            case Desired(task, spec):
-                self._desire(task, spec)
+            case Desired():
+                self._desire(item)
             case Gone():
                 if self.wanted:
                     self._retry_at_s = now_s
@@ -135,9 +141,9 @@ class TaskMachine:
                 self._operation = None
             case Progressed(number, message) if self._ends(number) and self.status.state is TaskState.PREPARING:
                 self._update(message=message)
-            case Probed(restart_count, health) if restart_count == self.status.restart_count:
+            case Probed() if item.restart_count == self.status.restart_count:
                 if self.status.state is TaskState.RUNNING:
-                    self._update(health=health)
+                    self._probed(item)
             case Succeeded() | Failed() | Cancelled() | Progressed() | Probed() | Due():
                 pass
             case _:
@@ -146,7 +152,8 @@ class TaskMachine:
     def _ends(self, number: int) -> bool:
         return self._operation is not None and self._operation.number == number
 
-    def _desire(self, task: Task, spec: AppSpec) -> None:
+    def _desire(self, desired: Desired) -> None:
+        task = desired.task
         # The last word of an earlier run of the daemon is where we start from, and the engine says what became of it
         # since. It may come late: until the replica has caught up it replays old words, and a report that was under
         # way when the daemon ended is applied after it has started again.
@@ -154,7 +161,13 @@ class TaskMachine:
             self.status = self._told = task.status
         if self._task is not None and self._task.desired_state is not task.desired_state:
             self._retry_at_s = 0.0
-        self._task, self._spec = task, spec
+        self._task, self._spec, self._service_check = task, desired.spec, desired.service_check
+        if self._restarts is None:
+            self._restarts = Restarts(RestartPolicy(policy="no") if self._once else desired.spec.restart)
+
+    def _probed(self, verdict: Probed) -> None:
+        self._complaints[verdict.of_service] = verdict.message
+        self._update(**{"service_health" if verdict.of_service else "health": verdict.health})
 
     def _signalled(self, event: Signalled) -> None:
         known = self.container
@@ -175,6 +188,8 @@ class TaskMachine:
             self._update(image_id=item.image_id)
         elif isinstance(operation, Stop) and self.container is not None:
             self.container = replace(self.container, status="exited")
+            # Of one that is started again the exit code is of interest.
+            self._stale = self.wanted
         else:
             self.container = item.container
 
@@ -188,17 +203,32 @@ class TaskMachine:
             self._stale = True
         if isinstance(operation, Create):
             self._image_ready = False
-        if not item.engine_down and self.wanted and isinstance(operation, EnsureImage | Create | Start):
-            self._end_run(TaskState.FAILED, item.message)
-        else:
+        if item.engine_down or not self.wanted or not isinstance(operation, EnsureImage | Create | Start):
             self._update(message=item.message)
-        self._pause(now_s)
+            self._pause(now_s)
+            return
+        self._end_run(TaskState.FAILED, item.message)
+        if isinstance(operation, EnsureImage):
+            # No run: the image may come, whatever is said of restarts.
+            self._pause(now_s)
+        else:
+            self._rest(now_s, failed=True)
 
-    def _pause(self, now_s: float) -> float:
-        pause_s = self._backoff.next_s()
-        self._retry_at_s = now_s + pause_s
-        self._effects.append(RetryAt(self._retry_at_s))
-        return pause_s
+    def _pause(self, now_s: float) -> None:
+        self._wait(now_s + self._backoff.next_s())
+
+    def _wait(self, until_s: float) -> None:
+        self._retry_at_s = until_s
+        self._effects.append(RetryAt(until_s))
+
+    def _rest(self, now_s: float, *, failed: bool, ran_s: float = 0.0) -> None:
+        """After the end of a run: until the next, or for good."""
+        assert self._restarts is not None
+        why = self._restarts.why_final(failed=failed, restart_count=self.status.restart_count, now_s=now_s)
+        if why is None:
+            self._wait(now_s + self._restarts.pause_s(ran_s=ran_s, now_s=now_s))
+        else:
+            self._update(final=True, message="; ".join(words for words in (self.status.message, why) if words))
 
     # -- what to do
 
@@ -223,10 +253,21 @@ class TaskMachine:
             return
         if container is not None and container.status in _ALIVE:
             self._running(container)
-        elif state is TaskState.RUNNING or (_ended(container) and (state is TaskState.STARTING or self._once)):
+            if self._may_start and self._sick and now_s >= self._retry_at_s:
+                self._begin(Stop(self._number(), container.engine_id, self._grace_s))
+        elif state is TaskState.RUNNING or (ended(container) and (state is TaskState.STARTING or self._once)):
             self._died(container, now_s)
-        elif self._may_start and now_s >= self._retry_at_s:
+        elif self._may_start and now_s >= self._retry_at_s and not self.status.final:
             self._bring_up(container)
+
+    @property
+    def _sick(self) -> bool:
+        """Whether it must be stopped, so that it is started again."""
+        return self.status.health is Health.UNHEALTHY and self._restarts is not None and self._restarts.heals()
+
+    @property
+    def _grace_s(self) -> float | None:
+        return None if self._spec is None else self._spec.stop_grace_period_s
 
     def _bring_up(self, container: ContainerState | None) -> None:
         assert self._task is not None
@@ -254,34 +295,36 @@ class TaskMachine:
             if status.state is TaskState.RUNNING:
                 self._update(restart_count=status.restart_count + 1)
             self._enter(TaskState.RUNNING)
-            check = self._spec.health_check
+            self._complaints.clear()
             self._update(
-                health=Health.HEALTHY if check is None else Health.STARTING,
+                health=first_health(self._spec),
+                service_health=None if self._service_check is None else Health.STARTING,
                 exit_code=None,
                 finished_at_s=None,
                 started_at_s=container.started_at_s,
             )
+        elif (self._service_check is None) is not (status.service_health is None):
+            # It runs already, and serves until its service's new check says otherwise.
+            self._update(service_health=None if self._service_check is None else Health.HEALTHY)
         self._update(
-            message="",
+            message=self._complaints.get(False) or self._complaints.get(True, ""),
             engine_id=container.engine_id,
             ip_address=container.address,
             port_map=dict(container.port_map),
         )
-        run = (self.status.restart_count, container.engine_id)
-        if self._probing != run:
-            self._probing = run
-            self._effects.append(StartProbes(*run, self._spec.health_check, self.status.health))
+        self._effects += self._probes.follow(container, self._spec, self._service_check, self.status)
 
     def _died(self, container: ContainerState | None, now_s: float) -> None:
         if container is None:
             self._end_run(TaskState.FAILED, "its container was removed outside of hivemind")
-        else:
-            completed = container.exit_code == 0 and not container.error
-            self._end_run(TaskState.COMPLETED if completed else TaskState.FAILED, _epitaph(container))
-            self._update(exit_code=container.exit_code, finished_at_s=container.finished_at_s)
-            if _ran_s(container) >= STEADY_AFTER_S:
-                self._backoff.reset()
-        self._pause(now_s)
+            self._rest(now_s, failed=True)
+            return
+        sick = self._sick
+        failed = sick or container.exit_code != 0 or bool(container.error)
+        message = f"unhealthy: {self.status.message}" if sick else epitaph(container)
+        self._end_run(TaskState.FAILED if failed else TaskState.COMPLETED, message)
+        self._update(exit_code=container.exit_code, finished_at_s=container.finished_at_s)
+        self._rest(now_s, failed=failed, ran_s=0.0 if sick else ran_s(container))
 
     def _advance_unwanted(self, now_s: float) -> None:
         if not self._permitted.remove:
@@ -303,8 +346,7 @@ class TaskMachine:
             self._stop_probes()
             if container.status in _ALIVE:
                 self._wind_down(TaskState.STOPPING)
-                grace_s = None if self._spec is None else self._spec.stop_grace_period_s
-                self._begin(Stop(self._number(), container.engine_id, grace_s))
+                self._begin(Stop(self._number(), container.engine_id, self._grace_s))
             else:
                 self._wind_down(TaskState.STOPPED)
                 self._begin(Remove(self._number(), container.engine_id))
@@ -315,8 +357,8 @@ class TaskMachine:
         No node sends it a new request once it has heard of that; those under way need their time.
         """
         if self._drain_until_s is None:
-            serves = self.status.state is TaskState.RUNNING and self.status.health is Health.HEALTHY
-            drain_s = self._spec.drain_timeout_s if serves and self._spec is not None and self._task is not None else 0
+            told = self.status.serves and self._spec is not None and self._task is not None
+            drain_s = self._spec.drain_timeout_s if told and self._spec is not None else 0
             self._drain_until_s = now_s + drain_s
             if drain_s:
                 self._effects.append(RetryAt(self._drain_until_s))
@@ -337,38 +379,22 @@ class TaskMachine:
 
     def _enter(self, state: TaskState) -> None:
         if state < self.status.state:
-            self._update(restart_count=self.status.restart_count + 1, exit_code=None, finished_at_s=None)
+            count = self.status.restart_count + 1
+            self._update(restart_count=count, exit_code=None, finished_at_s=None, final=False)
         self._update(state=state)
 
     def _wind_down(self, state: TaskState) -> None:
         if self.status.state < state:
-            self._update(state=state, health=Health.UNKNOWN, message="")
+            self._update(state=state, health=Health.UNKNOWN, service_health=None, message="")
 
     def _end_run(self, state: TaskState, message: str) -> None:
         self._stop_probes()
         # An end that follows an end (a pull that failed again) is no new run.
         state = max(state, self.status.state)
-        self._update(state=state, message=message, health=Health.UNKNOWN, ip_address=None, port_map={})
+        health = Health.FAILED if state is TaskState.FAILED else Health.UNKNOWN
+        self._update(state=state, message=message, health=health, service_health=None, ip_address=None, port_map={})
+        if health is Health.FAILED:
+            self._effects.append(NoteEnd(message))
 
     def _stop_probes(self) -> None:
-        if self._probing is not None:
-            self._probing = None
-            self._effects.append(StopProbes())
-
-
-def _ended(container: ContainerState | None) -> bool:
-    return container is not None and container.status in ("exited", "dead")
-
-
-def _ran_s(container: ContainerState) -> float:
-    if container.started_at_s is None or container.finished_at_s is None:
-        return 0.0
-    return container.finished_at_s - container.started_at_s
-
-
-def _epitaph(container: ContainerState) -> str:
-    if container.oom_killed:
-        return "killed: it ran out of memory"
-    if container.error:
-        return container.error
-    return "" if container.exit_code is None else f"exited with code {container.exit_code}"
+        self._effects += self._probes.stop()

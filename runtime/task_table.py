@@ -19,6 +19,7 @@ from runtime.task_effects import (
     EnsureImage,
     Forget,
     Inspect,
+    NoteEnd,
     Operation,
     Remove,
     Report,
@@ -28,6 +29,7 @@ from runtime.task_effects import (
     StartProbes,
     Stop,
     StopProbes,
+    StopServiceProbes,
 )
 from runtime.task_inputs import Cancelled, Due, Input, Permitted, Probed, Seen
 from runtime.task_machine import TaskMachine
@@ -99,16 +101,14 @@ class TaskTable:
                 self._scopes[task_id, number].cancel()
             case RetryAt(at_s):
                 self._nursery.start_soon(self._wake_at, machine, at_s)
-            case StartProbes(restart_count, engine_id, check, health):
-
-                def changed(health: Health) -> None:
-                    self._feed(machine, Probed(restart_count, health))
-
-                self._prober.start(
-                    self._nursery, task_id, engine_id=engine_id, check=check, health=health, changed=changed
-                )
+            case StartProbes():
+                self._start_probes(machine, effect)
             case StopProbes():
                 self._prober.stop(task_id)
+            case StopServiceProbes():
+                self._prober.stop_service(task_id)
+            case NoteEnd(message):
+                self._prober.note(task_id, Health.FAILED, message)
             case Report(status):
                 self._reporter.put(task_id, status)
             case ReportRemoved():
@@ -121,6 +121,20 @@ class TaskTable:
                     self._reporter.drop(task_id)
             case _:
                 assert_never(effect)
+
+    def _start_probes(self, machine: TaskMachine, effect: StartProbes) -> None:
+        run, plan, of_service = effect.restart_count, effect.plan, effect.of_service
+        if plan is None:
+            self._prober.note(machine.task_id, effect.health, "running; no health check is set")
+            return
+        self._prober.start(
+            self._nursery,
+            machine.task_id,
+            plan,
+            of_service=of_service,
+            health=effect.health,
+            changed=lambda health, words: self._feed(machine, Probed(run, health, words, of_service)),
+        )
 
     async def _operate(self, machine: TaskMachine, operation: Operation, scope: trio.CancelScope) -> None:
         answer: Input = Cancelled(operation.number)

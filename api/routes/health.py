@@ -100,7 +100,13 @@ def _component(total: int, healthy: int, unhealthy: int) -> Component:
 
 def _unhealthy(task: Task) -> bool:
     """Not what is still on its way: a container that is being pulled or started is neither."""
-    return task.status.state.terminal or task.status.health is Health.UNHEALTHY
+    return _ended_badly(task) or task.health is Health.UNHEALTHY
+
+
+def _ended_badly(task: Task) -> bool:
+    """Not what has done its work, and by its restart policy rests."""
+    state = task.status.state
+    return state.terminal and not (state is TaskState.COMPLETED and task.status.final)
 
 
 def _components(state: State) -> Components:
@@ -155,7 +161,7 @@ async def get_container_health(call: Call) -> Answer:
     return Answer(
         ContainerHealthAnswer(
             id=task.id,
-            status=task.status.health.value,
+            status=task.health.value,
             last_check=time_or_none(report.last_check_s),
             consecutive_failures=report.consecutive_failures,
             restart_count=task.status.restart_count,

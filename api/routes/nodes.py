@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from msgspec import Struct, field
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import NotFound
+from api.errors import InvalidRequest, NotFound
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.node import NodeDetail, NodeItem, node_detail, node_item
-from consensus.commands import LabelNode, RemoveNode, SetMaintenance
+from consensus.commands import ChangeNodeLabels, LabelNode, RemoveNode, SetMaintenance
 from consensus.model.node import Node, Taint
 
+Problems = Iterator[tuple[str, str]]
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -25,6 +28,20 @@ class LabelsBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Taint] | None = None
+
+
+class TaintName(Struct, frozen=True, forbid_unknown_fields=True):
+    key: str
+    effect: str = ""
+
+
+class LabelChangesBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes only what is named; null takes a label away. A taint to remove without `effect` goes with each of its
+    effects, whatever its value."""
+
+    labels: dict[str, str | None] = field(default_factory=dict)
+    add_taints: list[Taint] = field(default_factory=list)
+    remove_taints: list[TaintName] = field(default_factory=list)
 
 
 def find(call: Call) -> Node:
@@ -60,12 +77,30 @@ async def set_labels(call: Call) -> Answer:
     node = find(call)
     body = await call.body(LabelsBody)
     taints = node.taints if body.taints is None else body.taints
-    refuse_problems(
-        (f"taints[{i}].effect", f"expected one of {', '.join(TAINT_EFFECTS)}, got {taint.effect!r}")
-        for i, taint in enumerate(taints)
-        if taint.effect not in TAINT_EFFECTS
-    )
+    refuse_problems(_taint_problems("taints", taints))
     await call.propose(LabelNode(node_id=node.id, labels=body.labels, taints=taints))
+    return Answer(Message(id=node.id, message="Node labelled successfully"))
+
+
+def _taint_problems(path: str, taints: Iterable[Taint | TaintName], *, any_effect: bool = False) -> Problems:
+    for i, taint in enumerate(taints):
+        if taint.effect not in TAINT_EFFECTS and not (any_effect and not taint.effect):
+            yield f"{path}[{i}].effect", f"expected one of {', '.join(TAINT_EFFECTS)}, got {taint.effect!r}"
+        if not taint.key:
+            yield f"{path}[{i}].key", "expected a key"
+
+
+async def change_labels(call: Call) -> Answer:
+    node = find(call)
+    body = await call.body(LabelChangesBody)
+    refuse_problems(_taint_problems("add_taints", body.add_taints))
+    refuse_problems(_taint_problems("remove_taints", body.remove_taints, any_effect=True))
+    if "" in body.labels:
+        raise InvalidRequest("labels: expected a key, got an empty one")
+    gone = [Taint(key=name.key, effect=name.effect) for name in body.remove_taints]
+    await call.propose(
+        ChangeNodeLabels(node_id=node.id, labels=body.labels, add_taints=body.add_taints, remove_taints=gone)
+    )
     return Answer(Message(id=node.id, message="Node labelled successfully"))
 
 
@@ -134,6 +169,16 @@ ROUTES = (
         permission="nodes:update",
         handler=set_labels,
         body=LabelsBody,
+        answer=Message,
+        subject=_NODE,
+    ),
+    Route(
+        method="PATCH",
+        path="/nodes/{node_id}/labels",
+        access=Access.ADMIN,
+        permission="nodes:update",
+        handler=change_labels,
+        body=LabelChangesBody,
         answer=Message,
         subject=_NODE,
     ),

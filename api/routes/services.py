@@ -16,11 +16,11 @@ from api.errors import InvalidRequest, NotFound
 from api.route import Access, Listing, Route, Subject
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from consensus.commands import CreateService, DeleteService, UpdateService
-from consensus.model.quantity import duration_s
+from consensus.model.quantity import duration_problems
 from consensus.model.service import ServiceChange, ServiceCheck
 from consensus.model.workload import NAME_PATTERN
 
-PROTOCOLS = ("http", "https", "tcp")
+PROTOCOLS = ("http", "https", "tcp", "command")
 
 
 class CreateBody(ServiceChange, frozen=True, kw_only=True):
@@ -77,13 +77,13 @@ def _check_problems(check: ServiceCheck) -> list[tuple[str, str]]:
         problems.append(("health_check.protocol", f"expected {', '.join(PROTOCOLS)}, got {check.protocol!r}"))
     if not check.path.startswith("/"):
         problems.append(("health_check.path", f"expected a path that begins with /, got {check.path!r}"))
-    for name in ("interval", "timeout"):
-        try:
-            if duration_s(getattr(check, name)) <= 0:
-                problems.append((f"health_check.{name}", "expected more than 0 seconds"))
-        except ValueError as error:
-            problems.append((f"health_check.{name}", str(error)))
-    return problems
+    if check.protocol == "command" and not check.command:
+        problems.append(("health_check.command", "required with protocol command"))
+    if check.protocol != "command" and check.command is not None:
+        problems.append(("health_check.command", f"expected none with protocol {check.protocol}"))
+    durations = ("interval", "timeout")
+    found = duration_problems(check, durations, positive=durations)
+    return problems + [(f"health_check.{name}", text) for name, text in found]
 
 
 _SERVICE = Subject("services", "service_name")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec import Struct
 
 from api.views.container import (
@@ -15,20 +17,45 @@ from api.views.container import (
     why,
 )
 from consensus.model.app import App
+from consensus.model.health_check import HttpProbe, TcpProbe
 from consensus.model.quantity import Duration
-from consensus.model.strategy import Strategy
+from consensus.model.strategy import Amount, Strategy
 from consensus.model.task import Task, TaskState
 from consensus.model.workload import Toleration
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
+V = TypeVar("V", bound=Struct)
+
 
 class HealthCheckView(Struct, frozen=True):
-    command: str
+    """One of the first three is there."""
+
+    command: str | None
+    http: HttpProbe | None
+    tcp: TcpProbe | None
     interval: Duration
     timeout: Duration
     retries: int
     start_period: Duration
+
+
+class RestartView(Struct, frozen=True):
+    policy: str
+    max_attempts: int | None
+    window: Duration | None
+    backoff: Duration
+    max_backoff: Duration
+
+
+class DependencyView(Struct, frozen=True):
+    app: str
+    condition: str
+
+
+def _same(view: type[V], value: Struct) -> V:
+    """`view` of the fields of `value` that have the same names."""
+    return view(**{name: getattr(value, name) for name in view.__struct_fields__})
 
 
 class AppContainer(Struct, frozen=True):
@@ -63,6 +90,10 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     volumes: list[MountView]
     ports: list[PortView]
     health_check: HealthCheckView | None
+    restart: RestartView
+    depends_on: list[DependencyView]
+    min_available: Amount | None
+    reschedule_after: Duration | None
     node_affinity: str | None
     service_affinity: str | None
     priority_class: str | None
@@ -113,9 +144,11 @@ def app_detail(state: State, app: App) -> AppDetail:
         args=spec.args,
         volumes=mount_views(spec),
         ports=port_views(spec.ports),
-        health_check=None
-        if check is None
-        else HealthCheckView(check.command, check.interval, check.timeout, check.retries, check.start_period),
+        health_check=None if check is None else _same(HealthCheckView, check),
+        restart=_same(RestartView, spec.restart),
+        depends_on=[_same(DependencyView, dependency) for dependency in spec.depends_on],
+        min_available=spec.min_available,
+        reschedule_after=spec.reschedule_after,
         node_affinity=spec.node_affinity,
         service_affinity=spec.service_affinity,
         priority_class=spec.priority_class,

@@ -117,7 +117,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         started_at=time_or_none(status.started_at_s),
         ip_address=status.ip_address,
         ports=port_views(spec.ports, task),
-        health=HealthView(status.health.value),
+        health=HealthView(task.health.value),
         restart_count=status.restart_count,
         exit_code=status.exit_code,
     )

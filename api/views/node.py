@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from api.deps import ClusterView, MemberView
 from api.views.container import status_word
+from consensus.drain import drain_progress
 from consensus.model.network import OverlayMode, OverlayStatus
 from consensus.model.node import Node, NodeStatus
 from consensus.state import State
@@ -74,7 +75,33 @@ class NodeDetail(_Node, frozen=True, kw_only=True):
     containers: list[NodeContainer]
     taints: list[TaintView]
     network: NodeNetwork
+    drain: DrainView | None
     rtt_ms: float | None
+
+
+class DrainRemaining(Struct, frozen=True):
+    """A container that is still there, and what it waits for; `blocked`: it will not go by itself."""
+
+    id: str
+    app: str
+    message: str
+    blocked: bool
+
+
+class DrainView(Struct, frozen=True):
+    """How far a drain is: of `total` containers `done` are gone."""
+
+    total: int
+    done: int
+    remaining: list[DrainRemaining]
+
+
+def drain_view(state: State, node: Node) -> DrainView | None:
+    progress = drain_progress(state, node)
+    if progress is None:
+        return None
+    remaining = [DrainRemaining(one.task_id, one.app, one.message, one.blocked) for one in progress.remaining]
+    return DrainView(progress.total, progress.total - len(remaining), remaining)
 
 
 def status_of(node: Node) -> str:
@@ -143,6 +170,7 @@ def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
         containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
         taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
         network=node_network(node, member),
+        drain=drain_view(state, node),
         rtt_ms=None if member is None or member.rtt_s is None else round(member.rtt_s * 1000, 3),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from consensus.model.app_spec import HealthCheck
+from consensus.model.health_check import HealthCheck
 from consensus.model.quantity import Duration
 from consensus.model.service import Protocol, Service, ServiceCheck, ServicePort
 from consensus.model.task import Health, Task, TaskState
@@ -34,10 +34,11 @@ class EndpointDetail(Struct, frozen=True):
 
 
 class ServiceHealthCheck(Struct, frozen=True, kw_only=True):
-    """What probes the replicas. A `command` is run in the container; `path` is for http."""
+    """What probes the replicas. A `command` is run in the container; `path` is for http and https."""
 
     protocol: str
     path: str | None
+    port: int | None
     command: str | None
     interval: Duration
     timeout: Duration
@@ -134,7 +135,7 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
         ports=_ports(state, service, apps),
         apps=apps,
         endpoints=[
-            EndpointDetail(task.id, address, port, task.node_id, task.status.health.value)
+            EndpointDetail(task.id, address, port, task.node_id, task.health.value)
             for app in apps
             for task in state.tasks_of_app(app)
             if task.wanted and task.status.state is TaskState.RUNNING
@@ -157,8 +158,9 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
 def _own_check(check: ServiceCheck) -> ServiceHealthCheck:
     return ServiceHealthCheck(
         protocol=check.protocol,
-        path=check.path,
-        command=None,
+        path=check.path if check.protocol in ("http", "https") else None,
+        port=check.port,
+        command=check.command,
         interval=check.interval,
         timeout=check.timeout,
         healthy_threshold=check.healthy_threshold,
@@ -167,9 +169,11 @@ def _own_check(check: ServiceCheck) -> ServiceHealthCheck:
 
 
 def _health_check(check: HealthCheck) -> ServiceHealthCheck:
+    http, probe = check.http, check.http or check.tcp
     return ServiceHealthCheck(
-        protocol="command",
-        path=None,
+        protocol=http.scheme if http is not None else "tcp" if check.tcp is not None else "command",
+        path=None if http is None else http.path,
+        port=None if probe is None else probe.port,
         command=check.command,
         interval=check.interval,
         timeout=check.timeout,

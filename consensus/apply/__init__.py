@@ -38,6 +38,7 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.SetNodeStatus: node.set_status,
     commands.SetMaintenance: node.set_maintenance,
     commands.LabelNode: node.label,
+    commands.ChangeNodeLabels: node.change_labels,
     commands.RemoveNode: node.remove,
     commands.ExtendOverlay: subnets.extend,
     commands.ReportOverlay: subnets.report,

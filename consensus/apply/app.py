@@ -47,7 +47,25 @@ def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
         return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
     if spec.name in draft.state.jobs:
         return conflict(f"a job is called {spec.name!r}: its containers and the app's could not be told apart")
-    return unknown_priority(draft, spec) or port_conflict(draft, spec)
+    return unknown_priority(draft, spec) or port_conflict(draft, spec) or dependency_cycle(draft, spec)
+
+
+def dependency_cycle(draft: Draft, spec: AppSpec) -> Refusal | None:
+    """Where apps would wait for each other. What an app depends on need not be there yet."""
+    path = {dependency.app: [spec.name, dependency.app] for dependency in spec.depends_on}
+    for _ in range(len(draft.state.apps) + 1):
+        if spec.name in path:
+            return invalid(f"depends_on: {' waits for '.join(path[spec.name])}")
+        further: dict[str, list[str]] = {}
+        for name, way in path.items():
+            app = draft.state.apps.get(name)
+            for dependency in () if app is None else app.spec.depends_on:
+                if dependency.app not in way or dependency.app == spec.name:
+                    further.setdefault(dependency.app, [*way, dependency.app])
+        path = further
+        if not path:
+            return None
+    return None
 
 
 def unknown_priority(draft: Draft, spec: WorkloadSpec) -> Refusal | None:

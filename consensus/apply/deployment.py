@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import port_conflict, provide, unknown_priority
+from consensus.apply.app import dependency_cycle, port_conflict, provide, unknown_priority
 from consensus.apply.service import end_unused
 from consensus.commands import (
     AdvanceDeployment,
@@ -66,7 +66,7 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     if app.rollout:
         return _busy(app)
     for spec in rollout.new_specs(app, deployment):
-        refusal = unknown_priority(draft, spec) or port_conflict(draft, spec)
+        refusal = unknown_priority(draft, spec) or port_conflict(draft, spec) or dependency_cycle(draft, spec)
         if refusal is not None:
             return refusal
     rollout.begin(draft, app, deployment)
@@ -96,6 +96,9 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
     elif _waits_for_a_winner(deployment):
         return invalid("variant: expected the name of the winner")
     app = draft.state.apps[deployment.app]
+    if app.failed_rollout == deployment.id:
+        app = replace(app, failed_rollout="")
+        draft.put_app(app)
     failing = sum(task.failing for task in draft.state.tasks_of_app(app.name) if task.wanted)
     deployment = rollout.put_deployment(
         draft,
@@ -213,6 +216,8 @@ def _take_over(draft: Draft, app: App, deployment: Deployment) -> AnyOutcome:
 
 
 def _fail(draft: Draft, app: App, deployment: Deployment, reason: str) -> AnyOutcome:
+    app = replace(app, failed_rollout=deployment.id)
+    draft.put_app(app)
     if deployment.strategy.failure_action == "pause":
         failed = rollout.put_deployment(draft, deployment, status=DeploymentStatus.PAUSED, message=reason)
     else:

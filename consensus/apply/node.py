@@ -6,7 +6,15 @@ from msgspec.structs import replace
 
 from consensus.apply import subnets
 from consensus.apply.task import forget
-from consensus.commands import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
+from consensus.commands import (
+    AddNode,
+    ChangeNodeLabels,
+    LabelNode,
+    RemoveNode,
+    SetMaintenance,
+    SetNodeStatus,
+    StartNode,
+)
 from consensus.draft import Draft
 from consensus.model.event import EventType
 from consensus.model.node import Node, NodeStatus
@@ -86,7 +94,12 @@ def set_maintenance(draft: Draft, command: SetMaintenance) -> AnyOutcome:
     node = draft.state.nodes.get(command.node_id)
     if node is None:
         return not_found("node", command.node_id)
-    draft.put_node(replace(node, maintenance=command.enable, draining=command.enable and command.drain))
+    drains = command.enable and command.drain
+    count = len(draft.state.task_ids_by_node.get(node.id, ())) if drains else 0
+    if drains and node.draining:
+        # Said again, it goes on: what has gone already is part of it.
+        count = max(count, node.drained_tasks)
+    draft.put_node(replace(node, maintenance=command.enable, draining=drains, drained_tasks=count))
     return Done()
 
 
@@ -95,6 +108,25 @@ def label(draft: Draft, command: LabelNode) -> AnyOutcome:
     if node is None:
         return not_found("node", command.node_id)
     draft.put_node(replace(node, labels=command.labels, taints=command.taints))
+    return Done()
+
+
+def change_labels(draft: Draft, command: ChangeNodeLabels) -> AnyOutcome:
+    node = draft.state.nodes.get(command.node_id)
+    if node is None:
+        return not_found("node", command.node_id)
+    labels = {**node.labels, **{key: value for key, value in command.labels.items() if value is not None}}
+    for key, value in command.labels.items():
+        if value is None:
+            labels.pop(key, None)
+    replaced = {(taint.key, taint.effect) for taint in command.add_taints}
+    taints = [
+        taint
+        for taint in node.taints
+        if (taint.key, taint.effect) not in replaced
+        and not any(gone.key == taint.key and gone.effect in ("", taint.effect) for gone in command.remove_taints)
+    ]
+    draft.put_node(replace(node, labels=labels, taints=[*taints, *command.add_taints]))
     return Done()
 
 

@@ -20,6 +20,9 @@ from consensus.model.strategy import ABTesting, BlueGreen
 HISTORY = 20
 """Revisions of one app that are remembered, with their specs."""
 
+_NOT_OF_REPLICAS = ("replicas", "update_strategy", "min_available", "reschedule_after", "depends_on")
+"""What may change without a new replica."""
+
 
 def target_spec(app: App, deployment: Deployment) -> AppSpec:
     """What the app shall be: a whole new spec, or its own overlaid."""
@@ -46,7 +49,8 @@ def new_specs(app: App, deployment: Deployment) -> list[AppSpec]:
 
 def alike(one: AppSpec, other: AppSpec) -> bool:
     """Whether replicas of both are the same: how many there are, and how they are changed, is not theirs."""
-    return one == replace(other, replicas=one.replicas, update_strategy=one.update_strategy)
+    same = {name: getattr(one, name) for name in _NOT_OF_REPLICAS}
+    return one == replace(other, **same)
 
 
 def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Deployment:
@@ -104,7 +108,8 @@ def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     if isinstance(deployment.strategy, BlueGreen) and new != old and deployment.strategy.keep_old_s > 0:
         standby = Standby(old, app.spec.replicas, draft.time_s + deployment.strategy.keep_old_s)
     if new == old:
-        spec = replace(spec, update_strategy=target_spec(app, deployment).update_strategy)
+        target = target_spec(app, deployment)
+        spec = replace(spec, **{name: getattr(target, name) for name in _NOT_OF_REPLICAS})
     deployment = put_deployment(draft, deployment, promoted=True, step_at_s=draft.time_s, step=deployment.total_steps)
     app = replace(app, standby=standby)
     set_spec(draft, app, replace(spec, replicas=deployment.replicas), new, f"{deployment.id}: {spec.image}")
@@ -165,7 +170,8 @@ def _turned(draft: Draft, deployment: Deployment, reason: str) -> Deployment:
 def finish(draft: Draft, app: App, deployment: Deployment, status: DeploymentStatus, message: str) -> Deployment:
     """The app is free for the next deployment; what only this one needed is forgotten."""
     deployment = put_deployment(draft, deployment, status=status, completed_at_s=draft.time_s, message=message)
-    draft.put_app(replace(app, rollout=""))
+    good = status is DeploymentStatus.COMPLETED
+    draft.put_app(replace(app, rollout="", failed_rollout="" if good else app.failed_rollout))
     draft.forget_unused_specs(app.name, [deployment.old_revision, *deployment.new_revisions])
     return deployment
 

@@ -160,13 +160,14 @@ def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
         _emit(draft, EventType.CONTAINER_STOPPED, task, exit_code=status.exit_code)
     if runs and (not was_running or new_run):
         _emit(draft, EventType.CONTAINER_STARTED, task)
-    if status.health is not before.health and Health.UNKNOWN is not status.health:
+    if task.health is not old.health and Health.UNKNOWN is not task.health:
         _emit(
             draft,
             EventType.CONTAINER_HEALTH_CHANGED,
             task,
-            previous_status=before.health.value,
-            new_status=status.health.value,
+            previous_status=old.health.value,
+            new_status=task.health.value,
+            message=status.message,
         )
     if old.serving != task.serving:
         _emit_service(draft, task)

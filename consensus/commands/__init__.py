@@ -38,7 +38,15 @@ from consensus.commands.job import (
     TriggerJob,
     UpdateJob,
 )
-from consensus.commands.node import AddNode, LabelNode, RemoveNode, SetMaintenance, SetNodeStatus, StartNode
+from consensus.commands.node import (
+    AddNode,
+    ChangeNodeLabels,
+    LabelNode,
+    RemoveNode,
+    SetMaintenance,
+    SetNodeStatus,
+    StartNode,
+)
 from consensus.commands.overlay import ExtendOverlay, ReportOverlay
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
 from consensus.commands.service import CreateService, DeleteService, UpdateService
@@ -71,6 +79,7 @@ AnyCommand = (
     | SetNodeStatus
     | SetMaintenance
     | LabelNode
+    | ChangeNodeLabels
     | RemoveNode
     | ExtendOverlay
     | ReportOverlay
@@ -133,6 +142,7 @@ __all__ = [
     "AnyCommand",
     "AttemptRun",
     "Batch",
+    "ChangeNodeLabels",
     "Command",
     "CreateApiKey",
     "CreateDeployment",

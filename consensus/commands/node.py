@@ -47,6 +47,18 @@ class LabelNode(Command, frozen=True):
     taints: list[Taint] = field(default_factory=list)
 
 
+class ChangeNodeLabels(Command, frozen=True):
+    """Changes single labels (None: takes it away) and taints; a taint takes the place of one of its key and effect.
+
+    In `remove_taints` an empty effect means every effect.
+    """
+
+    node_id: str
+    labels: dict[str, str | None] = field(default_factory=dict)
+    add_taints: list[Taint] = field(default_factory=list)
+    remove_taints: list[Taint] = field(default_factory=list)
+
+
 class RemoveNode(Command, frozen=True):
     """Ends a membership for good; refused while the node has tasks, unless forced."""
 

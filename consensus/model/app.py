@@ -31,6 +31,7 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation is outdated, and the leader replaces it. `revision` is the log index at which `spec` was stored;
     its `replicas` is the number wanted now. While a deployment goes on (`rollout` is its id), spec and revision are
     the old ones until the new ones have proved good. `history` is oldest first, its last entry is the present.
+    `failed_rollout` is the deployment that failed last, until one is completed.
     """
 
     spec: AppSpec
@@ -39,6 +40,7 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at_s: float
     updated_at_s: float
     rollout: str = ""
+    failed_rollout: str = ""
     standby: Standby | None = None
     history: tuple[Revision, ...] = ()
 

@@ -7,8 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from consensus.model.quantity import Duration, duration_s
-from consensus.model.strategy import Strategy
+from consensus.model.dependency import Dependency, dependency_problems
+from consensus.model.health_check import HealthCheck
+from consensus.model.quantity import Duration, duration_problems, duration_s
+from consensus.model.restart import RestartPolicy
+from consensus.model.strategy import Amount, Strategy, amount
 from consensus.model.workload import NAME_PATTERN, PortNumber, WorkloadSpec, unreadable
 
 MAX_REPLICAS = 100_000
@@ -24,36 +27,26 @@ class Port(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     protocol: str = "tcp"
 
 
-class HealthCheck(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A command run in the container: exit code 0 is a pass (Docker's HEALTHCHECK)."""
-
-    command: Annotated[str, Meta(min_length=1)]
-    interval: Duration = "30s"
-    timeout: Duration = "5s"
-    retries: Annotated[int, Meta(ge=1, le=1000)] = 3
-    start_period: Duration = "0s"
-
-    @property
-    def interval_s(self) -> float:
-        return duration_s(self.interval)
-
-    @property
-    def timeout_s(self) -> float:
-        return duration_s(self.timeout)
-
-    @property
-    def start_period_s(self) -> float:
-        return duration_s(self.start_period)
-
-
 class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of ``POST /deploy``, stored and returned as it was given."""
+    """The body of ``POST /deploy``, stored and returned as it was given.
+
+    Attributes:
+        drain_timeout: how long a replica runs on after it left the endpoints.
+        depends_on: which apps must be there before its first replica is placed.
+        min_available: so many replicas (a number, or percents) are enough while a node is drained, where there is no
+            place for a successor, and for those that depend on it. By default all of them.
+        reschedule_after: for how long the replicas of a lost node are awaited before they start elsewhere.
+    """
 
     service: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=253)] | None = None
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] = 1
     ports: list[Port] = field(default_factory=list)
     health_check: HealthCheck | None = None
+    restart: RestartPolicy = RestartPolicy()
     drain_timeout: Duration | None = None
+    depends_on: list[Dependency] = field(default_factory=list)
+    min_available: Amount | None = None
+    reschedule_after: Duration | None = None
     update_strategy: Strategy | None = None
 
     @property
@@ -63,15 +56,37 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             return DRAIN_TIMEOUT_S if self.ports else 0.0
         return duration_s(self.drain_timeout)
 
+    @property
+    def least_available(self) -> int:
+        """How many replicas are enough for a while."""
+        if self.min_available is None:
+            return self.replicas
+        return min(self.replicas, amount(self.min_available, self.replicas, up=True))
+
+    @property
+    def reschedule_after_s(self) -> float:
+        return 0.0 if self.reschedule_after is None else duration_s(self.reschedule_after)
+
+    @property
+    def first_tcp_port(self) -> int | None:
+        """The container port that is probed where a check names none."""
+        return next((port.container_port for port in self.ports if port.protocol == "tcp"), None)
+
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
         if self.drain_timeout is not None:
             yield from unreadable("drain_timeout", duration_s, self.drain_timeout)
         if self.update_strategy is not None:
             yield from ((f"update_strategy.{name}", text) for name, text in self.update_strategy.problems())
+        yield from duration_problems(self, ("reschedule_after",))
+        yield from dependency_problems(self.name, self.depends_on)
+        if self.min_available is not None:
+            yield from unreadable("min_available", lambda given: amount(given, 1, up=True), self.min_available)
+        yield from ((f"restart.{name}", text) for name, text in self.restart.problems())
         if self.health_check is not None:
-            for name in ("interval", "timeout", "start_period"):
-                yield from unreadable(f"health_check.{name}", duration_s, getattr(self.health_check, name))
+            has_tcp_port = self.first_tcp_port is not None
+            for name, text in self.health_check.problems(has_tcp_port=has_tcp_port):
+                yield f"health_check.{name}".rstrip("."), text
         published: set[tuple[int, str]] = set()
         for i, port in enumerate(self.ports):
             if port.protocol not in ("tcp", "udp"):

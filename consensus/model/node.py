@@ -53,6 +53,7 @@ class RemovedNode(Struct, frozen=True):
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause.
 
+    `drained_tasks`: how many tasks it had when its draining began.
     `subnet` is the node's own in the overlay; `overlay` what this run of its daemon made of it, None until it told.
     """
 
@@ -65,6 +66,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     boot_id: str = ""
     maintenance: bool = False
     draining: bool = False
+    drained_tasks: int = 0
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Taint] = field(default_factory=list)
     subnet: str | None = None

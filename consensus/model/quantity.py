@@ -9,6 +9,7 @@ seconds.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable, Iterator
 
 Memory = str | int
 Duration = str | int | float
@@ -52,3 +53,20 @@ def duration_s(value: Duration) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"expected a duration such as 30s, 5m or 250ms, got {value!r}")
     return sum(float(number) * _DURATION_FACTOR_S[unit] for number, unit in parts)
+
+
+def duration_problems(
+    value: object, names: Iterable[str], *, positive: Container[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with those attributes of `value` that are durations (or None): pairs of name and complaint."""
+    for name in names:
+        given = getattr(value, name)
+        if given is None:
+            continue
+        try:
+            seconds = duration_s(given)
+        except ValueError as error:
+            yield name, str(error)
+        else:
+            if name in positive and seconds <= 0:
+                yield name, "expected more than 0 seconds"

@@ -40,10 +40,16 @@ Threshold = Annotated[int, Meta(ge=1, le=100)]
 
 
 class ServiceCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a service's replicas are probed from outside; `path` is for http."""
+    """How a service's replicas are probed, each by its own node: who fails gets no requests until it passes again.
+
+    A new replica gets them after its first pass. `protocol` is http, https, tcp or command; `path` is for http and
+    https, `command` is run in the container by its shell. `port` is a container port, by default the app's first.
+    """
 
     protocol: str = "http"
     path: str = "/"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    command: str | None = None
     interval: Duration = "30s"
     timeout: Duration = "5s"
     healthy_threshold: Threshold = 2

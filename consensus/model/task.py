@@ -44,20 +44,39 @@ class DesiredState(enum.IntEnum):
 
 
 class Health(enum.StrEnum):
-    """What the probes say. A running task without a health check is healthy."""
+    """What the probes say. A running task without a health check is healthy.
+
+    `DEGRADED`: its last probe failed, not yet as often as makes it unhealthy. `FAILED`: it does not run, since it
+    ended badly or could not start.
+    """
 
     UNKNOWN = "unknown"
     STARTING = "starting"
     HEALTHY = "healthy"
+    DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
+    FAILED = "failed"
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests may be sent to it."""
+        return self in (Health.HEALTHY, Health.DEGRADED)
 
 
 class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the owning node's agent knows. `port_map`: container port → port at `ip_address` on that node."""
+    """What the owning node's agent knows.
+
+    Attributes:
+        health: by the app's own health check.
+        service_health: by the check of its service; None where that has none.
+        port_map: container port → port at `ip_address` on that node.
+        final: it has ended, and by its restart policy is not started again.
+    """
 
     state: TaskState = TaskState.PENDING
     restart_count: int = 0
     health: Health = Health.UNKNOWN
+    service_health: Health | None = None
     message: str = ""
     engine_id: str | None = None
     image_id: str | None = None
@@ -66,6 +85,18 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int | None = None
     started_at_s: float | None = None
     finished_at_s: float | None = None
+    final: bool = False
+
+    @property
+    def worst_health(self) -> Health:
+        """By its own check and its service's: what is worse."""
+        own, service = self.health, self.service_health
+        return own if service is None or not own.serves or service is Health.HEALTHY else service
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests may be sent to it."""
+        return self.state is TaskState.RUNNING and self.worst_health.serves
 
     def follows(self, other: TaskStatus) -> bool:
         """Whether this status may replace `other`: a later run, or the same run not gone backwards."""
@@ -102,16 +133,21 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(self.run) and self.status.state.terminal
 
     @property
+    def health(self) -> Health:
+        """By all checks together."""
+        return self.status.worst_health
+
+    @property
     def serving(self) -> bool:
         """Whether requests may be sent to it."""
-        return self.wanted and self.status.state is TaskState.RUNNING and self.status.health is Health.HEALTHY
+        return self.wanted and self.status.serves
 
     @property
     def failing(self) -> bool:
         """Whether it is a bad sign of its revision: unhealthy, could not start, or did not stay up."""
         status = self.status
         ended = status.state in (TaskState.FAILED, TaskState.COMPLETED)
-        return ended or status.restart_count > 0 or status.health is Health.UNHEALTHY
+        return ended or status.restart_count > 0 or self.health is Health.UNHEALTHY
 
     @property
     def name(self) -> str:

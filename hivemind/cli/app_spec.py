@@ -31,11 +31,17 @@ def deploy_body(
     }
     health = {
         name: options[f"health_{name}"]
-        for name in ("command", "interval", "timeout", "retries", "start_period")
+        for name in ("interval", "timeout", "retries", "start_period")
         if options[f"health_{name}"] is not None
     }
     merge(body, "resources", resources)
+    if (target := health_target(options["health_command"], options["health_http"], options["health_tcp"])) is not None:
+        # Another kind of probe takes the place of the one before.
+        before = {name: value for name, value in (body.get("health_check") or {}).items() if name not in PROBES}
+        body["health_check"] = {**before, **target}
     merge(body, "health_check", health)
+    if options["restart"] is not None:
+        merge(body, "restart", _restart(options["restart"]))
     merge(body, "env", dict(pair("--env", text) for text in env))
     merge(body, "labels", dict(pair("--label", text) for text in label))
     for key, items in (("ports", [_port(t) for t in ports]), ("volumes", [volume(t) for t in volumes])):
@@ -47,6 +53,28 @@ def deploy_body(
         if not body.get(required):
             raise click.UsageError(f"--{required} is needed (or `{required}` in the file)")
     return body
+
+
+PROBES = ("command", "http", "tcp")
+
+
+def health_target(command: str | None, http: str | None, tcp: int | None) -> dict[str, Any] | None:
+    """The part of `health_check` that says what is probed; None where no flag does."""
+    if command is not None:
+        return {"command": command}
+    if http is not None:
+        port, slash, path = http.partition("/")
+        if not slash or (port and not port.isdecimal()):
+            raise click.UsageError(f"--health-http: expected PORT/PATH or /PATH, got {http!r}")
+        return {"http": {"path": f"/{path}", **({"port": int(port)} if port else {})}}
+    return None if tcp is None else {"tcp": {"port": tcp}}
+
+
+def _restart(text: str) -> dict[str, Any]:
+    policy, colon, attempts = text.partition(":")
+    if policy not in ("always", "on-failure", "no") or (colon and not attempts.isdecimal()):
+        raise click.UsageError(f"--restart: expected always, on-failure or no, and perhaps :MAX, got {text!r}")
+    return {"policy": policy, **({"max_attempts": int(attempts)} if colon else {})}
 
 
 def read_body(file: Path) -> dict[str, Any]:

@@ -12,6 +12,8 @@ scheduler/     where each task goes
 The reconcilers, pure functions `plan(state, …) -> commands`, each empty when it has nothing to change:
 liveness.py    nodes that are lost, restarting, back, gone
 alerts.py      more than a third lost at once: a pause
+conditions.py  alerts of apps that fail, rollouts that failed, nodes that are lost
+dependencies.py  apps that wait for others
 lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
 jobs.py        runs that are due by a schedule, and those to forget

@@ -9,14 +9,23 @@ from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.batches import batched
 
 
-def _waits(state: State, node: Node | None, task_id: str) -> bool:
-    """Whether it must not run twice, and so stays with its node until that returns or is removed."""
+def _waits(state: State, node: Node | None, task_id: str, wall_s: float) -> bool:
+    """Whether it stays with its node: for a while, or (it must not run twice) until that returns or is removed."""
     task = state.tasks[task_id]
-    return node is not None and node.status is NodeStatus.LOST and task.wanted and state.spec_of(task).keep_lost
+    if node is None or node.status is not NodeStatus.LOST or not task.wanted:
+        return False
+    app = state.apps.get(task.app)
+    patient = app is not None and wall_s - node.status_since_s < app.spec.reschedule_after_s
+    return patient or state.spec_of(task).keep_lost
 
 
-def plan(state: State) -> list[RescheduleTasks]:
-    """Tasks with `keep_lost` stay.
+def awaits_nodes(state: State) -> bool:
+    """Whether time alone may make tasks of a lost node move."""
+    return any(node.status is NodeStatus.LOST and state.task_ids_by_node.get(node.id) for node in state.nodes.values())
+
+
+def plan(state: State, wall_s: float) -> list[RescheduleTasks]:
+    """Tasks with `keep_lost` stay, those with `reschedule_after` for so long. `wall_s` is Unix time.
 
     Nothing while the alert of a mass loss stands: the rest could not carry it, and they may all come back.
     """
@@ -26,5 +35,5 @@ def plan(state: State) -> list[RescheduleTasks]:
     for node_id, task_ids in state.task_ids_by_node.items():
         node = state.nodes.get(node_id)
         if node is None or not node.holds_tasks:
-            stranded += (task_id for task_id in task_ids if not _waits(state, node, task_id))
+            stranded += (task_id for task_id in task_ids if not _waits(state, node, task_id, wall_s))
     return [RescheduleTasks(batch) for batch in batched(sorted(stranded))]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from consensus.commands import PlaceTasks, RemoveTasks
+from consensus.commands import Placement, PlaceTasks, RemoveTasks
 from consensus.state import State
+from hivemind.orchestrator import dependencies
 from hivemind.orchestrator.batches import batched
 from hivemind.orchestrator.scheduler.capacity import Overcommit, ReservedCache
 from hivemind.orchestrator.scheduler.place import place
@@ -22,9 +23,18 @@ def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = Non
     """Decisions that are news: a node, or another reason than the task has already; and who makes room for those
     that are more important."""
     cache = ReservedCache() if cache is None else cache
-    pending = pending_tasks(state)
+    held = dependencies.waiting(state)
+    pending, told = pending_tasks(state), []
+    if held:
+        told = [
+            Placement(task.id, message=message)
+            for task, _ in pending
+            if (message := held.get((task.app, task.revision))) and message != task.placement_message
+        ]
+        pending = [one for one in pending if (one[0].app, one[0].revision) not in held]
+    commands: list[PlaceTasks | RemoveTasks] = [PlaceTasks(batch) for batch in batched(told)]
     if not pending:
-        return []
+        return commands
     tasks = [task for _, task in pending]
     snapshot = take_snapshot(state, tasks, overcommit, cache)
     decided = list(zip(pending, place(snapshot, tasks), strict=True))
@@ -33,7 +43,7 @@ def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = Non
         for (task, _), decision in decided
         if decision.node_id is not None or decision.message != task.placement_message
     ]
-    commands: list[PlaceTasks | RemoveTasks] = [PlaceTasks(batch) for batch in batched(news)]
+    commands += (PlaceTasks(batch) for batch in batched(news))
     failed = [one for one, decision in decided if decision.node_id is None]
     if failed and len(news) == len([d for d in news if d.node_id is None]):
         # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free here.

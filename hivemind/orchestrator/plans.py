@@ -13,7 +13,19 @@ from msgspec import Struct
 from consensus.commands import AnyCommand
 from consensus.model.node import Node, Taint
 from consensus.state import State
-from hivemind.orchestrator import alerts, jobs, liveness, lost, placement, replicas, rolling, rollout, runs
+from hivemind.orchestrator import (
+    alerts,
+    conditions,
+    dependencies,
+    jobs,
+    liveness,
+    lost,
+    placement,
+    replicas,
+    rolling,
+    rollout,
+    runs,
+)
 from hivemind.orchestrator.agenda import Agenda
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.observer import Observer
@@ -41,6 +53,7 @@ class Plans:
         self._due: set[str] = set()
         self._agenda = Agenda()
         self._placed_on: tuple[object, ...] | None = None
+        self._waiting: dict[tuple[str, int], str] = {}
         self.everything(state)
 
     def touched(self, apps: Set[str]) -> None:
@@ -61,6 +74,7 @@ class Plans:
             self._rollouts,
             self._jobs,
             self._runs,
+            self._conditions,
             self._replicas,
             self._rolling,
             self._placement,
@@ -75,10 +89,14 @@ class Plans:
         return Job("alerts", 0, lambda: alerts.plan(state, evidence, self._config, wall_s))
 
     def _lost(self, state: State, now_s: float, wall_s: float) -> Job:
-        return Job("lost", 0, lambda: lost.plan(state))
+        return Job("lost", 0, lambda: lost.plan(state, wall_s))
 
     def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
         return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
+
+    def _conditions(self, state: State, now_s: float, wall_s: float) -> Job:
+        apps = frozenset(self._due)
+        return Job("conditions", _size(state, apps), lambda: conditions.plan(state, apps, wall_s))
 
     def _jobs(self, state: State, now_s: float, wall_s: float) -> Job | None:
         self._note_drains(state)
@@ -120,6 +138,9 @@ class Plans:
         basis = placement.basis(state)
         same = self._placed_on is not None and all(a is b for a, b in zip(basis, self._placed_on, strict=True))
         self._placed_on = basis
+        # Whether it may start changes with what an app depends on, wherever that is.
+        before, self._waiting = self._waiting, dependencies.waiting(state)
+        same = same and before == self._waiting
         if same or not state.unplaced_task_ids:
             return None
         size = len(state.unplaced_task_ids) + len(state.nodes) + self._cache.uncounted(state)

@@ -34,12 +34,14 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
 def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -> list[CreateTasks | RemoveTasks]:
     finished: list[str] = []
     candidates: list[Task] = []
-    under_way, available, unsettled = 0, 0, False
+    under_way, unsettled = 0, False
+    available = sum(any(task.serving for task in tasks) for tasks in replica_set.slots.values())
+    # Beyond what its `min_available` keeps, a drain may take replicas whose successors find no place.
+    spare = available - app.spec.least_available
     for slot, tasks in replica_set.slots.items():
         revision = replica_set.revisions[slot]
         new = [task for task in tasks if fits(state, task, revision)]
         old = [task for task in tasks if not fits(state, task, revision)]
-        available += any(task.serving for task in tasks)
         if not old:
             unsettled = unsettled or any(task.node_id is not None and not task.serving for task in new)
         elif any(task.serving or (limits.accept_failing and task.failing) for task in new) or not any(
@@ -47,8 +49,13 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
         ):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             finished += (task.id for task in old)
-        elif new and limits.give_way and any(task.node_id is None and task.placement_message for task in new):
+        elif (
+            new
+            and _no_place(new)
+            and (limits.give_way or (spare > 0 and all(task.revision == revision for task in old)))
+        ):
             finished += (task.id for task in old)
+            spare -= 1
         elif new:
             under_way += 1
             if limits.stop_first:
@@ -63,6 +70,10 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
         revision = replica_set.revisions[task.slot]
         commands.append(CreateTasks(app.name, [task.slot], 0 if revision == app.revision else revision))
     return commands
+
+
+def _no_place(tasks: list[Task]) -> bool:
+    return any(task.node_id is None and task.placement_message for task in tasks)
 
 
 def _next(

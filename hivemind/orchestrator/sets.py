@@ -130,6 +130,8 @@ def limits_of(app: App, deployment: Deployment | None) -> Limits:
         return Limits(0, replicas, stop_first=True)
     if isinstance(strategy, RollingUpdate):
         surge, unavailable = strategy.surge(replicas), strategy.unavailable(replicas)
+        if app.spec.min_available is not None:
+            unavailable = min(unavailable, app.spec.replicas - app.spec.least_available)
         # Percents of few replicas may come to nothing, both of them; then one at a time must do.
         surge = surge or (0 if unavailable else 1)
         return Limits(surge, unavailable, strategy.stop_first, give_way=back, accept_failing=accept)

@@ -17,7 +17,7 @@ from consensus.commands import AnyCommand
 from consensus.errors import ConsensusError
 from consensus.outcomes import Refusal
 from consensus.raft.errors import RaftError
-from hivemind.orchestrator import rollout, voters
+from hivemind.orchestrator import conditions, lost, rollout, voters
 from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps
@@ -155,7 +155,12 @@ class Term:
     def _next_deadline_s(self) -> float:
         now_s, state = trio.current_time(), self._deps.machine.state
         deadlines_s = [at_s for at_s in self._observer.deadlines_s() if at_s > now_s]
-        if MASS_LOSS in state.alerts or voters.may_grow(state.nodes, self._deps.raft.voters):
+        if (
+            MASS_LOSS in state.alerts
+            or voters.may_grow(state.nodes, self._deps.raft.voters)
+            or lost.awaits_nodes(state)
+            or any(conditions.standing(state))
+        ):
             deadlines_s.append(now_s + RECHECK_S)
         if rollout.timed(state):
             deadlines_s.append(now_s + ROLLOUT_RECHECK_S)

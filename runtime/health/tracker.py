@@ -1,24 +1,26 @@
-"""What a row of probe results means: Docker's HEALTHCHECK, as a pure object.
+"""What a row of probe results means: Docker's HEALTHCHECK and a load balancer's thresholds, as a pure object.
 
-Source: Dockerfile reference, HEALTHCHECK: a pass is healthy at once; `retries` failures in a row are unhealthy;
-failures within `start_period` of the start do not count unless a probe has passed before.
+Sources: Dockerfile reference, HEALTHCHECK (a pass is healthy at once; so many failures in a row are unhealthy; failures
+within `start_period` of the start do not count unless a probe has passed before); AWS, "Health checks for target
+groups" (a new target needs one pass, one that was unhealthy needs `healthy_threshold` of them).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from consensus.model.app_spec import HealthCheck
 from consensus.model.task import Health
+from runtime.health.plan import Rules
 
 HISTORY_LENGTH = 50
 FIRST_PROBE_S = 1.0
 """The first probe comes after this (or the interval, where that is shorter): Docker's waits a whole interval, and
 keeps a container that is ready from serving for as long."""
 START_INTERVAL_S = 5.0
-"""Between probes within the start period, as Docker's default `start-interval`."""
+"""Between probes until the first pass, as Docker's default `start-interval`."""
 
 
 class HealthRecord(Struct, frozen=True):
@@ -39,22 +41,23 @@ class HealthReport(Struct, frozen=True, kw_only=True):
 
 
 class HealthTracker:
-    """The health of one run of a container."""
+    """The health of one run of a container, by one check."""
 
     def __init__(
         self,
-        check: HealthCheck,
+        rules: Rules,
         *,
         started_at_s: float,
         health: Health = Health.STARTING,
-        history: list[HealthRecord] | None = None,
+        history: Iterable[HealthRecord] = (),
     ) -> None:
-        self._check = check
+        self._rules = rules
         self._started_at_s = started_at_s
-        self._passed = health is Health.HEALTHY
+        self._passed = health.serves
+        self._passes = 0
         self.health = health
         self.consecutive_failures = 0
-        self.history: deque[HealthRecord] = deque(history or (), maxlen=HISTORY_LENGTH)
+        self.history: deque[HealthRecord] = deque(history, maxlen=HISTORY_LENGTH)
         self._probed = False
 
     def record(self, *, passed: bool, message: str, now_s: float) -> Health:
@@ -62,17 +65,22 @@ class HealthTracker:
         self._probed = True
         if passed:
             self.consecutive_failures, self._passed = 0, True
-            self.health = Health.HEALTHY
+            self._passes += 1
+            if self.health is not Health.UNHEALTHY or self._passes >= self._rules.healthy_threshold:
+                self.health = Health.HEALTHY
         elif self._passed or not self._starting(now_s):
             self.consecutive_failures += 1
-            if self.consecutive_failures >= self._check.retries:
+            self._passes = 0
+            if self.consecutive_failures >= self._rules.unhealthy_threshold:
                 self.health = Health.UNHEALTHY
+            elif self.health is Health.HEALTHY:
+                self.health = Health.DEGRADED
         self.history.appendleft(HealthRecord(now_s, self.health, "" if passed else message))
         return self.health
 
     def pause_s(self, now_s: float) -> float:
         """How long to wait before the next probe."""
-        interval_s = self._check.interval_s
+        interval_s = self._rules.interval_s
         if not self._probed:
             return min(interval_s, FIRST_PROBE_S)
         if not self._passed and self._starting(now_s):
@@ -88,4 +96,4 @@ class HealthTracker:
         )
 
     def _starting(self, now_s: float) -> bool:
-        return now_s - self._started_at_s < self._check.start_period_s
+        return now_s - self._started_at_s < self._rules.start_period_s

@@ -46,6 +46,8 @@ async def test_every_field_of_a_deploy_comes_back(admin: Any) -> None:
             value = [{**mount, "read_only": False} for mount in value]
         if name == "ports":
             value = [{**port, "node_port": None} for port in value]
+        if name == "health_check":
+            value = {"http": None, "tcp": None, **value}
         assert detail[name] == value, name
     assert [c["status"] for c in detail["containers"]] == ["pending", "pending"]
     assert detail["created_at"] == "2025-06-15T15:06:40Z"

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
+from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.job import JobSpec, KeptRuns
 from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
@@ -59,6 +60,9 @@ def _spec(rng: random.Random) -> AppSpec:
         ports=[Port(80, rng.choice([None, 8080, 8081]))] if rng.random() < 0.5 else [],
         priority_class=rng.choice([None, None, "high-priority", "low-priority"]),
         volumes=[VolumeMount(rng.choice(_VOLUMES), "/data")] if rng.random() < 0.3 else [],
+        depends_on=[Dependency(app=rng.choice(_APPS))] if rng.random() < 0.2 else [],
+        min_available=rng.choice([None, None, 1, "50%"]),
+        reschedule_after=rng.choice([None, None, "1m"]),
     )
 
 
@@ -90,6 +94,8 @@ def _status(rng: random.Random) -> TaskStatus:
         health=rng.choice(list(Health)),
         engine_id=rng.choice([None, "e1", "e2"]),
         ip_address=rng.choice([None, "10.244.1.2", "10.244.1.3"]),
+        service_health=rng.choice([None, None, *Health]),
+        final=rng.random() < 0.1,
     )
 
 
@@ -190,6 +196,7 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.SetNodeStatus(rng.choice(_NODES), rng.choice(list(NodeStatus)), rng.choice(list(NodeStatus))),
     lambda rng, _: c.SetMaintenance(rng.choice(_NODES), enable=rng.random() < 0.5, drain=rng.random() < 0.5),
     lambda rng, _: c.LabelNode(rng.choice(_NODES), {"zone": "a"}, [Taint("t")]),
+    lambda rng, _: c.ChangeNodeLabels(rng.choice(_NODES), {"zone": rng.choice([None, "b"])}, [], [Taint("t", "", "")]),
     lambda rng, _: c.RemoveNode(rng.choice(_NODES), force=rng.random() < 0.5),
     lambda rng, _: c.ExtendOverlay(rng.choice(["10.246.0.0/16", "10.247.0.0/24", "none"])),
     lambda rng, _: c.ReportOverlay(

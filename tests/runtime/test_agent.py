@@ -18,8 +18,10 @@ from consensus.commands import (
     SetNodeStatus,
     StartNode,
 )
-from consensus.model.app_spec import AppSpec, HealthCheck
+from consensus.model.app_spec import AppSpec
+from consensus.model.health_check import HealthCheck
 from consensus.model.node import NodeStatus
+from consensus.model.restart import RestartPolicy
 from consensus.model.task import Health, TaskState
 from consensus.model.workload import VolumeMount
 from runtime import labels
@@ -301,9 +303,10 @@ async def test_health_follows_the_probes_and_only_changes_are_reported(
     cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
 ) -> None:
     check = HealthCheck(command="probe", interval="2s", timeout="1s", retries=2)
+    left_alone = RestartPolicy(policy="no")
     agent = cluster.agent(engine)
     async with running(agent):
-        (task_id,) = await cluster.deploy(AppSpec(name="web", image="i", health_check=check))
+        (task_id,) = await cluster.deploy(AppSpec(name="web", image="i", health_check=check, restart=left_alone))
         await trio.sleep(0.5)
         assert cluster.task(task_id).status.health is Health.STARTING
         await trio.sleep(2)

@@ -17,7 +17,8 @@ import pytest
 import trio
 
 from consensus.commands import AddNode, DeleteApp, StartNode
-from consensus.model.app_spec import AppSpec, HealthCheck, Port
+from consensus.model.app_spec import AppSpec, Port
+from consensus.model.health_check import HealthCheck
 from consensus.model.node import NodeFacts
 from consensus.model.task import Task
 from consensus.model.workload import VolumeMount

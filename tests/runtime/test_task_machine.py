@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from consensus.model.app_spec import AppSpec, HealthCheck
+from consensus.model.app_spec import AppSpec
+from consensus.model.health_check import HealthCheck
 from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
 from runtime.engine.base import ContainerState
+from runtime.health.plan import plan_of_check
 from runtime.task_effects import (
     Cancel,
     Create,
@@ -43,10 +45,11 @@ from runtime.task_inputs import (
     Signalled,
     Succeeded,
 )
-from runtime.task_machine import RESTART_LAST_S, TaskMachine
+from runtime.task_machine import RETRY_LAST_S, TaskMachine
 
 SPEC = AppSpec(name="web", image="busybox:local", stop_grace_period="3s")
-CHECKED = AppSpec(name="web", image="busybox:local", health_check=HealthCheck(command="true"))
+CHECK = HealthCheck(command="true")
+CHECKED = AppSpec(name="web", image="busybox:local", health_check=CHECK)
 TASK = Task(
     id="web.1.aa",
     app="web",
@@ -159,7 +162,8 @@ def test_a_running_container_is_adopted_as_the_run_that_it_was() -> None:
     )
     bench = Bench(CHECKED, status)
     bench.give(Desired(bench.task, CHECKED), Seen(container()))
-    assert bench.effects == [StartProbes(4, "c1", CHECKED.health_check, Health.UNHEALTHY)]
+    plan = plan_of_check(CHECK, CHECKED, container())
+    assert bench.effects == [StartProbes(4, plan, Health.UNHEALTHY)]
     assert bench.status == status
 
 
@@ -190,7 +194,7 @@ def test_what_ends_is_told_and_restarted_in_the_same_container(exit_code: int, s
     bench.give(Succeeded(bench.only(Inspect).number, died(exit_code)))
     assert bench.status.state is state
     assert bench.status.message == f"exited with code {exit_code}"
-    assert bench.status.health is Health.UNKNOWN
+    assert bench.status.health is (Health.FAILED if exit_code else Health.UNKNOWN)
     bench.only(StopProbes)
     assert bench.only(RetryAt).at_s == pytest.approx(bench.now_s + 0.1)
     bench.later()
@@ -214,7 +218,7 @@ def test_pauses_double_to_a_minute_and_start_anew_after_a_steady_run() -> None:
     bench.running()
     pauses = [_crash(bench) for _ in range(12)]
     assert pauses[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
-    assert pauses[-1] == pytest.approx(RESTART_LAST_S)
+    assert pauses[-1] == pytest.approx(RETRY_LAST_S)
     assert bench.status.restart_count == 12
     assert _crash(bench, ran_s=11.0) == pytest.approx(0.1)
 

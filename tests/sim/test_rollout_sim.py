@@ -72,7 +72,8 @@ def _images(world: World, app: str = "web") -> set[str]:
     return {state.spec_of(task).image for task in state.tasks_of_app(app)}
 
 
-async def _ended(world: World, deployment_id: str, timeout_s: float = 600.0) -> Deployment:
+async def _ended(world: World, deployment_id: str, timeout_s: float = 1500.0) -> Deployment:
+    """The default `progress_deadline` is 600 s, and a drain may begin it anew."""
     with trio.move_on_after(timeout_s):
         while not _of(world, deployment_id).status.finished:
             await world.newer_than(world.version)

@@ -30,6 +30,18 @@ class AsyncNodeMethods(AsyncOperations):
         body = {"labels": dict(labels), "taints": taints}
         return typed(await self.put(f"/nodes/{path_part(node_id)}/labels", body), Done)
 
+    async def change_node_labels(
+        self,
+        node_id: str,
+        labels: Mapping[str, str | None] | None = None,
+        *,
+        add_taints: Sequence[models.Taint] = (),
+        remove_taints: Sequence[Mapping[str, str]] = (),
+    ) -> Done:
+        """Changes only what is named; None takes a label away."""
+        body = {"labels": dict(labels or {}), "add_taints": add_taints, "remove_taints": remove_taints}
+        return typed(await self.patch(f"/nodes/{path_part(node_id)}/labels", body), Done)
+
     async def remove_node(self, node_id: str, *, force: bool = False) -> Done:
         """`force`: also while it has containers."""
         return typed(await self.delete(f"/nodes/{path_part(node_id)}", force=force), Done)

@@ -25,6 +25,9 @@ class AsyncOperations(AsyncTransport):
     async def put(self, path: str, body: Any = None) -> Any:
         return (await self.request("PUT", path, body=body)).data
 
+    async def patch(self, path: str, body: Any = None) -> Any:
+        return (await self.request("PATCH", path, body=body)).data
+
     async def delete(self, path: str, **params: Scalar) -> Any:
         return (await self.request("DELETE", path, params=params)).data
 

@@ -26,6 +26,9 @@ class SyncOperations(SyncTransport):
     def put(self, path: str, body: Any = None) -> Any:
         return (self.request("PUT", path, body=body)).data
 
+    def patch(self, path: str, body: Any = None) -> Any:
+        return (self.request("PATCH", path, body=body)).data
+
     def delete(self, path: str, **params: Scalar) -> Any:
         return (self.request("DELETE", path, params=params)).data
 

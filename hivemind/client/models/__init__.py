@@ -56,6 +56,8 @@ from hivemind.client.models.jobs import (
 from hivemind.client.models.nodes import (
     Component,
     ContainerHealthReport,
+    Drain,
+    DrainRemaining,
     Endpoint,
     Health,
     HealthCheckResult,
@@ -96,6 +98,8 @@ __all__ = [
     "DeploymentCreated",
     "DeploymentProgress",
     "Done",
+    "Drain",
+    "DrainRemaining",
     "Endpoint",
     "GossipKey",
     "GossipKeyChanged",

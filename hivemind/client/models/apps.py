@@ -112,6 +112,10 @@ class AppDetail(App, frozen=True, kw_only=True):
     volumes: list[Mount] = field(default_factory=list)
     ports: list[Port] = field(default_factory=list)
     health_check: dict[str, Any] | None = None
+    restart: dict[str, Any] | None = None
+    depends_on: list[dict[str, Any]] = field(default_factory=list)
+    min_available: int | str | None = None
+    reschedule_after: str | float | None = None
     node_affinity: str | None = None
     service_affinity: str | None = None
     priority_class: str | None = None

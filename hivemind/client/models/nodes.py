@@ -116,10 +116,26 @@ class Node(_NodeFacts, frozen=True, kw_only=True):
     containers: int
 
 
+class DrainRemaining(Struct, frozen=True, kw_only=True):
+    """A container that is still there; `blocked`: it will not go by itself."""
+
+    id: str
+    app: str
+    message: str
+    blocked: bool = False
+
+
+class Drain(Struct, frozen=True, kw_only=True):
+    total: int
+    done: int
+    remaining: list[DrainRemaining] = []
+
+
 class NodeDetail(_NodeFacts, frozen=True, kw_only=True):
     containers: list[NodeContainer]
     taints: list[Taint]
     network: NodeNetwork
+    drain: Drain | None = None
     rtt_ms: float | None = None
 
 

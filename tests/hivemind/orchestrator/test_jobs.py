@@ -109,7 +109,7 @@ def test_a_lost_nodes_attempts_are_made_again_and_its_ended_ones_stay_with_it() 
     (run,) = feed.state.runs.values()
     node = feed.state.nodes["n1"]
     feed.accepted(c.SetNodeStatus("n1", expected=node.status, status=node.status.LOST))
-    feed.accepted(*lost.plan(feed.state))
+    feed.accepted(*lost.plan(feed.state, 2000.0))
     assert sorted(feed.state.tasks) == [first]
     assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [2])]
     assert second not in feed.state.tasks

@@ -16,7 +16,7 @@ from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.model.workload import Toleration, VolumeMount
 from consensus.outcomes import Refusal
 from consensus.state import State
-from hivemind.orchestrator import alerts, jobs, lost, placement, replicas, rolling, rollout, runs
+from hivemind.orchestrator import alerts, conditions, jobs, lost, placement, replicas, rolling, rollout, runs
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.members import MemberState, MemberView
@@ -58,7 +58,8 @@ def spread(feed: Feed, app: str = "web") -> dict[str | None, int]:
 
 
 PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
-    "lost": lost.plan,
+    "lost": lambda state: lost.plan(state, 2000.0),
+    "conditions": lambda state: conditions.plan(state, state.apps, 2000.0),
     "replicas": lambda state: replicas.plan(state, state.apps),
     "rolling": lambda state: rolling.plan(state, state.apps),
     "jobs": lambda state: jobs.plan(state, state.workloads, wall_s=1100.0),
@@ -299,11 +300,11 @@ class TestLost:
         feed = cluster(2)
         feed.accepted(c.DeployApp(spec("web", 4)))
         serve_all(feed)
-        assert lost.plan(feed.state) == []
+        assert lost.plan(feed.state, 2000.0) == []
         feed.accepted(c.SetNodeStatus("n2", NodeStatus.READY, NodeStatus.RESTARTING))
-        assert lost.plan(feed.state) == []
+        assert lost.plan(feed.state, 2000.0) == []
         feed.accepted(c.SetNodeStatus("n2", NodeStatus.RESTARTING, NodeStatus.LOST))
-        feed.accepted(*lost.plan(feed.state))
+        feed.accepted(*lost.plan(feed.state, 2000.0))
         place_all(feed)
         assert spread(feed) == {"n1": 4}
         assert sorted(task.slot for task in feed.tasks()) == [1, 2, 3, 4]
@@ -313,7 +314,7 @@ class TestLost:
         feed.accepted(c.DeployApp(spec("db", 2, keep_lost=True)))
         serve_all(feed)
         feed.accepted(c.SetNodeStatus("n2", NodeStatus.READY, NodeStatus.LOST))
-        assert lost.plan(feed.state) == []
+        assert lost.plan(feed.state, 2000.0) == []
         assert replicas.plan(feed.state, ["db"]) == rolling.plan(feed.state, ["db"]) == []
         assert [feed.state.takes_traffic(task) for task in feed.tasks("db")].count(True) == 1
         feed.accepted(c.RemoveNode("n2", force=True))
@@ -325,9 +326,9 @@ class TestLost:
         feed.accepted(c.DeployApp(spec("web", 4)))
         serve_all(feed)
         feed.accepted(c.SetNodeStatus("n2", NodeStatus.READY, NodeStatus.LOST), c.RaiseAlert(MASS_LOSS))
-        assert lost.plan(feed.state) == []
+        assert lost.plan(feed.state, 2000.0) == []
         feed.accepted(c.ResolveAlert(alerts.MASS_LOSS))
-        assert lost.plan(feed.state) != []
+        assert lost.plan(feed.state, 2000.0) != []
 
 
 class TestRolling:

@@ -1,14 +1,14 @@
-"""Docker's HEALTHCHECK semantics (Dockerfile reference)."""
+"""Docker's HEALTHCHECK semantics (Dockerfile reference), and a load balancer's thresholds."""
 
 from __future__ import annotations
 
 import pytest
 
-from consensus.model.app_spec import HealthCheck
 from consensus.model.task import Health
+from runtime.health.plan import Rules
 from runtime.health.tracker import FIRST_PROBE_S, HISTORY_LENGTH, START_INTERVAL_S, HealthTracker
 
-CHECK = HealthCheck(command="x", interval="30s", retries=3, start_period="60s")
+CHECK = Rules(interval_s=30.0, timeout_s=5.0, unhealthy_threshold=3, start_period_s=60.0)
 
 
 def _fail(tracker: HealthTracker, now_s: float) -> Health:
@@ -19,7 +19,7 @@ def test_a_pass_is_healthy_at_once_and_retries_failures_are_unhealthy() -> None:
     tracker = HealthTracker(CHECK, started_at_s=0.0)
     assert tracker.health is Health.STARTING
     assert tracker.record(passed=True, message="", now_s=1.0) is Health.HEALTHY
-    assert [_fail(tracker, now_s) for now_s in (2.0, 3.0, 4.0)] == [Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY]
+    assert [_fail(tracker, now_s) for now_s in (2.0, 3.0, 4.0)] == [Health.DEGRADED, Health.DEGRADED, Health.UNHEALTHY]
     assert tracker.record(passed=True, message="", now_s=5.0) is Health.HEALTHY
     assert tracker.consecutive_failures == 0
 
@@ -51,7 +51,21 @@ def test_the_newest_results_are_kept() -> None:
     assert report.consecutive_failures == HISTORY_LENGTH + 10
 
 
-@pytest.mark.parametrize("health", [Health.HEALTHY, Health.UNHEALTHY])
-def test_an_adopted_container_keeps_its_health_until_probes_say_otherwise(health: Health) -> None:
+@pytest.mark.parametrize(("health", "after"), [(Health.HEALTHY, Health.DEGRADED), (Health.UNHEALTHY, Health.UNHEALTHY)])
+def test_an_adopted_container_keeps_its_health_until_probes_say_otherwise(health: Health, after: Health) -> None:
     tracker = HealthTracker(CHECK, started_at_s=0.0, health=health)
-    assert _fail(tracker, 100.0) is health
+    assert tracker.health is health
+    assert _fail(tracker, 100.0) is after
+
+
+def test_what_was_unhealthy_needs_as_many_passes_as_the_threshold_says() -> None:
+    rules = Rules(interval_s=1.0, timeout_s=1.0, healthy_threshold=2, unhealthy_threshold=2)
+    tracker = HealthTracker(rules, started_at_s=0.0)
+
+    def passes(now_s: float) -> Health:
+        return tracker.record(passed=True, message="", now_s=now_s)
+
+    assert passes(1.0) is Health.HEALTHY
+    assert [_fail(tracker, 2.0), _fail(tracker, 3.0)] == [Health.DEGRADED, Health.UNHEALTHY]
+    assert [passes(4.0), _fail(tracker, 5.0), passes(6.0)] == [Health.UNHEALTHY] * 3
+    assert passes(7.0) is Health.HEALTHY

@@ -29,13 +29,38 @@ type Port struct {
 	NodePort int `json:"node_port,omitempty"`
 }
 
-// HealthCheck is a command run in the container: exit code 0 is healthy.
+// HTTPProbe is a GET to the container. Port is its first one where it is 0; Status is such as "200-399".
+type HTTPProbe struct {
+	Path    string            `json:"path,omitempty"`
+	Port    int               `json:"port,omitempty"`
+	Scheme  string            `json:"scheme,omitempty"`
+	Status  Quantity          `json:"status,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// TCPProbe is a connection to the container.
+type TCPProbe struct {
+	Port int `json:"port,omitempty"`
+}
+
+// HealthCheck has one of Command (run in the container: exit code 0 is healthy), HTTP and TCP.
 type HealthCheck struct {
-	Command     string   `json:"command"`
-	Interval    Quantity `json:"interval,omitempty"`
-	Timeout     Quantity `json:"timeout,omitempty"`
-	Retries     int      `json:"retries,omitempty"`
-	StartPeriod Quantity `json:"start_period,omitempty"`
+	Command     string     `json:"command,omitempty"`
+	HTTP        *HTTPProbe `json:"http,omitempty"`
+	TCP         *TCPProbe  `json:"tcp,omitempty"`
+	Interval    Quantity   `json:"interval,omitempty"`
+	Timeout     Quantity   `json:"timeout,omitempty"`
+	Retries     int        `json:"retries,omitempty"`
+	StartPeriod Quantity   `json:"start_period,omitempty"`
+}
+
+// Restart says whether a container that ended, or is unhealthy, is started again. Policy is always, on-failure or no.
+type Restart struct {
+	Policy      string   `json:"policy,omitempty"`
+	MaxAttempts int      `json:"max_attempts,omitempty"`
+	Window      Quantity `json:"window,omitempty"`
+	Backoff     Quantity `json:"backoff,omitempty"`
+	MaxBackoff  Quantity `json:"max_backoff,omitempty"`
 }
 
 // Deployment is the body of POST /deploy. Replicas is 1 where it is 0; Scale takes 0.
@@ -52,6 +77,7 @@ type Deployment struct {
 	Volumes         []Volume          `json:"volumes,omitempty"`
 	Ports           []Port            `json:"ports,omitempty"`
 	HealthCheck     *HealthCheck      `json:"health_check,omitempty"`
+	Restart         *Restart          `json:"restart,omitempty"`
 	NodeAffinity    string            `json:"node_affinity,omitempty"`
 	ServiceAffinity string            `json:"service_affinity,omitempty"`
 	PriorityClass   string            `json:"priority_class,omitempty"`
@@ -111,6 +137,7 @@ type AppDetail struct {
 	Volumes         []Volume          `json:"volumes"`
 	Ports           []Port            `json:"ports"`
 	HealthCheck     *HealthCheck      `json:"health_check"`
+	Restart         *Restart          `json:"restart"`
 	NodeAffinity    string            `json:"node_affinity"`
 	ServiceAffinity string            `json:"service_affinity"`
 	PriorityClass   string            `json:"priority_class"`

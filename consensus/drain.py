@@ -1,0 +1,51 @@
+"""How far the draining of a node is, and what holds it up, seen from the state."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.model.node import Node
+from consensus.model.task import Task
+from consensus.state import State
+
+
+class Remaining(Struct, frozen=True):
+    """A task that is still on the node, and what it waits for. `blocked`: it will not go by itself."""
+
+    task_id: str
+    app: str
+    message: str
+    blocked: bool = False
+
+
+class DrainProgress(Struct, frozen=True):
+    """`total`: how many tasks the node had when the drain began."""
+
+    total: int
+    remaining: list[Remaining]
+
+
+def drain_progress(state: State, node: Node) -> DrainProgress | None:
+    """None: the node is not drained."""
+    if not node.draining:
+        return None
+    tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
+    remaining = [_remaining(state, task) for task in tasks]
+    return DrainProgress(max(node.drained_tasks, len(remaining)), remaining)
+
+
+def _remaining(state: State, task: Task) -> Remaining:
+    if not task.wanted:
+        return Remaining(task.id, task.app, "stops")
+    successors = [
+        other
+        for other in state.tasks_of_app(task.app)
+        if other.wanted and other.slot == task.slot and other.id != task.id and not state.outdated(other)
+    ]
+    for successor in successors:
+        if successor.node_id is None and successor.placement_message:
+            return Remaining(
+                task.id, task.app, f"its successor finds no place: {successor.placement_message}", blocked=True
+            )
+        return Remaining(task.id, task.app, f"its successor {successor.id} is not healthy yet")
+    return Remaining(task.id, task.app, "waits for its turn")
