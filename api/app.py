@@ -47,6 +47,8 @@ class Api(QuartTrio):
         self.journal = Journal(deps)
         table = RouteTable(routes)
         self.routes = table.routes
+        self._table = table
+        self._body_limit_bytes = deps.settings.body_limit_bytes
         services = Services(
             deps=deps,
             table=table,
@@ -72,6 +74,11 @@ class Api(QuartTrio):
         # Quart's type leaves out that there may be no answer.
         self.after_websocket(self._complete_websocket)  # type: ignore[type-var]
         self.register_error_handler(Exception, self._answer_websocket_error)
+
+    def body_limit_bytes(self, method: str, path: str) -> int | None:
+        """How long a request's body may be; None: as long as it takes, since it is not kept."""
+        found = self._table.find(method, path.removeprefix("/api"))
+        return None if found is not None and found[0].upload else self._body_limit_bytes
 
     async def handle_request(self, request: Request) -> Response:
         asked = Asked(request)

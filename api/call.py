@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import trio
@@ -81,6 +81,7 @@ class Call:
         read_body: Callable[[], Awaitable[bytes]],
         is_head: bool = False,
         propose: Propose | None = None,
+        pieces: AsyncIterator[bytes] | None = None,
     ) -> None:
         self.is_head = is_head
         self.services = services
@@ -94,12 +95,20 @@ class Call:
         self._identity = identity
         self._read_body = read_body
         self._propose = propose or self._propose_now
+        self._pieces = pieces
 
     @property
     def identity(self) -> Identity:
         if self._identity is None:
             raise RuntimeError(f"{self.route.name} is public, so it has no identity")
         return self._identity
+
+    @property
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body of an upload as it comes."""
+        if self._pieces is None:
+            raise RuntimeError(f"{self.route.name} is not declared as an upload")
+        return self._pieces
 
     @property
     def state(self) -> State:

@@ -73,6 +73,7 @@ class Dispatcher(Struct, frozen=True):
             identity=identity,
             read_body=partial(_read_body, request),
             is_head=request.method == "HEAD",
+            pieces=request.body if route.upload else None,
         )
         return await self._respond(call)
 

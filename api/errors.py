@@ -32,12 +32,17 @@ from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
 from api.deps import (
+    ArchiveInvalid,
     ContainerGone,
     KeyRoundIncomplete,
     KeyRoundRefused,
     KeyUnknown,
     LeaveRefused,
     NodeUnreachable,
+    VolumeConflict,
+    VolumeDiskFull,
+    VolumeMissing,
+    VolumeUnavailable,
 )
 from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
@@ -177,6 +182,11 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ..
     (consensus_errors.OutcomeUnknown, lambda error: Timeout(str(error))),
     (NodeUnreachable, _unavailable),
     (LeaveRefused, lambda error: Conflict(str(error))),
+    (VolumeUnavailable, _unavailable),
+    (VolumeMissing, lambda error: NotFound(str(error))),
+    (VolumeConflict, lambda error: Conflict(str(error))),
+    (ArchiveInvalid, lambda error: InvalidRequest(str(error))),
+    (VolumeDiskFull, lambda error: StorageFull(str(error), retry_after_s=STORAGE_RETRY_S)),
     (KeyUnknown, lambda error: NotFound(str(error))),
     (KeyRoundRefused, lambda error: Conflict(str(error))),
     (KeyRoundIncomplete, _unavailable),

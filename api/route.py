@@ -111,6 +111,7 @@ class Route(Struct, frozen=True, kw_only=True):
         subject: set where the answer's ETag, or an If-Match, is about one row.
         of_state: whether a read's answer follows from the State and the query alone, whoever asks wherever.
         counted: False where the request costs the user nothing: it is many, and each is charged.
+        upload: whether the body is taken in piece by piece, however long it is (`Call.pieces`).
         batchable: False where it cannot be part of a batch.
         replicated: whether a change is one command and nothing else, so that it can be part of an atomic batch.
     """
@@ -132,6 +133,7 @@ class Route(Struct, frozen=True, kw_only=True):
     subject: Subject | None = None
     of_state: bool = False
     counted: bool = True
+    upload: bool = False
     batchable: bool = True
     replicated: bool = True
 

@@ -65,7 +65,7 @@ class _Server:
             head_timeout_s=config.head_timeout_s,
             drain_timeout_s=config.drain_timeout_s,
             send_timeout_s=config.send_timeout_s,
-            body_limit_bytes=app.dispatcher.services.deps.settings.body_limit_bytes,
+            body_limit_bytes=app.body_limit_bytes,
         )
         self.context = WorkerContext(None)
         self.connections: set[Connection] = set()

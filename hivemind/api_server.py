@@ -12,6 +12,7 @@ from api.serve import ServeConfig, serve
 from hivemind.api_certificate import CertificateFiles
 from hivemind.api_gateways import ApiContainers, ApiNodes
 from hivemind.api_tls import OwnCertificate, TlsFiles
+from hivemind.api_volumes import ApiVolumes
 from hivemind.dashboard import static_files
 from hivemind.gossip_keys import GossipKeys
 from hivemind.observability import gossip_metrics, metrics
@@ -23,6 +24,7 @@ from hivemind.token_keys import TokenKeys
 from membership import Membership
 from runtime.gateway import ContainerGateway
 from runtime.gateway_server import NodeContainers
+from runtime.volumes.gateway import VolumeGateway
 
 if TYPE_CHECKING:
     from hivemind.daemon import Daemon
@@ -42,12 +44,14 @@ class ApiServer:
         *,
         gateway: ContainerGateway,
         local: NodeContainers,
+        volumes: VolumeGateway,
     ) -> None:
         self._daemon = daemon
         self._membership = membership
         self._standing = standing
         self._gateway = gateway
         self._local = local
+        self._volumes = volumes
         self._tls: TlsFiles | None = None
         self.shutdown = trio.Event()
         self.ended = trio.Event()
@@ -97,6 +101,7 @@ class ApiServer:
             cluster=self._standing,
             containers=ApiContainers(self._gateway, node_id=daemon.node_id, local=self._local, channel=daemon.channel),
             nodes=ApiNodes(self._gateway, daemon.channel),
+            volumes=ApiVolumes(self._volumes),
             gossip_keys=GossipKeys(self._membership),
             passwords=daemon.passwords,
             token_key=token_keys.current,

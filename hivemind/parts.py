@@ -36,6 +36,9 @@ from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.kernel import HostKernel
 from runtime.network.overlay.reporter import OverlayReporter
 from runtime.vitals import VitalsSampler
+from runtime.volumes.data import VolumeData
+from runtime.volumes.gateway import VolumeGateway
+from runtime.volumes.server import VolumeServer
 
 if TYPE_CHECKING:
     from hivemind.daemon import Daemon
@@ -87,7 +90,16 @@ class Parts:
         local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
         self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
         gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
-        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local)
+        volume_data = VolumeData(
+            daemon.engine,
+            self.agent.volumes,
+            self.agent.volume_cleaner,
+            cluster_id=daemon.identity.cluster_id,
+            node_id=node_id,
+        )
+        volumes = VolumeGateway(node_id=node_id, local=volume_data, peers=channel, peer_failures=_PEER_FAILURES)
+        self._volume_server = VolumeServer(volume_data, volumes, peer_failures=_PEER_FAILURES)
+        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local, volumes=volumes)
         self.orchestrator = Orchestrator(
             OrchestratorDeps(
                 self_id=node_id,
@@ -143,6 +155,7 @@ class Parts:
         channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)
         self._gateway_server.serve(channel)
+        self._volume_server.serve(channel)
 
 
 def _overlay(daemon: Daemon) -> Overlay | None:

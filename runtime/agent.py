@@ -31,7 +31,8 @@ from runtime.operations import Operations
 from runtime.reporter import StatusReporter
 from runtime.task_inputs import Desired, Gone, Permitted, Seen, Signalled
 from runtime.task_table import TaskTable
-from runtime.volumes import VolumeCleaner
+from runtime.volumes.cleaner import VolumeCleaner
+from runtime.volumes.provider import VolumeProvider
 
 log = structlog.get_logger()
 
@@ -72,10 +73,19 @@ class Agent:
         self._own = labels.own_labels(cluster_id, node_id)
         self._prober = Prober(engine, now_s=now_s)
         self._reporter = StatusReporter(node_id, machine, proposer, batch_s=self._config.report_batch_s)
-        self._operations = Operations(
-            engine, self._config, cluster_id=cluster_id, node_id=node_id, now_s=now_s, attach=attach
+        self.volumes = VolumeProvider(
+            engine, cluster_id=cluster_id, node_id=node_id, find=lambda name: machine.state.volumes.get(name)
         )
-        self._volumes = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
+        self._operations = Operations(
+            engine,
+            self._config,
+            cluster_id=cluster_id,
+            node_id=node_id,
+            volumes=self.volumes,
+            now_s=now_s,
+            attach=attach,
+        )
+        self.volume_cleaner = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
         self._tasks: TaskTable | None = None
         self._known: dict[str, Task] = {}
         self._services: Map[str, Service] = Map()
@@ -229,7 +239,7 @@ class Agent:
             volumes = self._machine.state.volumes
             pause_s = float("inf")
             try:
-                if await self._volumes.clean(self._machine.state):
+                if await self.volume_cleaner.clean(self._machine.state):
                     pause_s = self._config.resync_s
             except EngineError as error:
                 log.info("volumes_not_cleaned", reason=str(error))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from consensus.model.app_spec import AppSpec
 from consensus.model.task import Task
+from consensus.model.volume import Volume
 from runtime import labels
-from runtime.engine.base import ContainerPort, ContainerSpec, Mount, PortProtocol
+from runtime.engine.base import ContainerPort, ContainerSpec, PortProtocol
 from runtime.network.overlay.attachment import Attachment
+from runtime.volumes.mounts import mount_of
 
 
 def container_spec(
-    task: Task, spec: AppSpec, attachment: Attachment | None, *, cluster_id: str, node_id: str
+    task: Task,
+    spec: AppSpec,
+    attachment: Attachment | None,
+    *,
+    cluster_id: str,
+    node_id: str,
+    find_volume: Callable[[str], Volume | None],
 ) -> ContainerSpec:
     """The container of `task`. The user's labels are kept; ours win where names meet."""
     resources = spec.resources
@@ -33,13 +42,8 @@ def container_spec(
         memory_bytes=resources.memory_bytes or None,
         memory_limit_bytes=resources.memory_limit_bytes,
         mounts=tuple(
-            Mount(
-                kind="volume",
-                source=labels.volume_name(cluster_id, node_id, volume.name),
-                target=volume.mount_path,
-                read_only=volume.read_only,
-            )
-            for volume in spec.volumes
+            mount_of(mount, find_volume(mount.name), labels.volume_name(cluster_id, node_id, mount.name))
+            for mount in spec.volumes
         ),
         ports=tuple(
             ContainerPort(container_port=port.container_port, protocol=cast(PortProtocol, port.protocol))

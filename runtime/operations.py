@@ -16,6 +16,7 @@ from runtime.images import Images
 from runtime.network.overlay.attachment import Attach
 from runtime.task_effects import Create, EnsureImage, Inspect, Operation, Remove, Start, Stop
 from runtime.task_inputs import Failed, Progressed, Succeeded
+from runtime.volumes.provider import VolumeProvider
 
 _MEBIBYTE = 1024 * 1024
 
@@ -30,10 +31,12 @@ class Operations:
         *,
         cluster_id: str,
         node_id: str,
+        volumes: VolumeProvider,
         now_s: Callable[[], float],
         attach: Attach,
     ) -> None:
         self._engine = engine
+        self._volumes = volumes
         self._attach = attach
         self._cluster_id = cluster_id
         self._node_id = node_id
@@ -97,14 +100,16 @@ class Operations:
         return None
 
     async def _create(self, operation: Create) -> ContainerState:
-        attachment = await self._attach()
         spec = container_spec(
-            operation.task, operation.spec, attachment, cluster_id=self._cluster_id, node_id=self._node_id
+            operation.task,
+            operation.spec,
+            await self._attach(),
+            cluster_id=self._cluster_id,
+            node_id=self._node_id,
+            find_volume=self._volumes.find,
         )
-        own = labels.own_labels(self._cluster_id, self._node_id)
-        for volume in operation.spec.volumes:
-            name = labels.volume_name(self._cluster_id, self._node_id, volume.name)
-            await self._engine.create_volume(name, labels={**own, labels.VOLUME: volume.name})
+        for mount in operation.spec.volumes:
+            await self._volumes.provide(mount.name)
         try:
             engine_id = await self._engine.create(spec)
         except NameConflict:

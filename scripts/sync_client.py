@@ -20,7 +20,7 @@ REPLACEMENTS = (
     (r"AbstractAsyncContextManager", "AbstractContextManager"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\bAsync(Iterator|Generator)\b", r"\1"),
-    (r"\b(__)?a(enter__|exit__|iter__|iter_lines|read|close|closing)\b", r"\1\2"),
+    (r"\b(__)?a(enter__|exit__|iter__|iter_lines|iter_bytes|read|close|closing)\b", r"\1\2"),
     (r"\b__anext__\b", "__next__"),
     (r"\b_async\b", "_sync"),
 )

@@ -18,7 +18,7 @@ from hypercorn.typing import AppWrapper
 from hypercorn.utils import parse_socket_addr
 from msgspec import Struct
 
-from api.hypercorn_fixes.early_answers import Http11
+from api.hypercorn_fixes.early_answers import BodyLimit, Http11
 
 RECEIVE_BYTES = 64 * 1024
 SEND_BYTES = 64 * 1024
@@ -42,7 +42,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     head_timeout_s: float
     drain_timeout_s: float
     send_timeout_s: float
-    body_limit_bytes: int
+    body_limit_bytes: BodyLimit
 
 
 class Connection:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import h11
 import trio
@@ -29,6 +30,7 @@ from api.errors import of_status
 
 MAX_DRAINED_BYTES = 256 * 1024 * 1024
 HANDOVER_S = 1.0
+BodyLimit = Callable[[str, str], int | None]
 SEND_RAW = "hivemind.send_raw"
 """Where an app finds `Http11._send_raw` in the ASGI scope's state."""
 
@@ -37,7 +39,8 @@ class Http11(H11Protocol):
     """One connection's protocol.
 
     Args:
-        body_limit_bytes: a client that asks first (``Expect: 100-continue``) is not told to send a larger body.
+        body_limit_bytes: by method and path; a client that asks first (``Expect: 100-continue``) is not told to send
+            a larger body. None: there is no limit.
         draining: called when the rest of a body is thrown away from now on.
     """
 
@@ -52,7 +55,7 @@ class Http11(H11Protocol):
         client: tuple[str, int] | None,
         server: tuple[str, int] | None,
         send: Callable[[Event], Awaitable[None]],
-        body_limit_bytes: int,
+        body_limit_bytes: BodyLimit,
         draining: Callable[[], None],
     ) -> None:
         state = ConnectionState({SEND_RAW: self._send_raw})
@@ -162,8 +165,9 @@ class Http11(H11Protocol):
 
     async def _begin(self, request: h11.Request) -> None:
         length = next((value for name, value in request.headers if name == b"content-length"), b"0")
+        limit = self._body_limit_bytes(request.method.decode(), urlsplit(request.target.decode(errors="replace")).path)
         self._withhold_continue = (
-            self.connection.they_are_waiting_for_100_continue and int(length) > self._body_limit_bytes
+            self.connection.they_are_waiting_for_100_continue and limit is not None and int(length) > limit
         )
         await self._create_stream(request)
 

@@ -13,11 +13,13 @@ from typing import Any, cast
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
-from quart import Response
+from quart import Request, Response
 from quart.typing import ResponseTypes
 from quart.utils import encode_headers
 from quart.wrappers.response import DataBody, ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
+
+from api.hypercorn_fixes.upload_bodies import UploadBody
 
 
 class _Opened(ResponseBody):
@@ -34,6 +36,25 @@ class _Opened(ResponseBody):
 
 
 class HttpConnection(TrioASGIHTTPConnection):
+    def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
+        request = super()._create_request_from_scope(send)
+        if self.app.body_limit_bytes(request.method, request.path) is None:  # type: ignore[attr-defined]
+            request.body = UploadBody()
+        return request
+
+    async def handle_messages(  # type: ignore[override]
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        if not isinstance(request.body, UploadBody):
+            await super().handle_messages(nursery, request, receive)
+            return
+        while (message := await receive())["type"] == "http.request":
+            request.body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                request.body.set_complete()
+            await request.body.room()
+        nursery.cancel_scope.cancel()
+
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = self._create_request_from_scope(send)
         async with trio.open_nursery() as nursery:

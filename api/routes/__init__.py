@@ -27,6 +27,7 @@ from api.routes import (
     services,
     stream,
     users,
+    volume_data,
     volumes,
 )
 from api.sockets import SocketRoute
@@ -39,6 +40,7 @@ _NOUNS = (
     containers,
     services,
     volumes,
+    volume_data,
     nodes,
     overlay,
     priority_classes,

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import NotFound
-from api.route import Access, Kind, Listing, Parameter, Route, Subject
+from api.route import Access, Kind, Listing, Need, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import CreateVolume, DeleteVolume
-from consensus.model.quantity import Memory, memory_bytes
+from consensus.model.quantity import Memory
 from consensus.model.volume import Volume
 from consensus.model.workload import Name
 
-TYPES = ("local",)
-
 
 class CreateBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`node`: where a local or hostpath one shall be. The rest is for the types that have a use for it."""
+
     name: Name
     size: Memory | None = None
     type: str = "local"
     labels: dict[str, str] = field(default_factory=dict)
+    node: str | None = None
+    path: str | None = None
+    server: str | None = None
+    filesystem: str | None = None
+    mount_options: str | None = None
+    without_quota: Literal["warn", "refuse"] = "warn"
 
 
 class DeleteBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,22 +53,25 @@ async def get_volume(call: Call) -> Answer:
 
 async def create(call: Call) -> Answer:
     body = await call.body(CreateBody)
-    refuse_problems(_problems(body))
-    volume = Volume(name=body.name, type=body.type, size=body.size, labels=body.labels, created_at_s=call.now_s)
+    volume = Volume(
+        name=body.name,
+        type=body.type,
+        size=body.size,
+        labels=body.labels,
+        created_at_s=call.now_s,
+        node_id=body.node,
+        path=body.path,
+        server=body.server,
+        filesystem=body.filesystem,
+        mount_options=body.mount_options,
+        without_quota=body.without_quota,
+    )
+    refuse_problems(volume.problems())
+    if volume.type == "hostpath":
+        # Whoever may mount any directory of a host owns that host.
+        call.identity.authorise(Need(Access.ADMIN, "nodes:update"))
     await call.propose(CreateVolume(volume=volume))
     return Answer(Message(name=body.name, message="Volume created successfully"), status=201)
-
-
-def _problems(body: CreateBody) -> list[tuple[str, str]]:
-    problems = []
-    if body.type not in TYPES:
-        problems.append(("type", f"expected {' or '.join(TYPES)}, the only kind there is, got {body.type!r}"))
-    if body.size is not None:
-        try:
-            memory_bytes(body.size)
-        except ValueError as error:
-            problems.append(("size", str(error)))
-    return problems
 
 
 async def delete(call: Call) -> Answer:

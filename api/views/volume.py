@@ -17,6 +17,14 @@ class VolumeItem(Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     created_at: str
     used_by: list[str]
+    node_id: str | None
+    path: str | None
+    server: str | None
+    filesystem: str | None
+    mount_options: str | None
+    without_quota: str
+    cloned_from: str | None
+    snapshot: bool
 
 
 def users_by_volume(state: State) -> dict[str, list[str]]:
@@ -36,4 +44,12 @@ def volume_item(volume: Volume, used_by: list[str]) -> VolumeItem:
         labels=volume.labels,
         created_at=iso_utc(volume.created_at_s),
         used_by=sorted(used_by),
+        node_id=volume.node_id,
+        path=volume.path,
+        server=volume.server,
+        filesystem=volume.filesystem,
+        mount_options=volume.mount_options,
+        without_quota=volume.without_quota,
+        cloned_from=volume.cloned_from,
+        snapshot=volume.snapshot,
     )

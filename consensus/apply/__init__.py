@@ -69,6 +69,7 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.CreatePriorityClass: priority.create,
     commands.DeletePriorityClass: priority.delete,
     commands.CreateVolume: volume.create,
+    commands.BindVolume: volume.bind,
     commands.DeleteVolume: volume.delete,
     commands.CreateService: service.create,
     commands.UpdateService: service.update,

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from consensus.apply import run
+from consensus.apply.volume import bind_first
 from consensus.commands import CreateTasks, PlaceTasks, RemoveTasks, ReportTasks, RescheduleTasks
 from consensus.draft import Draft
 from consensus.model.app import App
@@ -42,7 +43,9 @@ def place(draft: Draft, command: PlaceTasks) -> AnyOutcome:
         node = draft.state.nodes.get(placement.node_id)
         if node is not None and node.schedulable:
             status = replace(task.status, state=TaskState.ASSIGNED)
-            draft.put_task(replace(task, node_id=node.id, placement_message="", status=status))
+            task = replace(task, node_id=node.id, placement_message="", status=status)
+            draft.put_task(task)
+            bind_first(draft, task)
     return Done()
 
 

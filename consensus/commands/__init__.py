@@ -61,7 +61,7 @@ from consensus.commands.task import (
     TaskReport,
 )
 from consensus.commands.user import CreateApiKey, CreateUser, DeleteApiKey, DeleteUser, RevokeToken, UpdateUser
-from consensus.commands.volume import CreateVolume, DeleteVolume
+from consensus.commands.volume import BindVolume, CreateVolume, DeleteVolume
 
 
 class Batch(Command, frozen=True):
@@ -110,6 +110,7 @@ AnyCommand = (
     | CreatePriorityClass
     | DeletePriorityClass
     | CreateVolume
+    | BindVolume
     | DeleteVolume
     | CreateService
     | UpdateService
@@ -142,6 +143,7 @@ __all__ = [
     "AnyCommand",
     "AttemptRun",
     "Batch",
+    "BindVolume",
     "ChangeNodeLabels",
     "Command",
     "CreateApiKey",

@@ -18,12 +18,13 @@ PortProtocol = Literal["tcp", "udp"]
 
 
 class Mount(Struct, frozen=True, kw_only=True):
-    """A named volume (`kind="volume"`) or a path of the host (`kind="bind"`) at `target`."""
+    """A named volume, a path of the host (`bind`), or memory of the container's own (`tmpfs`) at `target`."""
 
-    kind: Literal["volume", "bind"]
+    kind: Literal["volume", "bind", "tmpfs"]
     source: str
     target: str
     read_only: bool = False
+    size_bytes: int | None = None
 
 
 class ContainerPort(Struct, frozen=True, kw_only=True):

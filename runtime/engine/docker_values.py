@@ -95,6 +95,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
+    if mount.kind == "tmpfs":
+        options = {} if mount.size_bytes is None else {"SizeBytes": mount.size_bytes}
+        return {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": options}
     return {
         "Type": mount.kind,
         "Source": mount.source,

@@ -106,7 +106,8 @@ async def test_volumes(admin: Any, world: Any) -> None:
     )
     assert (await admin.send("POST", "/volumes/create", body))[0] == 409
     for wrong, field in (
-        ({"type": "nfs"}, "type"),
+        ({"type": "tape"}, "type"),
+        ({"type": "nfs", "server": "nas"}, "path"),
         ({"size": "big"}, "size"),
         ({"name": "A b"}, "name"),
         ({"x": 1}, "x"),
@@ -123,6 +124,14 @@ async def test_volumes(admin: Any, world: Any) -> None:
         "labels": {"app": "db"},
         "created_at": "2025-06-15T15:06:40Z",
         "used_by": [task_id],
+        "node_id": "node-1",
+        "path": None,
+        "server": None,
+        "filesystem": None,
+        "mount_options": None,
+        "without_quota": "warn",
+        "cloned_from": None,
+        "snapshot": False,
     }
     assert made["name"] == "made-on-use"
     assert await admin.get("/volumes/data") == data

@@ -134,6 +134,38 @@ class AsyncTransport:
             await sleep(pause_s or 0.0)
 
     @asynccontextmanager
+    async def download(self, path: str, **params: Scalar) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of an answer of any length, as they come; where it breaks off, the iterator raises.
+
+        Raises as `request`.
+        """
+        server = self._servers.current
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._http.stream(
+                "GET", f"{server}/api{path}", params=_given(params), headers=self._headers(), timeout=timeout
+            ) as answer:
+                await _refuse_errors(answer)
+                yield answer.aiter_bytes()
+        except httpx2.TransportError as error:
+            self._servers.leave(server)
+            raise _unreachable(server, error) from error
+
+    async def upload(self, path: str, pieces: AsyncIterator[bytes], **params: Scalar) -> Response:
+        """PUT a body of any length. It is sent once: what fails is the caller's to try again. Raises as `request`."""
+        server = self._servers.current
+        headers = {**self._headers(), "Content-Type": "application/octet-stream"}
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        try:
+            answer = await self._http.request(
+                "PUT", f"{server}/api{path}", content=pieces, params=_given(params), headers=headers, timeout=timeout
+            )
+        except httpx2.TransportError as error:
+            self._servers.leave(server)
+            raise _unreachable(server, error) from error
+        return response_of(answer)
+
+    @asynccontextmanager
     async def lines(self, path: str, **params: Scalar) -> AsyncIterator[AsyncIterator[str]]:
         """The lines of a streamed text answer (``logs?follow=true``), as they come. Raises as `request`."""
         server = self._servers.current

@@ -135,6 +135,38 @@ class SyncTransport:
             sleep(pause_s or 0.0)
 
     @contextmanager
+    def download(self, path: str, **params: Scalar) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer of any length, as they come; where it breaks off, the iterator raises.
+
+        Raises as `request`.
+        """
+        server = self._servers.current
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        try:
+            with self._http.stream(
+                "GET", f"{server}/api{path}", params=_given(params), headers=self._headers(), timeout=timeout
+            ) as answer:
+                _refuse_errors(answer)
+                yield answer.iter_bytes()
+        except httpx2.TransportError as error:
+            self._servers.leave(server)
+            raise _unreachable(server, error) from error
+
+    def upload(self, path: str, pieces: Iterator[bytes], **params: Scalar) -> Response:
+        """PUT a body of any length. It is sent once: what fails is the caller's to try again. Raises as `request`."""
+        server = self._servers.current
+        headers = {**self._headers(), "Content-Type": "application/octet-stream"}
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        try:
+            answer = self._http.request(
+                "PUT", f"{server}/api{path}", content=pieces, params=_given(params), headers=headers, timeout=timeout
+            )
+        except httpx2.TransportError as error:
+            self._servers.leave(server)
+            raise _unreachable(server, error) from error
+        return response_of(answer)
+
+    @contextmanager
     def lines(self, path: str, **params: Scalar) -> Iterator[Iterator[str]]:
         """The lines of a streamed text answer (``logs?follow=true``), as they come. Raises as `request`."""
         server = self._servers.current

@@ -73,6 +73,8 @@ from hivemind.client.models.nodes import (
     Service,
     Taint,
     Volume,
+    VolumeData,
+    VolumeUsage,
 )
 from hivemind.client.models.page import (
     Done,
@@ -143,4 +145,6 @@ __all__ = [
     "Updated",
     "User",
     "Volume",
+    "VolumeData",
+    "VolumeUsage",
 ]

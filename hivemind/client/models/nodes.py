@@ -41,6 +41,33 @@ class Volume(Struct, frozen=True, kw_only=True):
     size: str | int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     used_by: list[str] = field(default_factory=list)
+    node_id: str | None = None
+    path: str | None = None
+    server: str | None = None
+    filesystem: str | None = None
+    mount_options: str | None = None
+    without_quota: str = "warn"
+    cloned_from: str | None = None
+    snapshot: bool = False
+
+
+class VolumeUsage(Struct, frozen=True, kw_only=True):
+    name: str
+    node_id: str
+    bytes: int
+    files: int
+    timestamp: datetime
+    limit: int | None = None
+
+
+class VolumeData(Struct, frozen=True, kw_only=True):
+    """What a volume holds after its data was replaced, copied or moved."""
+
+    name: str
+    node_id: str
+    bytes: int
+    files: int
+    message: str
 
 
 # -- nodes

@@ -52,7 +52,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
     """Those without a node, in the order in which they are placed: by importance, then first come, first served."""
-    local = frozenset(name for name, volume in state.volumes.items() if volume.type == "local")
+    local = frozenset(name for name, volume in state.volumes.items() if volume.is_bound)
     tasks = [task for task in map(state.tasks.__getitem__, state.unplaced_task_ids) if task.wanted]
     priorities = {key: state.priority(state.specs[key]) for key in {(task.app, task.revision) for task in tasks}}
     tasks.sort(
@@ -106,6 +106,9 @@ def _spread(state: State, pending: PendingTask) -> dict[str, int]:
 
 
 def _nodes_of_volume(state: State, volume: str) -> frozenset[str]:
+    bound = state.volumes[volume].node_id
+    if bound is not None:
+        return frozenset({bound})
     placed = [task for task in state.volume_users(volume) if task.node_id in state.nodes]
     held = [task for task in placed if task.node_id is not None and state.nodes[task.node_id].holds_tasks]
     wanted = [task for task in held if task.wanted]

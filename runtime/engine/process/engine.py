@@ -268,7 +268,7 @@ class ProcessEngine:
         options: Mapping[str, str] | None = None,
     ) -> VolumeState:
         with _disk_errors():
-            return self._volumes.create(name, labels, driver, time.time())
+            return self._volumes.create(name, labels, driver, time.time(), options or {})
 
     async def list_volumes(self, labels: Mapping[str, str]) -> Sequence[VolumeState]:
         return await anyio.to_thread.run_sync(self._volumes.list, labels)

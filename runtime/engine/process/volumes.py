@@ -2,7 +2,7 @@
 
 A process cannot be given a file system of its own without privileges, so a mount is a symbolic link at its
 target under the task's root (`root/data` for `/data`) and its path in HIVEMIND_VOLUME_<NAME>. `read_only` is
-not enforced.
+not enforced, and `tmpfs` is a directory that each run finds empty.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ class Volumes:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def create(self, name: str, labels: Mapping[str, str], driver: str, now_s: float) -> VolumeState:
+    def create(
+        self, name: str, labels: Mapping[str, str], driver: str, now_s: float, options: Mapping[str, str] = {}
+    ) -> VolumeState:
         """Make it, or take the one of that name. InvalidSpec."""
         if driver != "local":
             raise InvalidSpec(f"volume {name}: the process engine has no volume driver {driver!r}, only 'local'")
+        if "size" in options:
+            raise InvalidSpec(f"volume {name}: the process engine has no quota for directories")
+        if options:
+            raise InvalidSpec(f"volume {name}: the process engine mounts no file systems ({options.get('type')})")
         folder = self._path(name)
         if not folder.exists():
             new = self._folder / f".{name}"
@@ -78,6 +84,11 @@ class Volumes:
                 paths[mount.source] = source
                 if owner is not None:
                     os.chown(source, owner.uid, owner.gid)
+            elif mount.kind == "tmpfs":
+                memory = inside(root, mount.target)
+                shutil.rmtree(memory, ignore_errors=True)
+                memory.mkdir(parents=True)
+                continue
             else:
                 source = Path(mount.source)
                 if not source.is_absolute() or not source.exists():

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import trio
 
-from api.deps import LogLine
+from api.deps import LogLine, VolumeContents
 from api.serve import ServeConfig, serve
+from consensus import commands
+from consensus.model.volume import Volume
 
 QUICK = ServeConfig(
     idle_timeout_s=0.3, head_timeout_s=0.3, drain_timeout_s=0.5, send_timeout_s=0.4, head_limit_bytes=8192, grace_s=3.0
@@ -47,6 +49,39 @@ async def serving(app: Any, config: ServeConfig = QUICK) -> AsyncIterator[Server
         shutdown.set()
         with trio.fail_after(config.grace_s + 3):
             await server.ended.wait()
+
+
+async def test_an_upload_comes_no_faster_than_it_is_read_and_may_be_of_any_length(world: Any) -> None:
+    """Quart would keep all of it in memory (upload_bodies.py)."""
+    size = 40 * 1024 * 1024
+    gate = trio.Event()
+    taken = 0
+
+    async def restore(node_id: str, name: str, pieces: AsyncIterator[bytes]) -> VolumeContents:
+        nonlocal taken
+        await gate.wait()
+        async for piece in pieces:
+            assert len(piece) <= 2 * 1024 * 1024
+            taken += len(piece)
+        return VolumeContents(taken, 1)
+
+    world.volumes.restore = restore
+    await world.propose(commands.CreateVolume(volume=Volume(name="v", created_at_s=0)))
+    headers = "".join(f"{k}: {v}\r\n" for k, v in (await world.login()).items())
+    head = f"PUT /api/volumes/v/restore HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n{headers}\r\n"
+    async with serving(world.app, ServeConfig()) as server, await server.connect() as stream:
+        sent = 0
+        with trio.move_on_after(1.0):
+            await stream.send_all(head.encode())
+            while sent < size:
+                await stream.send_all(bytes(65536))
+                sent += 65536
+        assert sent < size / 2, "nobody reads it, so it waits on the client's side"
+        gate.set()
+        # The piece that was cut short by the pause may have gone in part: the client is done with this connection.
+        with trio.fail_after(20):
+            while taken < sent - 65536:  # noqa: ASYNC110
+                await trio.sleep(0.01)
 
 
 class Reader:

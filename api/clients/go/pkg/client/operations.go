@@ -223,26 +223,6 @@ func (c *Client) UpdateService(ctx context.Context, name string, update *types.S
 	return one[types.Done](ctx, c, put, "/services/"+part(name), update)
 }
 
-// Volumes lists the volumes.
-func (c *Client) Volumes(ctx context.Context, query Query) (*Page[types.StoredVolume], error) {
-	return list[types.StoredVolume](ctx, c, "/volumes", "volumes", query)
-}
-
-// Volume shows one volume.
-func (c *Client) Volume(ctx context.Context, name string) (*types.StoredVolume, error) {
-	return one[types.StoredVolume](ctx, c, get, "/volumes/"+part(name), nil)
-}
-
-// CreateVolume makes a volume.
-func (c *Client) CreateVolume(ctx context.Context, volume *types.NewVolume) (*types.Done, error) {
-	return one[types.Done](ctx, c, post, "/volumes/create", volume)
-}
-
-// DeleteVolume deletes a volume; with force also while containers use it.
-func (c *Client) DeleteVolume(ctx context.Context, name string, force bool) (*types.Done, error) {
-	return one[types.Done](ctx, c, post, "/volumes/delete", map[string]any{"name": name, "force": force})
-}
-
 // ---- nodes
 
 // Nodes lists the nodes.

@@ -259,24 +259,6 @@ type ServiceUpdate struct {
 	Endpoints             []GivenEndpoint     `json:"endpoints,omitempty"`
 }
 
-// StoredVolume is a volume of the cluster.
-type StoredVolume struct {
-	Name      string            `json:"name"`
-	Size      Quantity          `json:"size"`
-	Type      string            `json:"type"`
-	Labels    map[string]string `json:"labels"`
-	CreatedAt time.Time         `json:"created_at"`
-	UsedBy    []string          `json:"used_by"`
-}
-
-// NewVolume is the body of POST /volumes/create.
-type NewVolume struct {
-	Name   string            `json:"name"`
-	Size   Quantity          `json:"size,omitempty"`
-	Type   string            `json:"type,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"`
-}
-
 // NodeResources are what a node has and what is free: cores and bytes.
 type NodeResources struct {
 	CPUTotal        float64 `json:"cpu_total"`

@@ -1,0 +1,348 @@
+"""The data of local volumes: usage, backup and restore through any node, copies, snapshots, moving.
+
+What replaces a volume's data needs a volume that no container mounts. What brings data to a node tells it `arrived` at
+the end, whether the cluster then has the volume there or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+
+import structlog
+from msgspec import Struct, field
+from quart.wrappers.response import ResponseBody
+
+from api.answer import Answer, Stream
+from api.call import Call
+from api.deps import VolumeContents, VolumeUnavailable
+from api.errors import Conflict, InvalidRequest, NotFound
+from api.events.closing import Closing
+from api.route import Access, Listing, Parameter, Route
+from api.views.volume import VolumeItem, users_by_volume, volume_item
+from consensus.commands import BindVolume, CreateVolume
+from consensus.model.node import NodeStatus
+from consensus.model.volume import Volume
+from consensus.model.workload import Name
+from consensus.timestamp import iso_utc
+
+log = structlog.get_logger()
+
+MEDIA_TYPES = {"zstd": "application/zstd", "gzip": "application/gzip"}
+
+
+class UsageAnswer(Struct, frozen=True, kw_only=True):
+    """`bytes` of its files; `limit` is its size, where it has one."""
+
+    name: str
+    node_id: str
+    bytes: int
+    files: int
+    limit: int | None
+    timestamp: str
+
+
+class CopyBody(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class RollbackBody(Struct, frozen=True, forbid_unknown_fields=True):
+    snapshot: str
+
+
+class MoveBody(Struct, frozen=True, forbid_unknown_fields=True):
+    node: str
+
+
+class DataAnswer(Struct, frozen=True, kw_only=True):
+    name: str
+    node_id: str
+    bytes: int
+    files: int
+    message: str
+
+
+class _Archive(ResponseBody):
+    """Entering it finds the volume, so what goes wrong there is still answered as an error."""
+
+    def __init__(self, pieces: AbstractAsyncContextManager[AsyncIterator[bytes]], closing: Closing) -> None:
+        self._pieces = pieces
+        self._closing = closing
+        self._iterator: AsyncIterator[bytes] | None = None
+
+    async def __aenter__(self) -> _Archive:
+        self._iterator = await self._pieces.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pieces.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> _Archive:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._iterator is None:
+            raise RuntimeError("enter the body before reading it")
+        with self._closing.wait_scope(math.inf):
+            return await self._iterator.__anext__()
+        raise ConnectionAbortedError("the node stops")
+
+
+def _find(call: Call) -> Volume:
+    """Raises NotFound, Conflict."""
+    name = call.path["volume_name"]
+    volume = call.state.volumes.get(name)
+    if volume is None:
+        raise NotFound(f"there is no volume {name!r}")
+    if volume.type != "local":
+        raise Conflict(f"volume {name!r} is of type {volume.type}: only the data of local ones is kept by the cluster")
+    return volume
+
+
+def _home(volume: Volume) -> str:
+    """Raises Conflict."""
+    if volume.node_id is None:
+        raise Conflict(f"volume {volume.name!r} has no data yet: no container has mounted it")
+    return volume.node_id
+
+
+def _refuse_users(call: Call, name: str) -> None:
+    users = call.state.volume_users(name)
+    if users:
+        told = ", ".join(task.id for task in users[:5])
+        raise Conflict(f"volume {name!r} is used by {told}: scale its apps to 0 first")
+
+
+@asynccontextmanager
+async def _arriving(call: Call, node_id: str, name: str) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        try:
+            await call.deps.volumes.arrived(node_id, name)
+        except VolumeUnavailable as error:
+            # What was done is done, or not; the node finds out by itself when its daemon starts again.
+            log.warning("volume_arrival_not_told", volume=name, node=node_id, reason=str(error))
+
+
+async def usage(call: Call) -> Answer:
+    volume = _find(call)
+    node_id = _home(volume)
+    found = await call.deps.volumes.usage(node_id, volume.name)
+    return Answer(
+        UsageAnswer(
+            name=volume.name,
+            node_id=node_id,
+            bytes=found.size_bytes,
+            files=found.files,
+            limit=volume.size_bytes,
+            timestamp=iso_utc(call.now_s),
+        )
+    )
+
+
+async def backup(call: Call) -> Stream:
+    volume = _find(call)
+    compression = call.query.text("compression") or "zstd"
+    if compression not in MEDIA_TYPES:
+        raise InvalidRequest(f"parameter 'compression': expected gzip or zstd, got {compression[:20]!r}")
+    pieces = call.deps.volumes.backup(_home(volume), volume.name, compression)
+    return Stream(_Archive(pieces, call.services.closing), MEDIA_TYPES[compression])
+
+
+async def restore(call: Call) -> Answer:
+    volume = _find(call)
+    _refuse_users(call, volume.name)
+    node_id = _restored_to(call, volume)
+    async with _arriving(call, node_id, volume.name):
+        done = await call.deps.volumes.restore(node_id, volume.name, call.pieces)
+        if volume.node_id != node_id:
+            await call.propose(BindVolume(name=volume.name, expected=volume.node_id, node_id=node_id))
+    return _done(call, volume.name, node_id, done, "Volume restored successfully")
+
+
+def _restored_to(call: Call, volume: Volume) -> str:
+    """Where it is; where it was asked for, if its node is gone; else here."""
+    nodes, asked = call.state.nodes, call.query.text("node")
+    if asked is not None and asked not in nodes:
+        raise InvalidRequest(f"parameter 'node': there is no node {asked!r}")
+    home = None if volume.node_id is None else nodes.get(volume.node_id)
+    if home is None or home.status in (NodeStatus.LOST, NodeStatus.LEFT):
+        return asked or call.deps.cluster.node_id
+    if asked is not None and asked != home.id:
+        raise Conflict(f"volume {volume.name!r} is on node {home.id}: move it there")
+    return home.id
+
+
+async def clone(call: Call) -> Answer:
+    source, body = _find(call), await call.body(CopyBody)
+    return await _copied(call, source, body, snapshot=False)
+
+
+async def take_snapshot(call: Call) -> Answer:
+    source, body = _find(call), await call.body(CopyBody)
+    if source.snapshot:
+        raise Conflict(f"volume {source.name!r} is a snapshot already")
+    return await _copied(call, source, body, snapshot=True)
+
+
+async def _copied(call: Call, source: Volume, body: CopyBody, *, snapshot: bool) -> Answer:
+    node_id = _home(source)
+    if body.name in call.state.volumes:
+        raise Conflict(f"volume {body.name!r} exists already")
+    copy = Volume(
+        name=body.name,
+        size=source.size,
+        without_quota=source.without_quota,
+        labels=body.labels,
+        created_at_s=call.now_s,
+        node_id=node_id,
+        cloned_from=source.name,
+        snapshot=snapshot,
+    )
+    async with _arriving(call, node_id, body.name):
+        done = await call.deps.volumes.copy(node_id, source.name, body.name)
+        await call.propose(CreateVolume(volume=copy))
+    noun = "Snapshot" if snapshot else "Volume"
+    return _done(call, body.name, node_id, done, f"{noun} of {source.name} created successfully", status=201)
+
+
+async def list_snapshots(call: Call) -> Answer:
+    volume, state = _find(call), call.state
+    users = users_by_volume(state)
+    found = [v for v in state.volumes.values() if v.snapshot and v.cloned_from == volume.name]
+    found.sort(key=lambda v: (v.created_at_s, v.name))
+    return await call.listed(found, lambda v: volume_item(v, users.get(v.name, [])))
+
+
+async def roll_back(call: Call) -> Answer:
+    volume, body = _find(call), await call.body(RollbackBody)
+    snapshot = call.state.volumes.get(body.snapshot)
+    if snapshot is None or not snapshot.snapshot or snapshot.cloned_from != volume.name:
+        raise InvalidRequest(f"snapshot: expected a snapshot of {volume.name!r}, got {body.snapshot!r}")
+    _refuse_users(call, volume.name)
+    node_id = _home(volume)
+    if snapshot.node_id != node_id:
+        raise Conflict(f"snapshot {snapshot.name!r} is on node {snapshot.node_id}, the volume on {node_id}")
+    async with _arriving(call, node_id, volume.name):
+        done = await call.deps.volumes.copy(node_id, snapshot.name, volume.name)
+    return _done(call, volume.name, node_id, done, f"Volume is as in {snapshot.name}")
+
+
+async def move(call: Call) -> Answer:
+    volume, body = _find(call), await call.body(MoveBody)
+    source = _home(volume)
+    node = call.state.nodes.get(body.node)
+    if node is None or node.status is not NodeStatus.READY:
+        raise InvalidRequest(f"node: expected a node that is ready, got {body.node!r}")
+    if node.id == source:
+        raise Conflict(f"volume {volume.name!r} is on node {source} already")
+    _refuse_users(call, volume.name)
+    async with _arriving(call, node.id, volume.name):
+        done = await call.deps.volumes.move(volume.name, source=source, target=node.id)
+        await call.propose(BindVolume(name=volume.name, expected=source, node_id=node.id))
+    return _done(call, volume.name, node.id, done, f"Volume moved from {source}")
+
+
+def _done(call: Call, name: str, node_id: str, contents: VolumeContents, message: str, *, status: int = 200) -> Answer:
+    call.services.journal.note(
+        user_id=call.identity.user_id,
+        address=call.address,
+        action=call.route.name,
+        target=call.target,
+        outcome="done",
+        message=message,
+    )
+    answer = DataAnswer(name=name, node_id=node_id, bytes=contents.size_bytes, files=contents.files, message=message)
+    return Answer(answer, status=status)
+
+
+_COMPRESSION = Parameter("compression", description="zstd (default) or gzip")
+_NODE = Parameter("node", description="where a volume that has no data, or whose node is gone, shall be")
+ROUTES = (
+    Route(
+        method="GET",
+        path="/volumes/{volume_name}/usage",
+        access=Access.VIEW,
+        permission="volumes:read",
+        handler=usage,
+        answer=UsageAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/volumes/{volume_name}/backup",
+        access=Access.OPERATE,
+        permission="volumes:update",
+        handler=backup,
+        parameters=(_COMPRESSION,),
+        media_type=MEDIA_TYPES["zstd"],
+        batchable=False,
+    ),
+    Route(
+        method="PUT",
+        path="/volumes/{volume_name}/restore",
+        access=Access.OPERATE,
+        permission="volumes:update",
+        handler=restore,
+        parameters=(_NODE,),
+        upload=True,
+        answer=DataAnswer,
+        batchable=False,
+        replicated=False,
+    ),
+    Route(
+        method="POST",
+        path="/volumes/{volume_name}/clone",
+        access=Access.OPERATE,
+        permission="volumes:create",
+        handler=clone,
+        body=CopyBody,
+        answer=DataAnswer,
+        status=201,
+        replicated=False,
+    ),
+    Route(
+        method="GET",
+        path="/volumes/{volume_name}/snapshots",
+        access=Access.VIEW,
+        permission="volumes:read",
+        handler=list_snapshots,
+        listing=Listing("snapshots", VolumeItem),
+    ),
+    Route(
+        method="POST",
+        path="/volumes/{volume_name}/snapshots",
+        access=Access.OPERATE,
+        permission="volumes:create",
+        handler=take_snapshot,
+        body=CopyBody,
+        answer=DataAnswer,
+        status=201,
+        replicated=False,
+    ),
+    Route(
+        method="POST",
+        path="/volumes/{volume_name}/rollback",
+        access=Access.OPERATE,
+        permission="volumes:update",
+        handler=roll_back,
+        body=RollbackBody,
+        answer=DataAnswer,
+        replicated=False,
+    ),
+    Route(
+        method="POST",
+        path="/volumes/{volume_name}/move",
+        access=Access.OPERATE,
+        permission="volumes:update",
+        handler=move,
+        body=MoveBody,
+        answer=DataAnswer,
+        replicated=False,
+    ),
+)

@@ -1,0 +1,175 @@
+"""The data of this node's local volumes: usage, backup, restore, copies."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+import trio
+
+from runtime import labels
+from runtime.engine.base import Engine
+from runtime.engine.errors import EngineError
+from runtime.volumes.archive import ArchiveError, Compression, Contents, contents, read_archive, write_archive
+from runtime.volumes.cleaner import VolumeCleaner
+from runtime.volumes.directories import copy_contents, replace_contents
+from runtime.volumes.errors import (
+    ArchiveRefused,
+    VolumeBusy,
+    VolumeError,
+    VolumeNotHere,
+    VolumeStorageFull,
+    VolumeUnreachable,
+    VolumeUnsupported,
+)
+from runtime.volumes.provider import VolumeProvider
+
+T = TypeVar("T")
+_QUEUED_PIECES = 4
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class VolumeData:
+    """Everything here raises VolumeErrors and nothing else on purpose. Whether a container uses it, callers know."""
+
+    def __init__(
+        self, engine: Engine, provider: VolumeProvider, cleaner: VolumeCleaner, *, cluster_id: str, node_id: str
+    ) -> None:
+        self._engine = engine
+        self._provider = provider
+        self._cleaner = cleaner
+        self._own = labels.own_labels(cluster_id, node_id)
+        self._node_id = node_id
+        self._changing: set[str] = set()
+
+    async def usage(self, name: str) -> Contents:
+        directory = await self._directory(name)
+        with _disk_errors(name):
+            return await trio.to_thread.run_sync(contents, directory)
+
+    @asynccontextmanager
+    async def backup(self, name: str, compression: Compression) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Pieces of an archive of the volume as it is now. Without their end it is not whole."""
+        directory = await self._directory(name)
+        with self._alone(name):
+            send, receive = trio.open_memory_channel[bytes](_QUEUED_PIECES)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, name, directory, compression, send)
+                async with receive:
+                    yield receive
+                nursery.cancel_scope.cancel()
+
+    async def restore(self, name: str, pieces: AsyncIterator[bytes]) -> Contents:
+        """Put what an archive holds in the place of all that the volume has; or leave it as it was."""
+        with self._arriving(name):
+            directory = await self._made(name)
+            with _disk_errors(name):
+                read = cast(IO[bytes], _Pull(pieces))
+                fill = partial(read_archive, read=read)
+                return await trio.to_thread.run_sync(replace_contents, directory, fill, abandon_on_cancel=False)
+
+    async def copy(self, source: str, name: str) -> Contents:
+        """Make `name` a copy of `source`, both on this node."""
+        origin = await self._directory(source)
+        with self._alone(source), self._arriving(name):
+            directory = await self._made(name)
+            with _disk_errors(name):
+                await trio.to_thread.run_sync(replace_contents, directory, partial(copy_contents, origin))
+                return await trio.to_thread.run_sync(contents, directory)
+
+    async def _write(
+        self, name: str, directory: Path, compression: Compression, send: trio.MemorySendChannel[bytes]
+    ) -> None:
+        def write(piece: bytes) -> None:
+            trio.from_thread.run(send.send, piece)
+
+        async with send:
+            with _disk_errors(name):
+                try:
+                    await trio.to_thread.run_sync(write_archive, directory, write, compression)
+                except trio.BrokenResourceError:
+                    # The reader went away.
+                    return
+
+    async def _directory(self, name: str) -> Path:
+        try:
+            volumes = await self._engine.list_volumes({**self._own, labels.VOLUME: name})
+        except EngineError as error:
+            raise VolumeUnreachable(f"the container engine of {self._node_id} does not answer: {error}") from error
+        if not volumes:
+            raise VolumeNotHere(f"volume {name!r} has no data on node {self._node_id}")
+        return self._readable(name, volumes[0].path)
+
+    async def _made(self, name: str) -> Path:
+        try:
+            volume = await self._provider.engine_volume(name)
+        except EngineError as error:
+            raise VolumeUnreachable(f"volume {name!r} cannot be made on node {self._node_id}: {error}") from error
+        return self._readable(name, volume.path)
+
+    def _readable(self, name: str, path: str) -> Path:
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise VolumeUnsupported(
+                f"the files of volume {name!r} ({path}) cannot be reached by the daemon on {self._node_id}:"
+                " it must run as root, on the engine's own machine"
+            )
+        return Path(path)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        if name in self._changing:
+            raise VolumeBusy(f"volume {name!r} is being copied, restored or backed up")
+        self._changing.add(name)
+        try:
+            yield
+        finally:
+            self._changing.discard(name)
+
+    @contextmanager
+    def _arriving(self, name: str) -> Iterator[None]:
+        with self._alone(name):
+            self._cleaner.spared.add(name)
+            try:
+                yield
+            except BaseException:
+                self._cleaner.spared.discard(name)
+                raise
+
+    def arrived(self, name: str) -> None:
+        """The cluster knows of it, or has given it up: from now on the state decides whether it stays here."""
+        self._cleaner.spared.discard(name)
+
+
+class _Pull:
+    """What a worker thread reads of pieces that come in the event loop."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead = b""
+        self._ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._ahead and not self._ended:
+            try:
+                self._ahead = trio.from_thread.run(self._pieces.__anext__)
+            except StopAsyncIteration:
+                self._ended = True
+        data, self._ahead = (self._ahead, b"") if size < 0 else (self._ahead[:size], self._ahead[size:])
+        return data
+
+
+@contextmanager
+def _disk_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        raise ArchiveRefused(f"volume {name!r}: {error}") from error
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise VolumeStorageFull(f"no room on disk for volume {name!r}") from error
+        raise VolumeError(f"volume {name!r}: {error}") from error

@@ -1,0 +1,166 @@
+"""Volumes of real daemons (issue 6, bar 7): every byte comes back, through any node, or nothing changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.apps import containers, deploy, wait_running
+from tests.support.cluster import API_PORT, Cluster
+from tests.support.event_clients import basic
+from tests.support.waiting import wait_until
+
+QUICK_BYTES = 8_000_000
+BAR_BYTES = 200_000_000
+WRITER = ["sh", "-c", 'trap "exit 0" TERM; while :; do sleep 0.1; done']
+
+
+def cli(cluster: Cluster, number: int, *arguments: str) -> Any:
+    done = cluster.cli(number, *arguments, "-o", "json", timeout_s=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def directory_of(cluster: Cluster, name: str) -> Path:
+    """Where the process engine keeps a volume, on the one node that has it."""
+    found = list(cluster.data_dir.glob(f"*/engine/volumes/*-{name}/data"))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def filled(cluster: Cluster, name: str, size: int) -> str:
+    """A volume that an app has mounted, with random data and a tree in it, and no user; the data's digest."""
+    body = {"name": f"uses-{name}", "image": "sh", "command": WRITER, "replicas": 1, "stop_grace_period": "1s"}
+    deploy(cluster, 1, {**body, "volumes": [{"name": name, "mount_path": "/data"}]})
+    wait_running(cluster, 1, f"uses-{name}", 1)
+    directory = directory_of(cluster, name)
+    (directory / "deep/er").mkdir(parents=True)
+    (directory / "deep/er/random").write_bytes(random.Random(name).randbytes(size))
+    (directory / "deep/link").symlink_to("er/random")
+    with cluster.client(1) as client:
+        assert client.post("/api/scale", json={"name": f"uses-{name}", "replicas": 0}).status_code == 200
+    wait_until(lambda: not containers(cluster, 1, f"uses-{name}"), 20, "the volume has no user")
+    return digest(directory)
+
+
+def digest(directory: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        held = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        total.update(f"{path.relative_to(directory)} {path.lstat().st_mode}".encode() + held)
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize(
+    "size", [QUICK_BYTES, pytest.param(BAR_BYTES, marks=[pytest.mark.soak, pytest.mark.timeout(900)], id="200MB")]
+)
+def test_backup_and_restore_keep_every_byte(
+    three: Cluster, tmp_path: Path, size: int, figure: Callable[[str], None]
+) -> None:
+    name = f"v{size}"
+    before = filled(three, name, size)
+    (tmp_path / "secret").write_text("correct horse")
+    plain, sealed = tmp_path / "plain.tar.zst", tmp_path / "sealed"
+    assert three.cli(2, "volume", "backup", name, str(plain), timeout_s=240).returncode == 0
+    with_secret = ("--passphrase-file", str(tmp_path / "secret"))
+    sealing = three.cli(3, "volume", "backup", name, str(sealed), "--compression", "gzip", *with_secret, timeout_s=240)
+    assert sealing.returncode == 0, sealing.stderr
+    for file, options in ((plain, ()), (sealed, with_secret)):
+        directory = directory_of(three, name)
+        (directory / "deep/er/random").write_bytes(b"spoilt")
+        (directory / "more").touch()
+        restored = cli(three, 3, "volume", "restore", name, str(file), *options)
+        assert restored["bytes"] == size
+        assert digest(directory_of(three, name)) == before
+    assert cli(three, 1, "volume", "usage", name)["files"] == 2
+    figure(f"volume of {size} bytes: backup of {plain.stat().st_size} bytes, restored twice, every byte the same")
+
+    (tmp_path / "wrong").write_text("wrong")
+    refused = three.cli(1, "volume", "restore", name, str(sealed), "--passphrase-file", str(tmp_path / "wrong"))
+    assert (refused.returncode, "passphrase is wrong" in refused.stderr) == (1, True)
+    cut = tmp_path / "cut"
+    cut.write_bytes(plain.read_bytes()[:-100])
+    refused = three.cli(2, "volume", "restore", name, str(cut))
+    assert (refused.returncode, "not a whole archive" in refused.stderr) == (1, True), refused.stderr
+    assert digest(directory_of(three, name)) == before
+
+
+def test_a_client_that_breaks_off_restores_nothing(three: Cluster, tmp_path: Path) -> None:
+    before = filled(three, "broken", QUICK_BYTES)
+    archive = tmp_path / "archive"
+    assert three.cli(1, "volume", "backup", "broken", str(archive)).returncode == 0
+    data = archive.read_bytes()
+    for node in three.nodes:
+        with socket.create_connection((node.address, API_PORT)) as client:
+            head = f"PUT /api/volumes/broken/restore HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
+            client.sendall(f"{head}Authorization: {basic(three)}\r\n\r\n".encode())
+            client.sendall(data[: len(data) // 2])
+    volume = directory_of(three, "broken")
+    wait_until(lambda: not list(volume.parent.glob(".hivemind-new-*")), 20, "nothing half restored is left")
+    assert digest(volume) == before
+    assert cli(three, 1, "volume", "restore", "broken", str(archive))["files"] == 2, "and nothing is locked"
+
+
+def test_copies_and_moves(three: Cluster) -> None:
+    before = filled(three, "travels", 1_000_000)
+    with three.client(1) as client:
+        home = client.get("/api/volumes/travels").json()["data"]["node_id"]
+    cli(three, 2, "volume", "snapshot", "travels", "monday")
+    cli(three, 3, "volume", "clone", "travels", "double")
+    assert digest(directory_of(three, "double")) == before
+    (directory_of(three, "travels") / "more").touch()
+    cli(three, 1, "volume", "rollback", "travels", "monday")
+    assert digest(directory_of(three, "travels")) == before
+    target = next(node for node in three.nodes if node.name != home)
+    assert cli(three, 1, "volume", "move", "travels", target.name)["node_id"] == target.name
+
+    def only_there() -> bool:
+        found = list(three.data_dir.glob("*/engine/volumes/*-travels/data"))
+        return [path.relative_to(three.data_dir).parts[0] for path in found] == [target.name]
+
+    wait_until(only_there, 20, "the old node has removed it")
+    assert digest(directory_of(three, "travels")) == before
+    with three.client(2) as client:
+        assert client.post("/api/scale", json={"name": "uses-travels", "replicas": 1}).status_code == 200
+    wait_running(three, 1, "uses-travels", 1)
+    (user,) = containers(three, 1, "uses-travels")
+    assert user["node_id"] == target.name, "its app follows it"
+
+
+@pytest.mark.docker
+def test_volumes_of_each_type_in_a_container(docker_host: str, tmp_path: Path) -> None:
+    """One daemon is enough: what differs from the process engine is what Docker mounts."""
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "given").write_text("by the host")
+    looks = "echo kept > /local/file; cat /host/given; df /memory"
+    command = ["sh", "-c", f'trap "exit 0" TERM; {looks}; while :; do sleep 0.1; done']
+    with Cluster(nodes=1, data_dir=tmp_path / "cluster", runtime="docker", docker_host=docker_host) as cluster:
+        cli(cluster, 1, "volume", "create", "host", "--type", "hostpath", "--path", str(host))
+        cli(cluster, 1, "volume", "create", "memory", "--type", "ephemeral", "--size", "1M")
+        cli(cluster, 1, "volume", "create", "held", "--size", "10M", "--without-quota", "refuse")
+        names = {"data": "/local", "host": "/host", "memory": "/memory"}
+        mounts = [{"name": name, "mount_path": path} for name, path in names.items()]
+        body = {"name": "app", "image": "busybox:local", "command": command, "volumes": mounts, "replicas": 1}
+        deploy(cluster, 1, body)
+        seen = wait_until(lambda: cluster.cli(1, "app", "logs", "app").stdout, 20, "the app's log")
+        assert "by the host" in seen
+        assert "tmpfs" in seen
+        assert " 1024 " in seen, "of a size of its own"
+        assert cli(cluster, 1, "volume", "usage", "data")["bytes"] == len("kept\n")
+        refused = {**body, "name": "held", "volumes": [{"name": "held", "mount_path": "/x"}]}
+        deploy(cluster, 1, refused, running=False)
+
+        def told() -> bool:
+            with cluster.client(1) as client:
+                text = client.get("/api/apps/held").text
+            return "its size cannot be enforced on this node" in text
+
+        wait_until(told, 30, "the app says why it does not run")
