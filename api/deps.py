@@ -295,10 +295,35 @@ class PasswordHasher(Protocol):
     async def verify(self, password_hash: str, password: str) -> bool: ...
 
 
-class DeployPlan(Struct, frozen=True):
-    """What a deploy would do: for each replica its node, or None and why; and the tasks that would make room."""
+class ScoreParts(Struct, frozen=True, kw_only=True):
+    """What made a node the best of those that would do: the weighted parts and their sum."""
 
-    placements: list[tuple[str | None, str]]
+    total: float
+    load: float
+    network: float
+    affinity: float
+    anti_affinity: float
+    strategy: float
+
+
+class PlannedReplica(Struct, frozen=True, kw_only=True):
+    """`node_id` is null where no node would do; `message` says why, or why this one.
+
+    `replicas_there`: replicas of the app that are there already; the fewest come first. `turned_down`: how many nodes
+    each filter turned down.
+    """
+
+    node_id: str | None
+    message: str
+    score: ScoreParts | None
+    replicas_there: int
+    turned_down: list[str]
+
+
+class DeployPlan(Struct, frozen=True):
+    """What a deploy would do: where each replica would go, and the tasks that would make room."""
+
+    placements: list[PlannedReplica]
     preempted: list[str]
 
 
@@ -346,7 +371,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     join_token: Callable[[], Awaitable[str]]
     render_metrics: Callable[[], bytes]
     settings: Settings
-    plan_deploy: Callable[[AppSpec], DeployPlan | Refusal] | None = None
+    plan_deploy: Callable[[AppSpec], Awaitable[DeployPlan | Refusal]] | None = None
     static: Mapping[str, StaticFile] = field(default_factory=dict)
     now_s: Callable[[], float] = time.time
     previous_token_key: Callable[[], bytes | None] = lambda: None

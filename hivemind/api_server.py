@@ -16,7 +16,6 @@ from hivemind.api_volumes import ApiVolumes
 from hivemind.dashboard import static_files
 from hivemind.gossip_keys import GossipKeys
 from hivemind.observability import gossip_metrics, metrics
-from hivemind.orchestrator.scheduler.capacity import Overcommit
 from hivemind.planning import Planner
 from hivemind.standing import Standing
 from hivemind.startup import founding
@@ -109,7 +108,7 @@ class ApiServer:
             seal=token_keys.seal,
             join_token=join_token,
             render_metrics=self._metrics().render,
-            plan_deploy=Planner(daemon.machine, Overcommit()),
+            plan_deploy=Planner(daemon.machine, self._membership),
             static=static_files(),
             settings=api_deps.Settings(
                 version=daemon.facts.version,

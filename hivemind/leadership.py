@@ -10,8 +10,10 @@ from consensus.raft import RaftNode
 from hivemind import gossip_meta
 from hivemind.gossip_meta import Intent
 from hivemind.orchestrator.members import MemberState, MemberView
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from hivemind.peer.channel import PeerChannel
 from membership import Membership, VitalsChanged
+from runtime.vitals import unpack
 
 PING_SERVICE = "ping"
 PING_TIMEOUT_S = 1.0
@@ -82,8 +84,23 @@ class GossipMembers:
             )
         return views
 
+    def surroundings(self) -> Surroundings:
+        return surroundings_of(self._membership)
+
     async def changed(self) -> None:
         await self._news.wait()
+
+
+def surroundings_of(membership: Membership) -> Surroundings:
+    """What this node's gossip knows of how busy the members are, and where."""
+    busy = {}
+    for name, packed in membership.vitals.items():
+        vitals = unpack(packed)
+        if vitals is not None:
+            percent = max(vitals.cpu_percent, vitals.memory_percent)
+            # In tenths: nodes whose measures differ by less are alike.
+            busy[name] = min(1.0, round(percent / 10) / 10)
+    return Surroundings(busy=busy, places=membership.coordinates())
 
 
 class Ping:

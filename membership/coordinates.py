@@ -93,6 +93,10 @@ class Coordinates:
         """The coordinate of a member, if it is known."""
         return self.own if name == self._own_name else self._others.get(name)
 
+    def known(self) -> dict[str, Coordinate]:
+        """All that are known, our own among them."""
+        return {**self._others, self._own_name: self.own}
+
     def distance_s(self, one: str, other: str) -> float | None:
         """The estimated round trip between two members, or None while either's place is unknown."""
         here, there = self.get(one), self.get(other)

@@ -20,6 +20,7 @@ from membership.anti_entropy import PUSH_PULL_EXCHANGE
 from membership.changes import Subscribers, Subscription
 from membership.codec import decode_exchange, encode_exchange, open_packet, seal_packet
 from membership.config import SwimConfig
+from membership.coordinates import Coordinate
 from membership.effects import (
     AnswerExchange,
     Change,
@@ -208,6 +209,10 @@ class Membership:
     def distance_s(self, one: str, other: str) -> float | None:
         """The estimated round trip between any two members, or None while the place of either is unknown here."""
         return self._swim.coordinates.distance_s(one, other)
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        """The places in the network that are known here, this member's own among them. A copy."""
+        return self._swim.coordinates.known()
 
     async def change_keys(self, operation: KeyOperation, key: bytes = b"", *, timeout_s: float) -> KeyReport:
         """Install, use, remove or list keys at every live member (`key_distribution.py`). Never raises for a

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import trio
 from msgspec import Meta, Struct
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
+from api.deps import PlannedReplica
 from api.errors import InternalError, NotFound, refused
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
@@ -21,13 +21,6 @@ class DeployAnswer(Struct, frozen=True):
     app_id: str
     container_ids: list[str]
     service_id: str
-    message: str
-
-
-class PlannedReplica(Struct, frozen=True):
-    """`node_id` is null where no node would do; `message` says why."""
-
-    node_id: str | None
     message: str
 
 
@@ -72,13 +65,12 @@ async def _dry_run(call: Call, spec: AppSpec) -> Answer:
     plan = call.deps.plan_deploy
     if plan is None:
         raise InternalError("this node has no scheduler")
-    found = await trio.to_thread.run_sync(plan, spec, abandon_on_cancel=True)
+    found = await plan(spec)
     if isinstance(found, Refusal):
         raise refused(found)
-    placements = [PlannedReplica(node_id, message) for node_id, message in found.placements]
-    placed = sum(one.node_id is not None for one in placements)
-    message = f"{placed} of {len(placements)} replicas would be placed"
-    return Answer(DryRunAnswer(spec.name, placements, found.preempted, message))
+    placed = sum(one.node_id is not None for one in found.placements)
+    message = f"{placed} of {len(found.placements)} replicas would be placed"
+    return Answer(DryRunAnswer(spec.name, found.placements, found.preempted, message))
 
 
 async def list_apps(call: Call) -> Answer:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from consensus.model.affinity import parse_affinity
 from consensus.model.node import Taint
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
 
@@ -99,6 +100,8 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         limit, request = self.resources.cpu_limit, self.resources.cpu
         if limit is not None and limit < request:
             yield "resources.cpu_limit", f"expected at least resources.cpu ({request}), got {limit}"
+        for name in ("node_affinity", "service_affinity"):
+            yield from unreadable(name, parse_affinity, getattr(self, name) or "")
         paths: set[str] = set()
         for i, volume in enumerate(self.volumes):
             if volume.mount_path in paths:

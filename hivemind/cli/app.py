@@ -60,7 +60,7 @@ def plan(session: Session, file: Path | None, **options: Any) -> None:
     if session.output != "table":
         show(session.output, answer)
         return
-    show(session.output, answer["placements"], {"NODE": "node_id", "WHY": "message"})
+    show(session.output, answer["placements"], {"NODE": "node_id", "SCORE": "score.total", "WHY": "message"})
     for task_id in answer["preempted"]:
         click.echo(f"would be preempted, and queued again: {task_id}")
     click.echo(answer["message"])

@@ -1,10 +1,8 @@
-"""The orchestrator's settings."""
+"""Periods of the orchestrator's work. How it places is set for the whole cluster: `consensus.model.scheduling`."""
 
 from __future__ import annotations
 
 from msgspec import Struct
-
-from hivemind.orchestrator.scheduler.capacity import Overcommit
 
 
 class OrchestratorConfig(Struct, frozen=True, kw_only=True):
@@ -32,7 +30,6 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
     batch_window_s: float = 0.005
     retry_pause_s: float = 0.2
     propose_timeout_s: float = 10.0
-    overcommit: Overcommit = Overcommit()
 
     @property
     def ping_timeout_s(self) -> float:
@@ -50,5 +47,3 @@ class OrchestratorConfig(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, float) and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value:g}")
-        if self.overcommit.cpu_ratio <= 0 or self.overcommit.memory_ratio <= 0:
-            raise ValueError("overcommit ratios must be positive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from consensus.apply import apply_command
 from consensus.commands import DeployApp, PlaceTasks, RemoveTasks
 from consensus.draft import Draft
@@ -10,24 +12,33 @@ from consensus.model.app_spec import AppSpec
 from consensus.outcomes import Refusal
 from consensus.state import State
 from hivemind.orchestrator import placement
-from hivemind.orchestrator.scheduler.capacity import Overcommit
+from hivemind.orchestrator.scheduler.capacity import ReservedCache
+from hivemind.orchestrator.scheduler.place import Explained, explain_all
+from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 
-def dry_run(
-    state: State, spec: AppSpec, overcommit: Overcommit, now_s: float
-) -> Refusal | tuple[list[tuple[str | None, str]], list[str]]:
-    """For each replica its node, or None and why there is none; and the ids of the tasks that would be preempted."""
+class DryRun(Struct, frozen=True):
+    """A decision for each replica, by slot; and the ids of the tasks that would be preempted."""
+
+    replicas: list[Explained]
+    preempted: list[str]
+
+
+def dry_run(state: State, spec: AppSpec, surroundings: Surroundings, now_s: float) -> Refusal | DryRun:
     draft = Draft(state, index=0, time_s=now_s, command_id=CommandId("dry-run", 1))
     outcome = apply_command(draft, DeployApp(spec))
     if isinstance(outcome, Refusal):
         return outcome
     after = draft.state
-    placed: dict[str, tuple[str | None, str]] = {}
-    preempted: list[str] = []
-    for command in placement.plan(after, overcommit):
-        match command:
-            case PlaceTasks(placements):
-                placed.update({one.task_id: (one.node_id, one.message) for one in placements})
-            case RemoveTasks(task_ids):
-                preempted += task_ids
-    return [placed[task.id] for task in after.tasks_of_app(spec.name)], preempted
+    tasks = [pending for _, pending in pending_tasks(after)]
+    explained = explain_all(take_snapshot(after, tasks, surroundings, ReservedCache()), tasks)
+    by_task = {one.placement.task_id: one for one in explained}
+    apply_command(draft, PlaceTasks([one.placement for one in explained]))
+    preempted = [
+        task_id
+        for command in placement.plan(draft.state, surroundings)
+        if isinstance(command, RemoveTasks)
+        for task_id in command.task_ids
+    ]
+    return DryRun([by_task[task.id] for task in after.tasks_of_app(spec.name)], preempted)

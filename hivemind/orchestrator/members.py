@@ -8,6 +8,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
+
 
 class MemberState(enum.Enum):
     """SWIM's verdict."""
@@ -35,6 +37,10 @@ class MemberSource(Protocol):
 
     def views(self) -> Mapping[str, MemberView]:
         """All members that gossip knows, also this node itself, by node id."""
+        ...
+
+    def surroundings(self) -> Surroundings:
+        """How busy the nodes are and how far from each other, as a value that stays as it is."""
         ...
 
     async def changed(self) -> None:

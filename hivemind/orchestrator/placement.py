@@ -8,18 +8,21 @@ from consensus.commands import Placement, PlaceTasks, RemoveTasks
 from consensus.state import State
 from hivemind.orchestrator import dependencies
 from hivemind.orchestrator.batches import batched
-from hivemind.orchestrator.scheduler.capacity import Overcommit, ReservedCache
+from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.place import place
 from hivemind.orchestrator.scheduler.preempt import victims
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 
 def basis(state: State) -> tuple[Any, ...]:
     """What placing depends on: while these are the same objects, planning again would say the same again."""
-    return (state.nodes, state.task_ids_by_node, state.unplaced_task_ids, state.volumes)
+    return (state.nodes, state.task_ids_by_node, state.unplaced_task_ids, state.volumes, state.settings)
 
 
-def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = None) -> list[PlaceTasks | RemoveTasks]:
+def plan(
+    state: State, surroundings: Surroundings, cache: ReservedCache | None = None
+) -> list[PlaceTasks | RemoveTasks]:
     """Decisions that are news: a node, or another reason than the task has already; and who makes room for those
     that are more important."""
     cache = ReservedCache() if cache is None else cache
@@ -36,7 +39,7 @@ def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = Non
     if not pending:
         return commands
     tasks = [task for _, task in pending]
-    snapshot = take_snapshot(state, tasks, overcommit, cache)
+    snapshot = take_snapshot(state, tasks, surroundings, cache)
     decided = list(zip(pending, place(snapshot, tasks), strict=True))
     news = [
         decision
@@ -47,6 +50,6 @@ def plan(state: State, overcommit: Overcommit, cache: ReservedCache | None = Non
     failed = [one for one, decision in decided if decision.node_id is None]
     if failed and len(news) == len([d for d in news if d.node_id is None]):
         # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free here.
-        gone = victims(state, failed, overcommit, cache)
+        gone = victims(state, failed, snapshot.settings, cache)
         commands += (RemoveTasks(batch) for batch in batched(gone))
     return commands

@@ -30,6 +30,7 @@ from hivemind.orchestrator.agenda import Agenda
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.observer import Observer
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 INF = float("inf")
 
@@ -45,7 +46,14 @@ class Job(Struct, frozen=True):
 class Plans:
     """What is due. Starts with everything, since a new leader does not know what the last one left undone."""
 
-    def __init__(self, observer: Observer, config: OrchestratorConfig, state: State) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        config: OrchestratorConfig,
+        surroundings: Callable[[], Surroundings],
+        state: State,
+    ) -> None:
+        self._surroundings = surroundings
         self._observer = observer
         self._config = config
         self._cache = ReservedCache()
@@ -143,8 +151,9 @@ class Plans:
         same = same and before == self._waiting
         if same or not state.unplaced_task_ids:
             return None
+        surroundings = self._surroundings()
         size = len(state.unplaced_task_ids) + len(state.nodes) + self._cache.uncounted(state)
-        return Job("placement", size, lambda: placement.plan(state, self._config.overcommit, self._cache))
+        return Job("placement", size, lambda: placement.plan(state, surroundings, self._cache))
 
 
 def _repels(node: Node) -> tuple[bool, list[Taint]]:

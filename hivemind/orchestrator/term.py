@@ -49,7 +49,7 @@ class Term:
         self._deps = deps
         self._config = config
         self._observer = Observer(deps.self_id, config)
-        self._plans = Plans(self._observer, config, deps.machine.state)
+        self._plans = Plans(self._observer, config, deps.members.surroundings, deps.machine.state)
         self._pinger = Pinger(deps.ping, self._observer, config, self._wake)
         self._woken = trio.Event()
         self._changing_voters = False

@@ -1,7 +1,7 @@
 """Placements a second (issue 5, bar 1): 1,000,000 tasks of 100 apps on 5,000 nodes, with affinity, taints and spread.
 
-``.venv/bin/python -P scripts/bench/scheduler.py [--growth]``; one core, CPU seconds (-P: `consensus.py` lies beside
-it). With ``--growth`` from 100 to 10,000 nodes.
+``.venv/bin/python -P scripts/bench/scheduler.py [--growth] [--strategy S]``; one core, CPU seconds (-P: `consensus.py`
+lies beside it). With ``--growth`` from 100 to 10,000 nodes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import time
 from collections import Counter
 
 from consensus.model.node import Node, NodeFacts, NodeStatus, Taint
+from consensus.model.scheduling import SchedulerSettings
 from consensus.model.workload import Toleration
+from hivemind.orchestrator.scheduler.company import Company
 from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.place import place
 from hivemind.orchestrator.scheduler.snapshot import PendingTask, Snapshot
@@ -62,6 +64,7 @@ def make_tasks(count: int, rng: random.Random) -> list[PendingTask]:
             cpu=rng.choice([0.05, 0.1, 0.2, 0.3]),
             memory_bytes=rng.choice([1, 2, 4, 6]) * GIB // 8,
             affinity=rng.choice(["", "", "", "role=front", "role!=front"]),
+            company=rng.choice(["", "", "app=near, app!=far"]),
             spread=rng.choice(["", "", "topology.zone"]),
             tolerations=rng.choice([(), (), (Toleration("dedicated", "Exists"),)]),
         )
@@ -76,9 +79,20 @@ def make_tasks(count: int, rng: random.Random) -> list[PendingTask]:
     ]
 
 
-def measure(nodes: int) -> None:
+def measure(nodes: int, strategy: str) -> None:
     rng = random.Random(1)
-    snapshot = Snapshot(nodes=make_nodes(nodes, rng))
+    there = make_nodes(nodes, rng)
+    company = Company(
+        met={node.id: 1.0 for node in there[::7]},
+        violated={node.id: 1.0 for node in there[::11]},
+        nearness={node.id: rng.random() for node in there},
+    )
+    snapshot = Snapshot(
+        nodes=there,
+        company={"app=near, app!=far": company},
+        busy={node.id: rng.randrange(8) / 10 for node in there},
+        settings=SchedulerSettings(strategy=strategy),  # type: ignore[arg-type]
+    )
     tasks = make_tasks(nodes * TASKS_PER_NODE, rng)
     started_s = time.process_time()
     decisions = place(snapshot, tasks)
@@ -97,8 +111,10 @@ def measure(nodes: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--growth", action="store_true")
-    for nodes in (100, 1000, 5000, 10_000) if parser.parse_args().growth else (5000,):
-        measure(nodes)
+    parser.add_argument("--strategy", default="WorstFit", choices=["WorstFit", "BestFit", "FirstFit", "Random"])
+    settings = parser.parse_args()
+    for nodes in (100, 1000, 5000, 10_000) if settings.growth else (5000,):
+        measure(nodes, settings.strategy)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps
 from hivemind.orchestrator.loop import Orchestrator
 from hivemind.orchestrator.members import MemberState, MemberView
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from hivemind.peer.errors import PeerUnreachable
 from tests.consensus.making import facts
 
@@ -36,6 +37,9 @@ class Gossip:
 
     def views(self) -> Mapping[str, MemberView]:
         return dict(self._views)
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings()
 
     async def changed(self) -> None:
         await self._changed.wait()

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from immutables import Map
 from msgspec import Struct
 
 from consensus.model.node import Node
+from consensus.model.scheduling import SchedulerSettings
 from consensus.state import State
 
 _NONE: Map[str, None] = Map()
-
-
-class Overcommit(Struct, frozen=True):
-    """How much may be requested of what a node has. CPU is shared by time, memory hardly: hence the defaults."""
-
-    cpu_ratio: float = 1.5
-    memory_ratio: float = 1.2
+NOMINAL_MILLIS = 100
+"""What a task that asks for no CPU is taken to use when nodes are compared; filters ask for what was requested.
+Kubernetes' figure (`DefaultMilliCPURequest`): without one, a node full of such tasks would seem to be empty."""
 
 
 class Reserved(Struct, frozen=True):
-    """What the tasks placed on one node request together. CPU in thousandths of a core, so that sums are exact."""
+    """What the tasks placed on one node request together. CPU in thousandths of a core, so that sums are exact.
+
+    `nominal_millis` counts NOMINAL_MILLIS for each that asks for none.
+    """
 
     cpu_millis: int = 0
     memory_bytes: int = 0
     tasks: int = 0
+    nominal_millis: int = 0
 
 
 class ReservedCache:
@@ -58,12 +61,14 @@ class ReservedCache:
 
 
 def _count(state: State, task_ids: Map[str, None]) -> Reserved:
-    cpu_millis = memory_bytes = 0
+    cpu_millis = memory_bytes = nominal_millis = 0
     for task_id in task_ids:
         resources = state.spec_of(state.tasks[task_id]).resources
-        cpu_millis += millis(resources.cpu)
+        own_millis = millis(resources.cpu)
+        cpu_millis += own_millis
+        nominal_millis += own_millis or NOMINAL_MILLIS
         memory_bytes += resources.memory_bytes
-    return Reserved(cpu_millis, memory_bytes, len(task_ids))
+    return Reserved(cpu_millis, memory_bytes, len(task_ids), nominal_millis)
 
 
 def millis(cpu: float) -> int:
@@ -71,30 +76,62 @@ def millis(cpu: float) -> int:
     return round(cpu * 1000)
 
 
+def _no_cost(room: Room) -> float:
+    return 0.0
+
+
 class Room:
     """One node while a batch is placed: what it has, and what is spoken for so far.
 
-    `load` is what nodes are compared by: the scarcest resource's share, then the tasks, then the id. It only grows.
+    Attributes:
+        booked: the share of the scarcest resource that is spoken for; it only grows.
+        busy: the share that gossip measured.
+        standing: what nodes are compared by: a cost that follows from these two, then the tasks, then the id.
     """
 
-    __slots__ = ("cpu_millis", "cpu_millis_max", "load", "memory_bytes", "memory_bytes_max", "node", "tasks")
+    __slots__ = (
+        "_cost",
+        "booked",
+        "busy",
+        "cpu_millis",
+        "cpu_millis_max",
+        "memory_bytes",
+        "memory_bytes_max",
+        "node",
+        "nominal_millis",
+        "standing",
+        "tasks",
+    )
 
-    def __init__(self, node: Node, reserved: Reserved, overcommit: Overcommit) -> None:
+    def __init__(
+        self,
+        node: Node,
+        reserved: Reserved,
+        settings: SchedulerSettings,
+        *,
+        busy: float = 0.0,
+        cost: Callable[[Room], float] = _no_cost,
+    ) -> None:
         self.node = node
-        self.cpu_millis_max = int(node.facts.cpu_cores * overcommit.cpu_ratio * 1000)
-        self.memory_bytes_max = int(node.facts.memory_bytes * overcommit.memory_ratio)
+        self.cpu_millis_max = int(node.facts.cpu_cores * settings.cpu_overcommit_ratio * 1000)
+        self.memory_bytes_max = int(node.facts.memory_bytes * settings.memory_overcommit_ratio)
         self.cpu_millis = reserved.cpu_millis
         self.memory_bytes = reserved.memory_bytes
+        self.nominal_millis = reserved.nominal_millis
         self.tasks = reserved.tasks
-        self.load = self._load()
+        self.busy = busy
+        self._cost = cost
+        self._judge()
 
     def take(self, cpu_millis: int, memory_bytes: int) -> None:
         self.cpu_millis += cpu_millis
+        self.nominal_millis += cpu_millis or NOMINAL_MILLIS
         self.memory_bytes += memory_bytes
         self.tasks += 1
-        self.load = self._load()
+        self._judge()
 
-    def _load(self) -> tuple[float, int, str]:
-        cpu = self.cpu_millis / self.cpu_millis_max if self.cpu_millis_max else 0.0
+    def _judge(self) -> None:
+        cpu = self.nominal_millis / self.cpu_millis_max if self.cpu_millis_max else 0.0
         memory = self.memory_bytes / self.memory_bytes_max if self.memory_bytes_max else 0.0
-        return (cpu if cpu > memory else memory, self.tasks, self.node.id)
+        self.booked = cpu if cpu > memory else memory
+        self.standing: tuple[float, int, str] = (self._cost(self), self.tasks, self.node.id)

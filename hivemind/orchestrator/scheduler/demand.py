@@ -9,11 +9,14 @@ from consensus.model.workload import Toleration
 
 
 class Demand(Struct, frozen=True):
-    """`cpu` in cores; `volumes` are the named local volumes that it mounts; `affinity` (to nodes) and `company`
-    (to services) as the user wrote them; `spread` is the label of nodes over whose values replicas are spread."""
+    """`cpu` and `cpu_limit` in cores; a limit of 0 is none. `volumes` are the named local volumes that it mounts;
+    `affinity` (to nodes) and `company` (to services) as the user wrote them; `spread` is the label of nodes over whose
+    values replicas are spread."""
 
     cpu: float = 0.0
     memory_bytes: int = 0
+    cpu_limit: float = 0.0
+    memory_limit_bytes: int = 0
     affinity: str = ""
     volumes: frozenset[str] = frozenset()
     company: str = ""
@@ -25,6 +28,8 @@ class Demand(Struct, frozen=True):
         return cls(
             cpu=spec.resources.cpu,
             memory_bytes=spec.resources.memory_bytes,
+            cpu_limit=spec.resources.cpu_limit or 0.0,
+            memory_limit_bytes=spec.resources.memory_limit_bytes or 0,
             affinity=spec.node_affinity or "",
             volumes=frozenset(mount.name for mount in spec.volumes) & local_volumes,
             company=spec.service_affinity or "",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+from consensus.model.affinity import Term, affinity_labels
 from consensus.model.node import NodeStatus
 from consensus.model.workload import Toleration, intolerable
-from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels
 from hivemind.orchestrator.scheduler.capacity import Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand
 
@@ -90,6 +90,23 @@ class UnreadableAffinity:
         return f"{count} not matching: {self._problem}"
 
 
+class LargeEnough:
+    """A limit that is more than the whole node could never be reached there: the app was sized for another."""
+
+    def __init__(self, cpu_limit: float, memory_limit_bytes: int) -> None:
+        self._cpu_limit = cpu_limit
+        self._memory_limit_bytes = memory_limit_bytes
+
+    def check(self, room: Room) -> bool:
+        facts = room.node.facts
+        return self._cpu_limit <= facts.cpu_cores and self._memory_limit_bytes <= facts.memory_bytes
+
+    def explain(self, count: int) -> str:
+        limits = [f"{self._cpu_limit:g} cores"] if self._cpu_limit else []
+        limits += [size_text(self._memory_limit_bytes)] if self._memory_limit_bytes else []
+        return f"{count} smaller than the limit of {' and '.join(limits)}"
+
+
 class HasVolumes:
     """A local volume's data is where its other tasks are. `pinned`: the nodes of each such volume."""
 
@@ -142,6 +159,8 @@ def size_text(size_bytes: int) -> str:
 def lasting_filters(demand: Demand, terms: Sequence[Term] | str) -> list[Filter]:
     """The filters whose answer does not change while a batch is placed. `terms` as text: why they are unreadable."""
     filters: list[Filter] = [IsMember(), NotDraining(), NotInMaintenance(), Untainted(demand.tolerations)]
+    if demand.cpu_limit or demand.memory_limit_bytes:
+        filters.append(LargeEnough(demand.cpu_limit, demand.memory_limit_bytes))
     if isinstance(terms, str):
         filters.append(UnreadableAffinity(terms))
     elif terms:
@@ -150,24 +169,21 @@ def lasting_filters(demand: Demand, terms: Sequence[Term] | str) -> list[Filter]
 
 
 def explain(rooms: Sequence[Room], filters: Sequence[Filter]) -> str:
-    """Why no node will do: ``no node fits: 2 lack memory (need 4 GiB), 1 in maintenance``.
-
-    A node counts for the first filter that turns it down.
-    """
-    members = [room for room in rooms if room.node.status is not NodeStatus.LEFT]
-    turned_down = Counter(_first_no(room, filters) for room in members)
-    if not turned_down:
+    """Why no node will do: ``no node fits: 2 nodes lack memory (need 4 GiB), 1 in maintenance``."""
+    reasons = turned_down(rooms, filters)
+    if not reasons:
         return "no node fits: there is none"
-    reasons = [
-        filters[i].explain(count) for i, count in sorted(turned_down.items(), key=lambda item: (-item[1], item[0]))
-    ]
     first = reasons[0].split(" ", 1)
     noun = "node" if first[0] == "1" else "nodes"
     return f"no node fits: {first[0]} {noun} {first[1]}" + "".join(f", {reason}" for reason in reasons[1:])
 
 
-def _first_no(room: Room, filters: Sequence[Filter]) -> int:
-    for i, rule in enumerate(filters):
-        if not rule.check(room):
-            return i
-    raise AssertionError(f"{room.node.id} fits, and yet nothing was placed there")
+def turned_down(rooms: Sequence[Room], filters: Sequence[Filter]) -> list[str]:
+    """How many nodes each filter turned down, the most first. A node counts for the first filter that did."""
+    members = [room for room in rooms if room.node.status is not NodeStatus.LEFT]
+    counts = Counter(i for room in members if (i := _first_no(room, filters)) is not None)
+    return [filters[i].explain(count) for i, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _first_no(room: Room, filters: Sequence[Filter]) -> int | None:
+    return next((i for i, rule in enumerate(filters) if not rule.check(room)), None)

@@ -1,15 +1,19 @@
-"""Placing a batch: for each task the node with the fewest replicas of its app, then the least load, tasks, id."""
+"""Placing a batch: for each task the node with the fewest replicas of its app, then the best score, the fewest tasks,
+the first id. Nodes that prefer to be left alone come after all others, whatever their score."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isqrt
 
+from msgspec import Struct
+
 from consensus.commands import Placement
+from consensus.model.affinity import Term, affinity_labels, parse_affinity
 from consensus.model.workload import intolerable
-from hivemind.orchestrator.scheduler.affinity import Term, affinity_labels, parse_affinity
 from hivemind.orchestrator.scheduler.capacity import Reserved, Room, millis
+from hivemind.orchestrator.scheduler.company import ALONE, Company
 from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.filters import (
     Filter,
@@ -18,8 +22,10 @@ from hivemind.orchestrator.scheduler.filters import (
     HasVolumes,
     explain,
     lasting_filters,
+    turned_down,
 )
-from hivemind.orchestrator.scheduler.queue import LoadQueue, SpreadQueue, ZonedQueue
+from hivemind.orchestrator.scheduler.queue import Changes, LoadQueue, SpreadQueue, ZonedQueue
+from hivemind.orchestrator.scheduler.score import Score, Scoring
 from hivemind.orchestrator.scheduler.snapshot import PendingTask, Snapshot
 
 _SHUNNING = ("PreferNoSchedule",)
@@ -34,10 +40,33 @@ def place(snapshot: Snapshot, tasks: Sequence[PendingTask]) -> list[Placement]:
     return [batch.place(task) for task in tasks]
 
 
+class Explained(Struct, frozen=True, kw_only=True):
+    """A decision, and why it was made.
+
+    Attributes:
+        score: of the chosen node; None where none would do.
+        replicas_there: replicas of the app that are there already: the fewest come first, whatever the score.
+        turned_down: how many nodes each filter turned down.
+    """
+
+    placement: Placement
+    score: Score | None = None
+    replicas_there: int = 0
+    turned_down: tuple[str, ...] = ()
+
+
+def explain_all(snapshot: Snapshot, tasks: Sequence[PendingTask]) -> list[Explained]:
+    """As `place`, with reasons."""
+    batch = _Batch(snapshot, tasks)
+    return [batch.explained(task) for task in tasks]
+
+
 class _Shape:
     """What is common to the tasks of one demand."""
 
-    def __init__(self, demand: Demand, rooms: Iterable[Room], rank: Mapping[str, int]) -> None:
+    def __init__(
+        self, demand: Demand, rooms: Iterable[Room], company: Company, scoring: Scoring, changes: Changes
+    ) -> None:
         terms: Sequence[Term] | str
         try:
             terms = parse_affinity(demand.affinity)
@@ -56,10 +85,11 @@ class _Shape:
             (shunned if shuns else open_ones).append(room)
         self.tiers = [open_ones, shunned] if shunned else [open_ones]
         self.fits = self._make_fits()
-        self.rank = rank
+        self.company = company
+        self.company_costs = scoring.company_costs(company)
         self.spread = demand.spread
         self.zones = {room.node.id: zone_of(room, demand.spread) for room in rooms} if demand.spread else {}
-        self.queues = [LoadQueue(tier, self.fits, rank) for tier in self.tiers]
+        self.queues = [LoadQueue(tier, self.fits, self.company_costs, changes) for tier in self.tiers]
         self.failure: str | None = None
 
     def _make_fits(self) -> Callable[[Room], bool]:
@@ -76,8 +106,18 @@ class _Shape:
 class _Batch:
     def __init__(self, snapshot: Snapshot, tasks: Sequence[PendingTask]) -> None:
         nothing = Reserved()
+        self._scoring = Scoring(snapshot.settings, [node.id for node in snapshot.nodes])
+        self._changes = Changes(kept=self._scoring.improves)
+        cost = self._scoring.standing()
         self._rooms = {
-            node.id: Room(node, snapshot.reserved.get(node.id, nothing), snapshot.overcommit) for node in snapshot.nodes
+            node.id: Room(
+                node,
+                snapshot.reserved.get(node.id, nothing),
+                snapshot.settings,
+                busy=snapshot.busy.get(node.id, 0.0),
+                cost=cost,
+            )
+            for node in snapshot.nodes
         }
         self._pinned = dict(snapshot.pinned)
         self._spread = {app: dict(counts) for app, counts in snapshot.spread.items()}
@@ -90,28 +130,56 @@ class _Batch:
         self._in_zone: dict[str, dict[str, Counter[str]]] = {}
 
     def place(self, task: PendingTask) -> Placement:
-        demand = task.demand
-        shape = self._shapes.get(demand)
-        if shape is None:
-            shape = self._shapes[demand] = _Shape(demand, self._rooms.values(), self._company.get(demand.company, {}))
+        shape = self._shape(task.demand)
         if shape.failure is not None:
             return Placement(task.task_id, None, shape.failure)
-        spread = self._spread.setdefault(task.spread_key, {})
-        pinned = {name: self._pinned[name] for name in demand.volumes if name in self._pinned}
-        room = self._among(task, pinned, shape, spread) if pinned else self._best(task, shape, spread)
+        room = self._choose(task, shape)
         if room is None:
             # Room only shrinks while a batch is placed, so what holds for this task holds for all like it.
-            filters = [*shape.filters, *([HasVolumes(pinned)] if pinned else []), *shape.room_filters]
-            shape.failure = explain(list(self._rooms.values()), filters)
+            shape.failure = explain(list(self._rooms.values()), self._filters(task, shape))
             return Placement(task.task_id, None, shape.failure)
+        self._take(task, shape, room)
+        return Placement(task.task_id, room.node.id)
+
+    def explained(self, task: PendingTask) -> Explained:
+        shape = self._shape(task.demand)
+        reasons = tuple(turned_down(list(self._rooms.values()), self._filters(task, shape)))
+        spread = dict(self._spread.get(task.spread_key, {}))
+        room = None if shape.failure is not None else self._choose(task, shape)
+        score = None if room is None else self._scoring.score(room, shape.company)
+        there = 0 if room is None else spread.get(room.node.id, 0)
+        return Explained(placement=self.place(task), score=score, replicas_there=there, turned_down=reasons)
+
+    def _shape(self, demand: Demand) -> _Shape:
+        shape = self._shapes.get(demand)
+        if shape is None:
+            company = self._company.get(demand.company, ALONE)
+            shape = _Shape(demand, self._rooms.values(), company, self._scoring, self._changes)
+            self._shapes[demand] = shape
+        return shape
+
+    def _pins(self, demand: Demand) -> dict[str, frozenset[str]]:
+        return {name: self._pinned[name] for name in demand.volumes if name in self._pinned}
+
+    def _filters(self, task: PendingTask, shape: _Shape) -> list[Filter]:
+        pinned = self._pins(task.demand)
+        return [*shape.filters, *([HasVolumes(pinned)] if pinned else []), *shape.room_filters]
+
+    def _choose(self, task: PendingTask, shape: _Shape) -> Room | None:
+        spread = self._spread.setdefault(task.spread_key, {})
+        pinned = self._pins(task.demand) if task.demand.volumes else None
+        return self._among(task, pinned, shape, spread) if pinned else self._best(task, shape, spread)
+
+    def _take(self, task: PendingTask, shape: _Shape, room: Room) -> None:
+        node_id, spread = room.node.id, self._spread[task.spread_key]
         room.take(shape.cpu_millis, shape.memory_bytes)
-        spread[room.node.id] = spread.get(room.node.id, 0) + 1
+        self._changes.took(room)
+        spread[node_id] = spread.get(node_id, 0) + 1
         for label, in_zone in self._in_zone.get(task.spread_key, {}).items():
             zones = shape.zones if label == shape.spread else None
-            in_zone[zones[room.node.id] if zones else zone_of(room, label)] += 1
-        for name in demand.volumes:
-            self._pinned[name] = frozenset((room.node.id,))
-        return Placement(task.task_id, room.node.id)
+            in_zone[zones[node_id] if zones else zone_of(room, label)] += 1
+        for name in task.demand.volumes:
+            self._pinned[name] = frozenset((node_id,))
 
     def _best(self, task: PendingTask, shape: _Shape, spread: dict[str, int]) -> Room | None:
         if self._sizes[task.spread_key] < self._own_queue_from and not shape.zones:
@@ -129,11 +197,14 @@ class _Batch:
         self, task: PendingTask, shape: _Shape, rooms: Sequence[Room], spread: dict[str, int]
     ) -> SpreadQueue | ZonedQueue:
         if not shape.zones:
-            return SpreadQueue(rooms, shape.fits, shape.rank, spread)
+            return SpreadQueue(rooms, shape.fits, shape.company_costs, spread, self._changes)
         by_zone: dict[str, list[Room]] = {}
         for room in rooms:
             by_zone.setdefault(shape.zones[room.node.id], []).append(room)
-        queues = {zone: SpreadQueue(some, shape.fits, shape.rank, spread) for zone, some in by_zone.items()}
+        queues = {
+            zone: SpreadQueue(some, shape.fits, shape.company_costs, spread, self._changes)
+            for zone, some in by_zone.items()
+        }
         return ZonedQueue(queues, self._zone_counts(task, shape.spread))
 
     def _zone_counts(self, task: PendingTask, label: str) -> Counter[str]:

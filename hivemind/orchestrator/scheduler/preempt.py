@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from consensus.model.affinity import parse_affinity
 from consensus.model.node import Node
+from consensus.model.scheduling import SchedulerSettings
 from consensus.model.task import Task
 from consensus.state import State
-from hivemind.orchestrator.scheduler.affinity import parse_affinity
-from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved, ReservedCache, Room, millis
+from hivemind.orchestrator.scheduler.capacity import Reserved, ReservedCache, Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.filters import lasting_filters
 from hivemind.orchestrator.scheduler.snapshot import PendingTask
@@ -33,7 +34,7 @@ class _Place(Struct):
 
 
 def victims(
-    state: State, failed: Iterable[tuple[Task, PendingTask]], overcommit: Overcommit, cache: ReservedCache
+    state: State, failed: Iterable[tuple[Task, PendingTask]], settings: SchedulerSettings, cache: ReservedCache
 ) -> list[str]:
     """The tasks that must go so that those of `failed`, the most important first, find a place.
 
@@ -44,15 +45,15 @@ def victims(
     asking = [(task, pending) for task, pending in asking if state.priority(state.spec_of(task)) > least][:AT_ONCE]
     if not asking:
         return []
-    places = [_place(state, node, overcommit, cache) for _, node in sorted(state.nodes.items()) if node.schedulable]
+    places = [_place(state, node, settings, cache) for _, node in sorted(state.nodes.items()) if node.schedulable]
     gone: list[str] = []
     for task, pending in asking:
         gone += _make_room(places, pending.demand, state.priority(state.spec_of(task)))
     return gone
 
 
-def _place(state: State, node: Node, overcommit: Overcommit, cache: ReservedCache) -> _Place:
-    room = Room(node, cache.of(state, node.id), overcommit)
+def _place(state: State, node: Node, settings: SchedulerSettings, cache: ReservedCache) -> _Place:
+    room = Room(node, cache.of(state, node.id), settings)
     free_cpu, free_memory = room.cpu_millis_max - room.cpu_millis, room.memory_bytes_max - room.memory_bytes
     others = []
     for task in state.tasks_on_node(node.id):
@@ -75,7 +76,7 @@ def _make_room(places: list[_Place], demand: Demand, priority: int) -> list[str]
         return []
     best: tuple[tuple[int, int, int, str], _Place, list[tuple[int, Task, int, int]]] | None = None
     for place in places:
-        if not all(rule.check(Room(place.node, Reserved(), Overcommit())) for rule in filters):
+        if not all(rule.check(Room(place.node, Reserved(), SchedulerSettings())) for rule in filters):
             continue
         chosen = _fewest(place, cpu, memory, priority)
         if chosen is not None:

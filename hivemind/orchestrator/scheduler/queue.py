@@ -1,48 +1,94 @@
 """The best node next, from a heap.
 
-While a batch is placed a node's load and an app's replicas there only grow, and a node that is too full stays so.
-Hence an entry that is out of date can only be too good: it is put right when it comes to the top, and what then is
-at the top is the true minimum, the same as a look at every node would find.
+While a batch is placed an app's replicas on a node only become more, and a node that is too full stays so. Where its
+score, too, only falls, an entry that is out of date can only be too good: it is put right when it comes to the top,
+and what then is at the top is the true minimum, the same as a look at every node would find. Where a score may rise
+(`Scoring.improves`) each queue reads in `Changes` which nodes were taken since it looked last.
 """
 
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 from hivemind.orchestrator.scheduler.capacity import Room
 
-Load = tuple[float, int, str]
-Entry = tuple[int, int, Load]
+Standing = tuple[float, int, str]
+Entry = tuple[int, float, Standing]
+E = TypeVar("E", bound=tuple[Any, ...])
 
 
-class LoadQueue:
-    """Nodes by unmet wishes, then load. Shared by the apps of one demand; good for those that take few of its nodes.
+class Changes:
+    """Which nodes were taken, in order, for queues that must hear of it; `kept` says whether there are such."""
 
-    `rank`: how little a node is wished for; it does not change.
-    """
+    def __init__(self, *, kept: bool) -> None:
+        self.kept = kept
+        self.taken: list[Room] = []
 
-    def __init__(self, rooms: Iterable[Room], fits: Callable[[Room], bool], rank: Mapping[str, int]) -> None:
+    def took(self, room: Room) -> None:
+        if self.kept:
+            self.taken.append(room)
+
+
+class _Queue(ABC, Generic[E]):
+    """`company_costs`: the part of a node's cost that does not change while the batch is placed."""
+
+    def __init__(
+        self,
+        rooms: Iterable[Room],
+        fits: Callable[[Room], bool],
+        company_costs: Mapping[str, float],
+        changes: Changes,
+    ) -> None:
         self._rooms = {room.node.id: room for room in rooms}
         self._fits = fits
-        self._rank = rank
-        self._heap: list[tuple[int, Load]] = [
-            (rank.get(node_id, 0), room.load) for node_id, room in self._rooms.items()
-        ]
+        self._company_costs = company_costs
+        self._changes = changes
+        self._seen = len(changes.taken)
+        self._heap: list[E] = [self._entry(room) for room in self._rooms.values()]
         heapq.heapify(self._heap)
 
-    def best(self, taken: Container[str]) -> Room | None:
-        """The best node that fits and is not `taken`."""
+    @abstractmethod
+    def _entry(self, room: Room) -> E:
+        """What the room is compared by now."""
+
+    def _catch_up(self) -> None:
+        taken = self._changes.taken
+        for room in dict.fromkeys(taken[self._seen :]):
+            if room.node.id in self._rooms:
+                heapq.heappush(self._heap, self._entry(room))
+        self._seen = len(taken)
+
+    def _put_right(self, room: Room) -> None:
+        """The entry on top is out of date. Where changes are kept, the right one is in the heap already."""
+        if self._changes.kept:
+            heapq.heappop(self._heap)
+        else:
+            heapq.heapreplace(self._heap, self._entry(room))
+
+
+class LoadQueue(_Queue[tuple[float, Standing]]):
+    """Nodes by cost. Shared by the apps of one demand; good for those that take few of its nodes."""
+
+    def _entry(self, room: Room) -> tuple[float, Standing]:
+        standing = room.standing
+        return standing[0] + self._company_costs.get(standing[2], 0.0), standing
+
+    def best(self, unwanted: Container[str]) -> Room | None:
+        """The best node that fits and is not `unwanted`."""
+        if self._changes.kept:
+            self._catch_up()
         heap, passed_over, found = self._heap, [], None
         while heap and found is None:
-            top = heap[0]
-            load = top[1]
-            room = self._rooms[load[2]]
+            standing = heap[0][1]
+            room = self._rooms[standing[2]]
             if not self._fits(room):
                 heapq.heappop(heap)
-            elif room.load is not load:
-                heapq.heapreplace(heap, (top[0], room.load))
-            elif load[2] in taken:
+            elif room.standing is not standing:
+                self._put_right(room)
+            elif standing[2] in unwanted:
                 passed_over.append(heapq.heappop(heap))
             else:
                 found = room
@@ -51,34 +97,36 @@ class LoadQueue:
         return found
 
 
-class SpreadQueue:
+class SpreadQueue(_Queue[Entry]):
     """Nodes by the replicas of one app on them, then as LoadQueue does. `spread` is counted by the caller."""
 
     def __init__(
         self,
         rooms: Iterable[Room],
         fits: Callable[[Room], bool],
-        rank: Mapping[str, int],
+        company_costs: Mapping[str, float],
         spread: Mapping[str, int],
+        changes: Changes,
     ) -> None:
-        self._rooms = {room.node.id: room for room in rooms}
-        self._fits = fits
-        self._rank = rank
         self._spread = spread
-        self._heap: list[Entry] = [
-            (spread.get(node_id, 0), rank.get(node_id, 0), room.load) for node_id, room in self._rooms.items()
-        ]
-        heapq.heapify(self._heap)
+        super().__init__(rooms, fits, company_costs, changes)
+
+    def _entry(self, room: Room) -> Entry:
+        standing = room.standing
+        node_id = standing[2]
+        return self._spread.get(node_id, 0), standing[0] + self._company_costs.get(node_id, 0.0), standing
 
     def best(self) -> Room | None:
+        if self._changes.kept:
+            self._catch_up()
         heap = self._heap
         while heap:
-            count, rank, load = heap[0]
-            room = self._rooms[load[2]]
+            count, _, standing = heap[0]
+            room = self._rooms[standing[2]]
             if not self._fits(room):
                 heapq.heappop(heap)
-            elif load is not room.load or count != self._spread.get(load[2], 0):
-                heapq.heapreplace(heap, (self._spread.get(load[2], 0), rank, room.load))
+            elif standing is not room.standing or count != self._spread.get(standing[2], 0):
+                self._put_right(room)
             else:
                 return room
         return None

@@ -8,11 +8,14 @@ from itertools import chain
 from msgspec import Struct
 
 from consensus.model.node import Node
+from consensus.model.scheduling import SchedulerSettings
+from consensus.model.setting import section_of
 from consensus.model.task import Task
 from consensus.state import State
-from hivemind.orchestrator.scheduler import company
-from hivemind.orchestrator.scheduler.capacity import Overcommit, Reserved, ReservedCache
+from hivemind.orchestrator.scheduler.capacity import Reserved, ReservedCache
+from hivemind.orchestrator.scheduler.company import Company, company_of
 from hivemind.orchestrator.scheduler.demand import Demand
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 
 class PendingTask(Struct, frozen=True):
@@ -39,15 +42,17 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         reserved: by node id; a node that is not there has nothing placed on it.
         spread: by app, then node id: its replicas there, without those that are on their way out.
         pinned: by local volume: the nodes that have its data.
-        company: by a service affinity, then node id: how many of its terms are not met there (no entry: all).
+        company: by a service affinity: where its wishes are met.
+        busy: by node id, the share of the node that is in use, as gossip measured it.
     """
 
     nodes: tuple[Node, ...]
     reserved: Mapping[str, Reserved] = {}
     spread: Mapping[str, Mapping[str, int]] = {}
     pinned: Mapping[str, frozenset[str]] = {}
-    company: Mapping[str, Mapping[str, int]] = {}
-    overcommit: Overcommit = Overcommit()
+    company: Mapping[str, Company] = {}
+    busy: Mapping[str, float] = {}
+    settings: SchedulerSettings = SchedulerSettings()
 
 
 def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
@@ -77,19 +82,21 @@ def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
 
 
 def take_snapshot(
-    state: State, pending: Sequence[PendingTask], overcommit: Overcommit, cache: ReservedCache
+    state: State, pending: Sequence[PendingTask], surroundings: Surroundings, cache: ReservedCache
 ) -> Snapshot:
     """What concerns `pending`. Costs the nodes, the apps concerned, and what is new since the last with `cache`."""
     apps = {task.spread_key: task for task in pending}
     volumes = frozenset(chain.from_iterable(task.demand.volumes for task in pending))
+    texts = {task.demand.company for task in pending}
     cache.keep_only(state)
     return Snapshot(
         nodes=tuple(sorted(state.nodes.values(), key=lambda node: node.id)),
         reserved={node_id: cache.of(state, node_id) for node_id in state.nodes},
         spread={key: _spread(state, task) for key, task in apps.items()},
         pinned={name: nodes for name in volumes if (nodes := _nodes_of_volume(state, name))},
-        company={text: company.unmet(state, text) for text in {task.demand.company for task in pending} if text},
-        overcommit=overcommit,
+        company={text: company_of(state, text, surroundings.places) for text in texts if text},
+        busy=surroundings.busy,
+        settings=section_of(state.settings, SchedulerSettings),
     )
 
 

@@ -21,12 +21,13 @@ from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.members import MemberState, MemberView
 from hivemind.orchestrator.observer import Evidence
-from hivemind.orchestrator.scheduler.capacity import Overcommit, ReservedCache
+from hivemind.orchestrator.scheduler.capacity import ReservedCache
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from tests.consensus.making import Feed, running, spec
 from tests.consensus.random_commands import random_command
 
 CONFIG = OrchestratorConfig()
-OVER = Overcommit()
+SILENCE = Surroundings()
 MASS_LOSS = Alert(id=alerts.MASS_LOSS, severity=Severity.CRITICAL, resource="cluster", message="m", created_at_s=1000.0)
 
 
@@ -37,7 +38,7 @@ def cluster(nodes: int = 3) -> Feed:
 
 
 def place_all(feed: Feed) -> None:
-    feed.accepted(*placement.plan(feed.state, OVER))
+    feed.accepted(*placement.plan(feed.state, SILENCE))
 
 
 def serve_all(feed: Feed) -> None:
@@ -64,7 +65,7 @@ PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
     "rolling": lambda state: rolling.plan(state, state.apps),
     "jobs": lambda state: jobs.plan(state, state.workloads, wall_s=1100.0),
     "runs": lambda state: runs.plan(state, state.workloads, wall_s=1100.0),
-    "placement": lambda state: placement.plan(state, OVER),
+    "placement": lambda state: placement.plan(state, SILENCE),
     "alerts": lambda state: alerts.plan(state, {}, CONFIG, wall_s=1100.0),
 }
 
@@ -150,7 +151,7 @@ class TestPlacement:
     def test_a_deploy_is_one_command_and_spread(self) -> None:
         feed = cluster(3)
         feed.accepted(c.DeployApp(spec("web", 30)))
-        (command,) = placement.plan(feed.state, OVER)
+        (command,) = placement.plan(feed.state, SILENCE)
         assert isinstance(command, c.PlaceTasks)
         feed.accepted(command)
         assert spread(feed) == {"n1": 10, "n2": 10, "n3": 10}
@@ -158,14 +159,14 @@ class TestPlacement:
     def test_a_large_one_is_cut_so_that_no_apply_holds_the_loop(self) -> None:
         feed = cluster(3)
         feed.accepted(c.DeployApp(spec("web", 1200)))
-        assert [len(cmd.placements) for cmd in placement.plan(feed.state, OVER)] == [500, 500, 200]
+        assert [len(cmd.placements) for cmd in placement.plan(feed.state, SILENCE)] == [500, 500, 200]
 
     def test_a_message_is_written_only_when_it_changes(self) -> None:
         feed = cluster(2)
         feed.accepted(c.DeployApp(spec("web", 2, memory="100G")))
         place_all(feed)
         assert {t.placement_message for t in feed.tasks()} == {"no node fits: 2 nodes lack memory (need 100 GiB)"}
-        assert placement.plan(feed.state, OVER) == []
+        assert placement.plan(feed.state, SILENCE) == []
         feed.accepted(c.SetMaintenance("n1", enable=True))
         place_all(feed)
         expected = "no node fits: 1 node in maintenance, 1 lacks memory (need 100 GiB)"
@@ -220,7 +221,9 @@ class TestPreemption:
     def test_the_fewest_and_least_important_go_and_are_queued_again(self) -> None:
         feed = self.full()
         feed.accepted(c.DeployApp(spec("high", 1, cpu=2, priority_class="high-priority")))
-        gone = [i for cmd in placement.plan(feed.state, OVER) if isinstance(cmd, c.RemoveTasks) for i in cmd.task_ids]
+        gone = [
+            i for cmd in placement.plan(feed.state, SILENCE) if isinstance(cmd, c.RemoveTasks) for i in cmd.task_ids
+        ]
         assert [feed.state.tasks[i].app for i in gone] == ["low", "low"]
         self.run(feed)
         assert [task.serving for task in feed.tasks("high")] == [True]
@@ -234,7 +237,7 @@ class TestPreemption:
         feed = self.full()
         feed.accepted(c.DeployApp(spec("more", 1, cpu=1, priority_class="low-priority")))
         feed.accepted(c.DeployApp(spec("huge", 1, cpu=7, priority_class="high-priority")))
-        assert not [cmd for cmd in placement.plan(feed.state, OVER) if isinstance(cmd, c.RemoveTasks)]
+        assert not [cmd for cmd in placement.plan(feed.state, SILENCE) if isinstance(cmd, c.RemoveTasks)]
 
     def test_the_important_are_placed_first(self) -> None:
         feed = cluster(1)
@@ -247,13 +250,12 @@ class TestPreemption:
         feed = self.full()
         before = feed.state
         high = spec("high", 4, cpu=2, priority_class="high-priority", node_affinity="node.id=n1")
-        found = dry_run(before, high, OVER, 1.0)
+        found = dry_run(before, high, SILENCE, 1.0)
         assert not isinstance(found, Refusal)
-        placements, preempted = found
-        assert [node_id for node_id, _ in placements] == [None] * 4
-        assert len(preempted) == 6
+        assert [one.placement.node_id for one in found.replicas] == [None] * 4
+        assert len(found.preempted) == 6
         assert feed.state is before
-        assert isinstance(dry_run(before, spec("low"), OVER, 1.0), Refusal)
+        assert isinstance(dry_run(before, spec("low"), SILENCE, 1.0), Refusal)
 
 
 class TestReplicas:

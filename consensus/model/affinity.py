@@ -1,4 +1,4 @@
-"""Node affinity: ``role=frontend, node.arch != arm64, zone in (a, b)``. All of its terms must hold.
+"""Node affinity: ``role=frontend, node.arch != arm64, zone in (a, b), disk notin (hdd)``. All of its terms must hold.
 
 Keys are labels of the node; `node.id` and `node.arch` are built in. A label that a node lacks is unequal to anything.
 """
@@ -15,7 +15,7 @@ from consensus.model.node import Node
 _KEY = r"([A-Za-z0-9][A-Za-z0-9._/-]*)"
 _VALUE = r"([^\s,()=!]+)"
 _COMPARISON = re.compile(rf"\s*{_KEY}\s*(==|=|!=)\s*{_VALUE}\s*")
-_CHOICE = re.compile(rf"\s*{_KEY}\s+in\s*\(([^()]*)\)\s*")
+_CHOICE = re.compile(rf"\s*{_KEY}\s+(in|notin)\s*\(([^()]*)\)\s*")
 _TERMS = re.compile(r",(?![^(]*\))")
 
 
@@ -44,10 +44,10 @@ def _parse_term(text: str) -> Term:
     if match is not None:
         return Term(match[1], frozenset((match[3],)), match[2] == "!=")
     match = _CHOICE.fullmatch(text)
-    values = frozenset() if match is None else frozenset(v.strip() for v in match[2].split(",") if v.strip())
+    values = frozenset() if match is None else frozenset(v.strip() for v in match[3].split(",") if v.strip())
     if match is None or not values:
-        raise ValueError(f"expected key=value, key!=value or key in (a,b), got {text.strip()!r}")
-    return Term(match[1], values)
+        raise ValueError(f"expected key=value, key!=value, key in (a,b) or key notin (a,b), got {text.strip()!r}")
+    return Term(match[1], values, match[2] == "notin")
 
 
 def affinity_labels(node: Node) -> dict[str, str]:
