@@ -23,6 +23,7 @@ from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
 from consensus.model.job import Job
+from consensus.model.move import Move
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
@@ -158,7 +159,12 @@ class Draft:
             task_ids_by_app=_without_member(self.state.task_ids_by_app, task.app, task.id),
             **self._unplaced(task),
         )
+        if task.id in self.state.moves:
+            self._delete("moves", task.id)
         self._forget_unused_spec(task.app, task.revision)
+
+    def put_move(self, move: Move) -> None:
+        self._put("moves", move.task_id, move)
 
     def put_app(self, app: App) -> None:
         """Stores `app` and what it publishes."""

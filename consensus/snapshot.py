@@ -31,6 +31,7 @@ from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event
 from consensus.model.job import Job
+from consensus.model.move import Move
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
@@ -109,6 +110,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "settings": (Setting, "key"),
     "jobs": (Job, "name"),
     "runs": (Run, "id"),
+    "moves": (Move, "task_id"),
 }
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},

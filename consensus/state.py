@@ -21,6 +21,7 @@ from consensus.model.audit import AuditRecord
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
 from consensus.model.job import Job
+from consensus.model.move import Move
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
@@ -64,6 +65,7 @@ class State(Struct, frozen=True, kw_only=True):
     settings: Map[str, Setting] = Map()
     jobs: Map[str, Job] = Map()
     runs: Map[str, Run] = Map()
+    moves: Map[str, Move] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()
@@ -106,14 +108,21 @@ class State(Struct, frozen=True, kw_only=True):
 
     def outdated(self, task: Task) -> bool:
         """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody
-        wants, or on a node that drains or has a NoExecute taint that it does not tolerate."""
+        wants, on a node that drains or has a NoExecute taint that it does not tolerate, or being moved."""
         app = self.apps.get(task.app)
         if app is not None and (task.generation < app.generation or not self.is_live(app, task.revision)):
+            return True
+        if self.moves and self.moves_away(task.id):
             return True
         node = None if task.node_id is None else self.nodes.get(task.node_id)
         if node is None or not (node.draining or node.taints):
             return False
         return node.draining or intolerable(node.taints, self.spec_of(task).tolerations, ("NoExecute",))
+
+    def moves_away(self, task_id: str) -> bool:
+        """Whether its replacement is on its way to another node."""
+        move = self.moves.get(task_id)
+        return move is not None and move.under_way
 
     def is_live(self, app: App, revision: int) -> bool:
         """Whether replicas of `revision` are wanted now."""

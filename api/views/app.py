@@ -101,6 +101,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     stop_grace_period: Duration
     drain_timeout: Duration | None
     keep_lost: bool
+    rebalance: bool
     tolerations: list[Toleration]
     spread: str | None
     update_strategy: Strategy | None
@@ -156,6 +157,7 @@ def app_detail(state: State, app: App) -> AppDetail:
         stop_grace_period=spec.stop_grace_period,
         drain_timeout=spec.drain_timeout,
         keep_lost=spec.keep_lost,
+        rebalance=spec.rebalance,
         tolerations=spec.tolerations,
         spread=spec.spread,
         update_strategy=spec.update_strategy,

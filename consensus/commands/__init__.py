@@ -38,6 +38,7 @@ from consensus.commands.job import (
     TriggerJob,
     UpdateJob,
 )
+from consensus.commands.move import CancelMove, MoveTask
 from consensus.commands.node import (
     AddNode,
     ChangeNodeLabels,
@@ -91,6 +92,8 @@ AnyCommand = (
     | CreateTasks
     | RemoveTasks
     | RescheduleTasks
+    | MoveTask
+    | CancelMove
     | ReportTasks
     | CreateDeployment
     | ExecuteDeployment
@@ -144,6 +147,7 @@ __all__ = [
     "AttemptRun",
     "Batch",
     "BindVolume",
+    "CancelMove",
     "ChangeNodeLabels",
     "Command",
     "CreateApiKey",
@@ -173,6 +177,7 @@ __all__ = [
     "ForgetRuns",
     "FoundCluster",
     "LabelNode",
+    "MoveTask",
     "PlaceTasks",
     "Placement",
     "PromoteDeployment",

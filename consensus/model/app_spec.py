@@ -36,6 +36,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         min_available: so many replicas (a number, or percents) are enough while a node is drained, where there is no
             place for a successor, and for those that depend on it. By default all of them.
         reschedule_after: for how long the replicas of a lost node are awaited before they start elsewhere.
+        rebalance: whether its replicas may be moved to nodes that have less to do.
     """
 
     service: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=253)] | None = None
@@ -48,6 +49,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_available: Amount | None = None
     reschedule_after: Duration | None = None
     update_strategy: Strategy | None = None
+    rebalance: bool = True
 
     @property
     def drain_timeout_s(self) -> float:

@@ -23,7 +23,17 @@ def deploy_body(
 ) -> dict[str, Any]:
     """The file's content (else `base`), overlaid by the flags. Raises click.UsageError where that is nothing."""
     body = dict(base or {}) if file is None else read_body(file)
-    for name in ("name", "image", "replicas", "service", "node_affinity", "service_affinity", "priority_class"):
+    for name in (
+        "name",
+        "image",
+        "replicas",
+        "service",
+        "node_affinity",
+        "service_affinity",
+        "priority_class",
+        "spread",
+        "rebalance",
+    ):
         if options[name] is not None:
             body[name] = options[name]
     resources = {

@@ -37,6 +37,8 @@ _OPTIONS = (
     click.option("--restart", metavar="POLICY[:MAX]", help="always, on-failure or no, and how often at most."),
     click.option("--node-affinity", metavar="KEY=VALUE", help="Only nodes with this label."),
     click.option("--service-affinity", metavar="KEY=VALUE", help="Near the replicas with this label."),
+    click.option("--spread", metavar="LABEL", help="Spread over the values of this label of nodes, then over nodes."),
+    click.option("--rebalance/--no-rebalance", default=None, help="Whether replicas may be moved to idler nodes."),
     click.option("--priority-class", help="Who is placed first, and whom it may displace."),
 )
 

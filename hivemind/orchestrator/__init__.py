@@ -22,5 +22,6 @@ sets.py        which replicas an app shall have, of which revision (for the two 
 replicas.py    as many replicas as are wanted
 rolling.py     outdated replicas are replaced, within limits
 placement.py   tasks without a node
+rebalancing.py running replicas that should be elsewhere; evenness_watch.py: when to look
 voters.py      1, 3 or 5 voters
 """

@@ -21,6 +21,7 @@ from hivemind.orchestrator import (
     liveness,
     lost,
     placement,
+    rebalancing,
     replicas,
     rolling,
     rollout,
@@ -28,6 +29,7 @@ from hivemind.orchestrator import (
 )
 from hivemind.orchestrator.agenda import Agenda
 from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.evenness_watch import EvennessWatch
 from hivemind.orchestrator.observer import Observer
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
@@ -60,6 +62,7 @@ class Plans:
         self._nodes: Map[str, Node] = Map()
         self._due: set[str] = set()
         self._agenda = Agenda()
+        self._evenness = EvennessWatch()
         self._placed_on: tuple[object, ...] | None = None
         self._waiting: dict[tuple[str, int], str] = {}
         self.everything(state)
@@ -67,10 +70,12 @@ class Plans:
     def touched(self, apps: Set[str]) -> None:
         """Something of these apps was written."""
         self._due |= apps
+        self._evenness.touched(apps)
 
     def everything(self, state: State) -> None:
         """Nothing is known to be in order, as after a proposal whose outcome is unknown."""
         self._due = set(state.workloads)
+        self._evenness.touched(state.apps.keys())
         self._placed_on = None
 
     def stages(self) -> list[Callable[[State, float, float], Job | None]]:
@@ -86,6 +91,7 @@ class Plans:
             self._replicas,
             self._rolling,
             self._placement,
+            self._rebalancing,
         ]
 
     def _liveness(self, state: State, now_s: float, wall_s: float) -> Job:
@@ -154,6 +160,17 @@ class Plans:
         surroundings = self._surroundings()
         size = len(state.unplaced_task_ids) + len(state.nodes) + self._cache.uncounted(state)
         return Job("placement", size, lambda: placement.plan(state, surroundings, self._cache))
+
+    def _rebalancing(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        apps = self._evenness.look(state, now_s, wall_s)
+        if apps is None:
+            return None
+        size = len(state.nodes) + _size(state, apps)
+        return Job("rebalancing", size, lambda: rebalancing.plan(state, apps, self._cache, wall_s))
+
+    def deadlines_s(self, state: State, now_s: float, wall_s: float) -> list[float]:
+        """The instants at which time alone makes a plan due."""
+        return self._evenness.deadlines_s(state, now_s, wall_s)
 
 
 def _repels(node: Node) -> tuple[bool, list[Taint]]:

@@ -162,6 +162,7 @@ class Term:
             or any(conditions.standing(state))
         ):
             deadlines_s.append(now_s + RECHECK_S)
+        deadlines_s += self._plans.deadlines_s(state, now_s, self._deps.wall_s())
         if rollout.timed(state):
             deadlines_s.append(now_s + ROLLOUT_RECHECK_S)
         if (due_at_s := self._plans.due_at_s) < math.inf:

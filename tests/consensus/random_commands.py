@@ -187,6 +187,8 @@ _OFTEN: list[_Maker] = [
     _report,
     lambda rng, state: c.RemoveTasks(_some_tasks(rng, state)),
     lambda rng, state: c.RescheduleTasks(_some_tasks(rng, state)),
+    lambda rng, state: c.MoveTask(rng.choice([*sorted(state.tasks), "gone"]), rng.choice(_NODES), "why"),
+    lambda rng, state: c.CancelMove(rng.choice([*sorted(state.moves), "gone"])),
     lambda rng, _: c.CreateTasks(rng.choice(_APPS), [rng.randint(1, 5) for _ in range(rng.randint(0, 3))]),
 ]
 _SELDOM: list[_Maker] = [

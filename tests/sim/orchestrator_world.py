@@ -230,11 +230,12 @@ class World:
         self.commands: list[AnyCommand] = []
         self.pings: list[str] = []
         self.version = 0
+        self.moved: set[str] = set()
         self.bad_images: dict[str, TaskStatus] = {}
         self._news = trio.Event()
         self._proposer = LocalProposer(self.machine, now_s=self.wall_s)
         self.nodes = {f"n{i}": Machinery(self, i) for i in range(nodes)}
-        self.machine.on_answer(lambda *_: self.changed())
+        self.machine.on_answer(lambda *_: self._answered())
 
     def first_status(self, task: Task) -> TaskStatus:
         """What becomes of a task's container: it runs, unless its image is a bad one."""
@@ -249,6 +250,10 @@ class World:
 
     async def propose(self, command: AnyCommand) -> AnyOutcome:
         return (await self._proposer.propose(command)).outcome
+
+    def _answered(self) -> None:
+        self.moved.update(self.machine.state.moves)
+        self.changed()
 
     def changed(self) -> None:
         self.version += 1
@@ -296,6 +301,7 @@ class World:
                 found.append(f"{app.name} has slots {slots}, wants {app.spec.replicas}")
             found += [f"{task.id} is outdated" for task in tasks if task.wanted and state.outdated(task)]
             found += [f"{task.id} does not serve" for task in tasks if task.wanted and not task.serving]
+        found += [f"{move.task_id} is being moved to {move.node_id}" for move in state.moves.values() if move.under_way]
         found += [f"alert: {alert.message}" for alert in state.alerts.values()]
         found += [f"{node.id} is {node.status}" for node in state.nodes.values() if node.status is not NodeStatus.READY]
         return found
@@ -316,11 +322,22 @@ class World:
         while sum(len(node.containers) for node in self.nodes.values()) < count:
             await self.newer_than(self.version)
 
-    async def settle(self, timeout_s: float = 400.0) -> None:
-        """Waits until there are no problems, and looks again after a while."""
+    async def even_out(self, timeout_s: float = 600.0) -> None:
+        """Waits until nothing has been moved for so long that every node counts and every look was taken."""
         deadline_s = trio.current_time() + timeout_s
-        while problems := self.problems():
-            assert trio.current_time() < deadline_s, (problems, self.machine.state.alerts)
+        while True:
+            moved = len(self.moved)
+            await trio.sleep(60)
+            if len(self.moved) == moved:
+                return
+            assert trio.current_time() < deadline_s, "moving does not come to an end"
+
+    async def settle(self, timeout_s: float = 400.0) -> None:
+        """Waits until there are no problems, and for some seconds none come back."""
+        deadline_s = trio.current_time() + timeout_s
+        quiet_since_s = trio.current_time()
+        while trio.current_time() < quiet_since_s + 5:
+            if problems := self.problems():
+                assert trio.current_time() < deadline_s, (problems, self.machine.state.alerts)
+                quiet_since_s = trio.current_time()
             await trio.sleep(0.5)
-        await trio.sleep(5)
-        assert not self.problems(), self.problems()

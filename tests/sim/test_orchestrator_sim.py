@@ -5,13 +5,14 @@ drains in random order; afterwards what is equals what is wanted. A failure prin
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Set
 
 import pytest
 import trio
 import trio.testing
 
-from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp, SetMaintenance
+from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp, SetMaintenance, SetSetting
 from consensus.model.node import NodeStatus
 from tests.consensus.making import spec
 from tests.sim.orchestrator_world import Machinery, World
@@ -94,8 +95,14 @@ async def test_after_any_trouble_what_is_equals_what_is_wanted(
                     busy.add(node.id)
                     troubles.start_soon(trouble, node)
         await world.settle()
+        await world.even_out()
+        await world.settle()
         assert not overfull
         assert len(world.raft.voters) == 5
+        for name in world.machine.state.apps:
+            on_node = Counter(task.node_id for task in world.machine.state.tasks_of_app(name))
+            counts = [on_node[node_id] for node_id in world.nodes]
+            assert max(counts) - min(counts) <= 1, (name, counts)
         nursery.cancel_scope.cancel()
 
 
@@ -111,6 +118,15 @@ async def test_a_deploy_becomes_one_placement_and_is_spread(autojump_clock: trio
         assert [len(node.containers) for node in world.nodes.values()] == [10, 10, 10]
         assert not world.pings
         nursery.cancel_scope.cancel()
+
+
+def _watch_moves(world: World) -> list[int]:
+    """How many replicas were being moved at once, at each entry."""
+    counts: list[int] = []
+    world.machine.on_answer(
+        lambda *_: counts.append(sum(move.under_way for move in world.machine.state.moves.values()))
+    )
+    return counts
 
 
 def _watch_serving(world: World, app: str) -> list[int]:
@@ -153,6 +169,52 @@ async def test_a_drain_empties_the_node_and_never_serves_less(autojump_clock: tr
         await world.settle()
         assert not world.nodes["n2"].containers
         assert [min(counts) for counts in serving] == [5, 5, 5]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_returns_gets_its_share_back_and_nobody_serves_less(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its tasks went elsewhere; once it has been ready for `rebalance_settle_s`, a fair share comes, one by one."""
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(7), nursery, nodes=4)
+        await world.open()
+        for name in ("a", "b"):
+            await world.propose(DeployApp(spec(name, 8)))
+        await world.settle()
+        world.nodes["n3"].stop(power=True)
+        await trio.sleep(10)
+        await world.containers_reach(16)
+        serving = [_watch_serving(world, name) for name in ("a", "b")]
+        at_once = _watch_moves(world)
+        await world.nodes["n3"].start()
+        await trio.sleep(25)
+        assert not world.moved
+        await world.even_out()
+        await world.settle()
+        assert [len(node.containers) for node in world.nodes.values()] == [4, 4, 4, 4]
+        assert len(world.moved) == 4
+        assert max(at_once) == 1
+        assert [min(counts) for counts in serving] == [8, 8]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_rebalancing_may_not_touch_stays(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(8), nursery, nodes=3)
+        await world.open()
+        await world.propose(SetMaintenance("n2", enable=True))
+        await world.propose(DeployApp(spec("stays", 6, rebalance=False)))
+        await world.propose(DeployApp(spec("moves", 6)))
+        await world.settle()
+        await world.propose(SetSetting("scheduler.rebalance", False))
+        await world.propose(SetMaintenance("n2", enable=False))
+        await world.even_out()
+        assert not world.moved
+        await world.propose(SetSetting("scheduler.rebalance", True))
+        await world.even_out()
+        assert {task_id.partition(".")[0] for task_id in world.moved} == {"moves"}
+        assert len(world.nodes["n2"].containers) == 2
         nursery.cancel_scope.cancel()
 
 

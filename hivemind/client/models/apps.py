@@ -119,6 +119,7 @@ class AppDetail(App, frozen=True, kw_only=True):
     node_affinity: str | None = None
     service_affinity: str | None = None
     priority_class: str | None = None
+    rebalance: bool = True
 
 
 class Scaled(Struct, frozen=True, kw_only=True):

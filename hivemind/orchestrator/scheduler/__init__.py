@@ -9,5 +9,6 @@ filters.py       who is turned down, and how that is told
 score.py         how good the others are
 queue.py         the best node next, without a look at every node for every task
 place.py         `place(snapshot, tasks) -> decisions`
+evenness.py      which running replica should be elsewhere
 preempt.py       who makes room for what is more important
 """

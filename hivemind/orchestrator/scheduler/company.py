@@ -35,6 +35,10 @@ class Company(Struct, frozen=True, kw_only=True):
     violated: Mapping[str, float] = {}
     nearness: Mapping[str, float] = {}
 
+    def worth(self, node_id: str) -> float:
+        """How well its wishes are met there, from -1 to 1."""
+        return self.met.get(node_id, 0.0) - self.violated.get(node_id, 0.0)
+
 
 ALONE = Company()
 

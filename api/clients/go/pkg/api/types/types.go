@@ -81,6 +81,7 @@ type Deployment struct {
 	NodeAffinity    string            `json:"node_affinity,omitempty"`
 	ServiceAffinity string            `json:"service_affinity,omitempty"`
 	PriorityClass   string            `json:"priority_class,omitempty"`
+	Rebalance       *bool             `json:"rebalance,omitempty"`
 }
 
 // DeployResult answers a deploy.
@@ -141,6 +142,7 @@ type AppDetail struct {
 	NodeAffinity    string            `json:"node_affinity"`
 	ServiceAffinity string            `json:"service_affinity"`
 	PriorityClass   string            `json:"priority_class"`
+	Rebalance       bool              `json:"rebalance"`
 }
 
 // ContainerHealth is the state of a container's health.
