@@ -11,6 +11,7 @@ import trio
 from consensus.model.network import OverlayMode
 from hivemind import forwarding, leadership, leaving, standing
 from hivemind.api_server import ApiServer
+from hivemind.dead_nodes import DeadNodes
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
 from hivemind.orchestrator.config import OrchestratorConfig
@@ -29,11 +30,15 @@ from runtime.engine.docker_engine import DockerEngine
 from runtime.engine.errors import EngineError
 from runtime.gateway import ContainerGateway
 from runtime.gateway_server import GatewayServer, NodeContainers
+from runtime.network.dns.server import Resolver
+from runtime.network.dns.service import NameService
+from runtime.network.dns.upstream import Upstream, read_resolvers
 from runtime.network.mesh import Mesh, MeshConfig
 from runtime.network.overlay.attachment import default_network
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.kernel import HostKernel
+from runtime.network.overlay.plan import gateway
 from runtime.network.overlay.reporter import OverlayReporter
 from runtime.vitals import VitalsSampler
 from runtime.volumes.data import VolumeData
@@ -62,7 +67,9 @@ class Parts:
         self.presence = Presence(
             node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
         )
-        self.overlay = _overlay(daemon)
+        self._dead = DeadNodes(membership)
+        self._names = NameService(self._resolver())
+        self.overlay = _overlay(daemon, self._names)
         self.agent = Agent(
             node_id=node_id,
             cluster_id=daemon.identity.cluster_id,
@@ -113,11 +120,21 @@ class Parts:
         )
         self._register(channel)
 
+    def _resolver(self) -> Resolver:
+        machine = self._daemon.machine
+
+        def upstream() -> list[str]:
+            return read_resolvers([gateway(node.subnet) for node in machine.state.nodes.values() if node.subnet])
+
+        return Resolver(machine, dead=lambda: self._dead.ids, upstream=Upstream(upstream))
+
     async def start_overlay(self, nursery: trio.Nursery) -> None:
         """Before the agent: containers are put on it. Does nothing where this node takes no part."""
         if self.overlay is None:
             return
         daemon = self._daemon
+        nursery.start_soon(self._dead.run)
+        nursery.start_soon(self._names.run, self.overlay)
         await nursery.start(self.overlay.run)
         reporter = OverlayReporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
         nursery.start_soon(reporter.run)
@@ -158,7 +175,7 @@ class Parts:
         self._volume_server.serve(channel)
 
 
-def _overlay(daemon: Daemon) -> Overlay | None:
+def _overlay(daemon: Daemon, names: NameService) -> Overlay | None:
     """None where this node takes no part in it."""
     if daemon.facts.overlay is OverlayMode.OFF or not isinstance(daemon.engine, DockerEngine):
         return None
@@ -168,4 +185,5 @@ def _overlay(daemon: Daemon) -> Overlay | None:
         networks=daemon.engine.networks,
         kernel=HostKernel(),
         labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
+        names=names,
     )

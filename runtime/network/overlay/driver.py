@@ -7,7 +7,8 @@ this node is degraded, and tried again. A daemon that ends leaves all in place: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import structlog
 import trio
@@ -46,6 +47,13 @@ class OverlayConfig(Struct, frozen=True, kw_only=True):
     retry_last_s: float = 5.0
 
 
+class Names(Protocol):
+    """Which resolvers containers ask, and what is wrong with this node's; runtime/network/dns/service.py."""
+
+    def resolvers(self, plan: OverlayPlan) -> tuple[str, ...]: ...
+    def problems(self) -> Sequence[str]: ...
+
+
 class Overlay:
     """
     Args:
@@ -64,6 +72,7 @@ class Overlay:
         networks: DockerEngineNetworks,
         kernel: Kernel,
         labels: Mapping[str, str],
+        names: Names,
         config: OverlayConfig | None = None,
     ) -> None:
         self._node_id = node_id
@@ -71,6 +80,7 @@ class Overlay:
         self._networks = networks
         self._kernel = kernel
         self._labels = dict(labels)
+        self._names = names
         self._config = config or OverlayConfig()
         self._looked = trio.Event()
         self._woken = trio.Event()
@@ -89,7 +99,7 @@ class Overlay:
             await self._looked.wait()
         if self.plan is None or not self._has_network:
             return None
-        return Attachment(NETWORK)
+        return Attachment(NETWORK, self._names.resolvers(self.plan))
 
     async def reported(self) -> None:
         """Returns when `report` was written again."""
@@ -170,7 +180,7 @@ class Overlay:
         far = [
             f"{peer.node_id} is not on this node's network, use --overlay vxlan" for peer in links.far(wanted, found)
         ]
-        reasons = [*wanted.misfits, *far]
+        reasons = [*wanted.misfits, *far, *self._names.problems()]
         status = OverlayStatus.DEGRADED if reasons else OverlayStatus.CONNECTED
         return OverlayReport(status, "; ".join(reasons))
 

@@ -1,0 +1,131 @@
+"""Which targets a name stands for, straight from the State. Pure.
+
+`dead` are nodes that membership holds dead: their endpoints are gone at once, before the leader has moved them. A node
+that announced a restart of its daemon is taken at its word: its containers run.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Set
+
+from msgspec import Struct
+
+from consensus.model.network import Network
+from consensus.model.node import NodeStatus
+from consensus.model.task import Task
+from consensus.state import State
+
+SUFFIX = ".local"
+_REVERSE = ".in-addr.arpa"
+_VIRTUAL = "vip."
+
+
+class Target(Struct, frozen=True):
+    """An address that a name leads to. `ports`: (protocol, container port, port at the address).
+
+    `task_id`, `app` and `node_id` are empty for an address that a service was given.
+    """
+
+    address: str
+    ports: tuple[tuple[str, int, int], ...] = ()
+    task_id: str = ""
+    app: str = ""
+    node_id: str = ""
+
+
+def targets(state: State, dead: Set[str], name: str) -> tuple[Target, ...] | None:
+    """`name` is in lower case and without the last dot. None: nothing is called so."""
+    bare = name.removesuffix(SUFFIX)
+    for each in (name, bare) if bare != name else (name,):
+        found = _of_service(state, dead, each)
+        if found is None and each in state.apps:
+            found = tuple(_reachable(state.tasks_of_app(each), state, dead))
+        if found is None:
+            found = _of_task(state, dead, each)
+        if found is not None:
+            return found
+    return None
+
+
+def is_ours(name: str) -> bool:
+    """Whether nobody else may say that there is no such name: single labels, and what ends in .local."""
+    return "." not in name or name.endswith(SUFFIX)
+
+
+def reverse_address(name: str) -> str | None:
+    """The IPv4 address that a name under in-addr.arpa asks about (RFC 1035 §3.5)."""
+    if not name.endswith(_REVERSE):
+        return None
+    try:
+        return str(ipaddress.IPv4Address(".".join(reversed(name.removesuffix(_REVERSE).split(".")))))
+    except ValueError:
+        return None
+
+
+def in_ranges(state: State, address: str) -> bool:
+    """Whether it is an address of the overlay."""
+    ranges = Network().ranges if state.cluster is None else state.cluster.network.ranges
+    found = ipaddress.IPv4Address(address)
+    return any(found in ipaddress.IPv4Network(each) for each in ranges)
+
+
+def pointer(state: State, dead: Set[str], address: str) -> str | None:
+    """The name of what has this address: a task's or a service's; None: nothing has it."""
+    service = state.service_by_address.get(address)
+    if service is not None:
+        return f"{_VIRTUAL}{service.removesuffix(SUFFIX)}{SUFFIX}"
+    found = ipaddress.IPv4Address(address)
+    for node in state.nodes.values():
+        if node.subnet is not None and found in ipaddress.IPv4Network(node.subnet):
+            for target in _reachable(state.tasks_on_node(node.id), state, dead):
+                if target.address == address:
+                    return canonical(target)
+    return None
+
+
+def canonical(target: Target) -> str:
+    """The name that leads to this target alone."""
+    return f"{target.task_id}{SUFFIX}"
+
+
+def _of_service(state: State, dead: Set[str], name: str) -> tuple[Target, ...] | None:
+    service = state.services.get(name)
+    if service is not None:
+        given = tuple(Target(endpoint.ip_address) for endpoint in service.endpoints)
+        return (*_reachable(state.tasks_of_service(name), state, dead), *given)
+    if name.startswith(_VIRTUAL):
+        behind = name.removeprefix(_VIRTUAL)
+        service = state.services.get(behind) or state.services.get(behind + SUFFIX)
+        if service is not None:
+            return (Target(service.virtual_ip),) if service.virtual_ip else ()
+    return None
+
+
+def _of_task(state: State, dead: Set[str], name: str) -> tuple[Target, ...] | None:
+    task = state.tasks.get(name)
+    if task is not None:
+        return tuple(_reachable([task], state, dead))
+    head, _, app = name.partition(".")
+    while app:
+        if app in state.apps:
+            found = [each for each in state.tasks_of_app(app) if head in (str(each.slot), each.name, each.id)]
+            if found:
+                return tuple(_reachable(found, state, dead))
+        label, _, app = app.partition(".")
+        head = f"{head}.{label}"
+    return None
+
+
+def _reachable(tasks: Iterator[Task] | list[Task], state: State, dead: Set[str]) -> Iterator[Target]:
+    for task in tasks:
+        address, node_id = task.status.ip_address, task.node_id
+        if address is None or node_id is None or not state.takes_traffic(task):
+            continue
+        if node_id in dead and state.nodes[node_id].status is not NodeStatus.RESTARTING:
+            continue
+        ports = tuple(
+            (port.protocol, port.container_port, task.status.port_map.get(port.container_port, port.container_port))
+            for port in state.spec_of(task).ports
+        )
+        yield Target(address, ports, task.id, task.app, node_id)
