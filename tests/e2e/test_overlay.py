@@ -1,4 +1,4 @@
-"""Containers of all nodes are on one network, and what is taken away from it comes back."""
+"""Containers of all nodes are on one network and know each other by name; what is taken away from it comes back."""
 
 from __future__ import annotations
 
@@ -6,51 +6,59 @@ from typing import Any
 
 import pytest
 
-from runtime.network.overlay.plan import VXLAN
-from tests.e2e.lab_cluster import LabCluster
+from runtime.network.overlay.plan import BRIDGE, VXLAN
+from tests.e2e.lab_cluster import NOT_YET, LabCluster
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 
+Containers = list[dict[str, Any]]
 
-def test_containers_reach_each_other_across_nodes_and_damage_is_mended(cluster: LabCluster) -> None:
+
+def test_containers_reach_each_other_by_name_across_nodes_and_damage_is_mended(cluster: LabCluster) -> None:
     _wait_connected(cluster)
-    web = cluster.deploy(1, "web", 3, command=["httpd", "-f", "-p", "80"], ports=[{"container_port": 80}])
+    web = cluster.deploy(1, "web", 3, service="shop.local", ports=[{"container_port": 80}])
     assert len({each["node_id"] for each in web}) == 3
     for each in web:
         subnet = cluster.get(2, f"/nodes/{each['node_id']}")["network"]["subnet"]
         assert each["ip_address"].startswith(subnet.removesuffix("0/24"))
-    _all_reach_all(cluster, web)
+    wait_until(lambda: _all_reach_all(cluster, web), 15, "every container reached from every other by name")
+    addresses = {each["ip_address"] for each in web}
+    wait_until(lambda: _named(cluster, web[0], "shop.local") == addresses, 15, "the service's name with all endpoints")
 
-    first = cluster.node(1)
+    first, third = cluster.node(1), cluster.node(3)
     first.host.exec("ip", "link", "del", VXLAN)
+    first.host.exec("ip", "link", "del", BRIDGE)
     cluster.node(2).host.exec("sh", "-c", "ip route flush proto 72; nft flush ruleset")
-    third = cluster.node(3)
     third.kill9()
     third.host.exec("ip", "link", "set", VXLAN, "down")
+    on_third = next(each for each in web if each["node_id"] == third.name)
+    assert _named(cluster, on_third, on_third["id"]) == {on_third["ip_address"]}, "the peer's resolver answers"
     third.start()
-    wait_until(lambda: _reach(cluster, web), 60, "the overlay whole again")
+    wait_until(lambda: _all_reach_all(cluster, web), 60, "the overlay whole again")
     cluster.wait_ready(cluster.numbers)
     _wait_connected(cluster)
 
 
 def _wait_connected(cluster: LabCluster) -> None:
-    def statuses() -> list[str]:
-        return [each["overlay_status"] for each in cluster.get(1, "/overlay")["nodes"]]
+    def statuses() -> set[str]:
+        return {each["overlay_status"] for each in cluster.get(1, "/overlay")["nodes"]}
 
-    wait_until(lambda: set(statuses()) == {"connected"}, 30, "a connected overlay")
-
-
-def _all_reach_all(cluster: LabCluster, containers: list[dict[str, Any]]) -> None:
-    wait_until(lambda: _reach(cluster, containers), 15, "every container reached from every other")
+    wait_until(lambda: statuses() == {"connected"}, 60, "a connected overlay", errors=NOT_YET)
 
 
-def _reach(cluster: LabCluster, containers: list[dict[str, Any]]) -> bool:
-    targets = " ".join(each["ip_address"] for each in containers)
-    ask = f"for a in {targets}; do ping -c1 -W1 $a >/dev/null || exit 1; done"
-    for each in containers:
-        node = cluster.node(cluster.number_of(each["node_id"]))
-        done = node.host.docker("exec", each["engine_id"], "sh", "-c", f"{ask}; echo reached", check=False)
-        if "reached" not in done:
-            return False
-    return True
+def _run(cluster: LabCluster, container: dict[str, Any], command: str) -> str:
+    node = cluster.node(cluster.number_of(container["node_id"]))
+    return node.host.docker("exec", container["engine_id"], "sh", "-c", command, check=False)
+
+
+def _all_reach_all(cluster: LabCluster, containers: Containers) -> bool:
+    names = " ".join(each["id"] for each in containers)
+    ask = f"for name in {names}; do ping -c1 -W1 $name >/dev/null || exit 1; done; echo reached"
+    return all("reached" in _run(cluster, each, ask) for each in containers)
+
+
+def _named(cluster: LabCluster, container: dict[str, Any], name: str) -> set[str]:
+    """The addresses that a container is told for a name."""
+    lines = _run(cluster, container, f"nslookup {name}").splitlines()
+    return {line.split()[1] for line in lines if line.startswith("Address: ") and ":53" not in line}

@@ -64,6 +64,7 @@ class Change(Struct, frozen=True, tag=True):
 class AddBridge(Change, frozen=True):
     name: str
     mtu: int
+    mac: str
 
 
 class AddVxlan(Change, frozen=True):
@@ -85,6 +86,11 @@ class SetLink(Change, frozen=True):
 
     name: str
     mtu: int
+
+
+class SetMac(Change, frozen=True):
+    link: str
+    mac: str
 
 
 class AddAddress(Change, frozen=True):
@@ -130,6 +136,7 @@ AnyChange = (
     | AddVxlan
     | DeleteLink
     | SetLink
+    | SetMac
     | AddAddress
     | AddRoute
     | DeleteRoute
@@ -180,7 +187,9 @@ def _links(plan: OverlayPlan, found: Found) -> Iterator[AnyChange]:
     underlay = underlay_of(found.links, plan.address)
     mtu = overlay_mtu(plan.mode, plan.address, underlay.mtu)
     if BRIDGE not in found.links:
-        yield AddBridge(BRIDGE, mtu)
+        yield AddBridge(BRIDGE, mtu, plan.gateway_mac)
+    elif found.links[BRIDGE].mac != plan.gateway_mac:
+        yield SetMac(BRIDGE, plan.gateway_mac)
     yield from _configured(found, BRIDGE, mtu, f"{plan.gateway}/{ipaddress.IPv4Network(plan.subnet).prefixlen}")
     vxlan = found.links.get(VXLAN)
     if plan.mode is not OverlayMode.VXLAN:

@@ -28,6 +28,7 @@ from runtime.network.overlay.links import (
     Link,
     Route,
     SetLink,
+    SetMac,
     SetNeighbour,
     VxlanFacts,
 )
@@ -148,8 +149,8 @@ def _tolerant(kernel: Any, change: AnyChange) -> None:
 
 def _make(kernel: Any, change: AnyChange) -> None:
     match change:
-        case AddBridge(name, mtu):
-            kernel.link("add", ifname=name, kind="bridge", mtu=mtu)
+        case AddBridge(name, mtu, mac):
+            kernel.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
         case AddVxlan(name, mtu, mac, vni, port, local, underlay):
             family = "vxlan_local6" if ":" in local else "vxlan_local"
             kernel.link(
@@ -168,6 +169,8 @@ def _make(kernel: Any, change: AnyChange) -> None:
             kernel.link("del", index=_index(kernel, name))
         case SetLink(name, mtu):
             kernel.link("set", index=_index(kernel, name), mtu=mtu, state="up")
+        case SetMac(link, mac):
+            kernel.link("set", index=_index(kernel, link), address=mac)
         case AddAddress(link, address):
             bare, _, bits = address.partition("/")
             kernel.addr("add", index=_index(kernel, link), address=bare, prefixlen=int(bits))

@@ -1,7 +1,8 @@
 """From the State to what this node's part of the overlay shall be. Pure.
 
 Node N has a subnet; its gateway (.1) is on the bridge that N's containers are on, and its tunnel end (.0) on the VXLAN
-device, as flannel does it. A tunnel end's MAC is made from its address, so that nobody needs to be asked for it.
+device, as flannel does it. MACs are made from these addresses: nobody needs to be asked for a tunnel end's, and a
+bridge that was taken away comes back with the one that its containers remember (they would for most of a minute).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Peer(Struct, frozen=True):
 
     @property
     def mac(self) -> str:
-        return tunnel_mac(self.subnet)
+        return mac_of(self.tunnel_end)
 
 
 class OverlayPlan(Struct, frozen=True, kw_only=True):
@@ -61,7 +62,11 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def mac(self) -> str:
-        return tunnel_mac(self.subnet)
+        return mac_of(self.tunnel_end)
+
+    @property
+    def gateway_mac(self) -> str:
+        return mac_of(self.gateway)
 
 
 def gateway(subnet: str) -> str:
@@ -72,8 +77,8 @@ def tunnel_end(subnet: str) -> str:
     return str(ipaddress.IPv4Network(subnet)[0])
 
 
-def tunnel_mac(subnet: str) -> str:
-    octets = ipaddress.IPv4Network(subnet)[0].packed
+def mac_of(address: str) -> str:
+    octets = ipaddress.IPv4Address(address).packed
     return ":".join([_MAC_PREFIX, *(f"{octet:02x}" for octet in octets)])
 
 

@@ -14,7 +14,7 @@ from consensus.model.network import OverlayMode
 from runtime.network.overlay import links
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.links import AnyChange, Found, Link, Route, VxlanFacts
-from runtime.network.overlay.plan import BRIDGE, VXLAN, OverlayPlan, overlay_mtu, plan, tunnel_mac
+from runtime.network.overlay.plan import BRIDGE, VXLAN, OverlayPlan, mac_of, overlay_mtu, plan
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
 
 _ETH0 = Link(name="eth0", mtu=1500, up=True, mac="02:00:00:00:00:01", addresses=frozenset({"10.0.0.2/24"}))
@@ -49,9 +49,9 @@ class FakeKernel:
 
     def _make(self, change: AnyChange) -> None:
         match change:
-            case links.AddBridge(name, mtu):
+            case links.AddBridge(name, mtu, mac):
                 assert name not in self.links
-                self.links[name] = Link(name=name, mtu=mtu, up=False)
+                self.links[name] = Link(name=name, mtu=mtu, up=False, mac=mac)
             case links.AddVxlan(name, mtu, mac, vni, port, local, underlay):
                 assert name not in self.links
                 vxlan = VxlanFacts(vni, port, local, underlay, False)
@@ -60,6 +60,8 @@ class FakeKernel:
                 self.delete(name)
             case links.SetLink(name, mtu):
                 self.links[name] = replace(self.links[name], mtu=mtu, up=True)
+            case links.SetMac(name, mac):
+                self.links[name] = replace(self.links[name], mac=mac)
             case links.AddAddress(name, address):
                 link = self.links[name]
                 self.links[name] = replace(link, addresses=link.addresses | {address})
@@ -105,13 +107,13 @@ def test_a_bare_machine_becomes_what_is_planned() -> None:
     bridge, vxlan = kernel.links[BRIDGE], kernel.links[VXLAN]
     assert (bridge.addresses, bridge.up, bridge.mtu) == ({"10.244.0.1/24"}, True, 1450)
     assert (vxlan.addresses, vxlan.up, vxlan.mtu) == ({"10.244.0.0/32"}, True, 1450)
-    assert vxlan.mac == "0e:48:0a:f4:00:00"
+    assert (bridge.mac, vxlan.mac) == ("0e:48:0a:f4:00:01", "0e:48:0a:f4:00:00")
     assert kernel.routes == {
         Route("10.244.1.0/24", "10.244.1.0", VXLAN, True),
         Route("10.244.2.0/24", "10.244.2.0", VXLAN, True),
     }
-    assert kernel.neighbours == {"10.244.1.0": tunnel_mac("10.244.1.0/24"), "10.244.2.0": tunnel_mac("10.244.2.0/24")}
-    assert kernel.forwarding == {tunnel_mac("10.244.1.0/24"): "10.0.0.3", tunnel_mac("10.244.2.0/24"): "10.0.0.4"}
+    assert kernel.neighbours == {"10.244.1.0": mac_of("10.244.1.0"), "10.244.2.0": mac_of("10.244.2.0")}
+    assert kernel.forwarding == {mac_of("10.244.1.0"): "10.0.0.3", mac_of("10.244.2.0"): "10.0.0.4"}
     kernel.make(links.removal(kernel.look()))
     assert not kernel.routes
     assert VXLAN not in kernel.links
@@ -144,8 +146,9 @@ def _damage(kernel: FakeKernel, rng: random.Random) -> None:
         case 3:
             kernel.neighbours.pop("10.244.1.0", None)
             kernel.forwarding.clear()
-        case 4 if VXLAN in kernel.links:
-            kernel.links[VXLAN] = replace(kernel.links[VXLAN], mac="02:02:02:02:02:02")
+        case 4 if own:
+            name = rng.choice(own)
+            kernel.links[name] = replace(kernel.links[name], mac="02:02:02:02:02:02")
         case 5 if own:
             name = rng.choice(own)
             kernel.links[name] = replace(kernel.links[name], mtu=900, addresses=frozenset())
