@@ -191,17 +191,14 @@ def _encoded(response: dns.message.Message, limit: int) -> Answer:
             turns.append(response.to_wire(max_size=limit, want_shuffle=False)[2:])
         except dns.exception.TooBig:
             return Answer((_truncated(response),))
-        for rrset in response.answer:
-            _turn(rrset)
+        response.answer = [_turned(rrset) for rrset in response.answer]
     return Answer(tuple(turns))
 
 
-def _turn(rrset: dns.rrset.RRset) -> None:
+def _turned(rrset: dns.rrset.RRset) -> dns.rrset.RRset:
     """The first record goes last: clients take the first, so that each gets its turn."""
-    records = list(rrset)
-    rrset.clear()
-    for record in (*records[1:], records[0]):
-        rrset.add(record, TTL_S)
+    first, *others = rrset
+    return dns.rrset.from_rdata_list(rrset.name, TTL_S, [*others, first])
 
 
 def _truncated(response: dns.message.Message) -> bytes:
