@@ -62,6 +62,10 @@ class ClusterView(Protocol):
 
     @property
     def voters(self) -> tuple[str, ...]: ...
+    @property
+    def unfit(self) -> str | None:
+        """Why nothing should be answered from this node's replica now; None: it is as good as any."""
+        ...
 
     def members(self) -> Mapping[str, MemberView]: ...
 

@@ -46,6 +46,12 @@ class Dispatcher(Struct, frozen=True):
         asked.budget = self.services.limits.of_ip(asked.address, self.services.deps.now_s())
         enforce(asked.budget)
 
+    def require_fit(self) -> None:
+        """Raises Unavailable while this node's replica is known to be wrong."""
+        reason = self.services.deps.cluster.unfit
+        if reason is not None:
+            raise Unavailable(reason)
+
     def charge(self, asked: Asked, identity: Identity, *, cost: int = 1) -> None:
         """Raises RateLimited."""
         budget = self.services.limits.of_user(identity.user_id, self.services.deps.now_s(), cost=cost)
@@ -58,6 +64,7 @@ class Dispatcher(Struct, frozen=True):
         target = request.path.removeprefix("/api")
         identity = None
         if route.access is not Access.PUBLIC:
+            self.require_fit()
             identity = await self.services.authenticator.identify(request.headers.get("Authorization"), address)
             if route.counted:
                 self.charge(asked, identity)

@@ -76,6 +76,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
         services = dispatcher.services
         asked: Asked = g.asked
         address = asked.address
+        dispatcher.require_fit()
         query = Query(websocket.args.items(multi=True))
         query.refuse_unknown((*route.parameters, TOKEN))
         authorization = websocket.headers.get("Authorization")

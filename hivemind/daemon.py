@@ -173,6 +173,7 @@ class Daemon:
         await nursery.start(parts.membership.run)
         await self._start_raft(nursery)
         nursery.start_soon(self._watch_fault)
+        nursery.start_soon(parts.state_check.run)
         await nursery.start(parts.members.run)
         nursery.start_soon(parts.presence.meet_peers, parts.membership, self.addresses)
         nursery.start_soon(

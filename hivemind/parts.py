@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from consensus.model.network import OverlayMode
-from hivemind import forwarding, leadership, leaving, standing
+from hivemind import forwarding, leadership, leaving, standing, state_check
 from hivemind.api_server import ApiServer
 from hivemind.dead_nodes import DeadNodes
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
@@ -22,8 +22,9 @@ from hivemind.peer.errors import PeerError
 from hivemind.presence import Presence
 from hivemind.standing import Standing
 from hivemind.startup.admitting import Admissions
-from membership import EXCHANGE_KINDS, Membership
 from runtime import labels
+from hivemind.state_check import StateCheck
+from membership import EXCHANGE_KINDS, Membership, MemberState
 from runtime.agent import Agent
 from runtime.agent_config import AgentConfig, starts_for
 from runtime.engine.docker_engine import DockerEngine
@@ -60,7 +61,16 @@ class Parts:
         self._daemon = daemon
         config, node_id, machine, channel = daemon.config, daemon.node_id, daemon.machine, daemon.channel
         self.membership = membership
-        self.standing = Standing(daemon.raft, membership, machine, channel)
+        self.state_check = StateCheck(
+            machine,
+            daemon.raft,
+            channel,
+            members=lambda: [name for name, m in membership.members.items() if m.state is MemberState.ALIVE],
+            folder=config.data_dir,
+            period_s=state_check.LOCAL_PERIOD_S if config.preset == "local" else state_check.PERIOD_S,
+        )
+        daemon.raft.image_failed = self.state_check.doubt
+        self.standing = Standing(daemon.raft, membership, machine, channel, unfit=lambda: self.state_check.unfit)
         self.members = GossipMembers(membership)
         self.ping = Ping(channel)
         self.leaving = Leaving(node_id, machine, daemon.proposer, daemon.raft, membership)
@@ -168,6 +178,9 @@ class Parts:
         channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
         channel.serve(leadership.PING_SERVICE, self.ping.serve)
         channel.serve(leaving.SERVICE, self.leaving.serve)
+        channel.serve(state_check.CHECKPOINT_SERVICE, self.state_check.serve_checkpoint)
+        channel.serve(state_check.DOUBT_SERVICE, self.state_check.serve_doubt)
+        channel.serve_stream(state_check.STATE_SERVICE, self.state_check.serve_state)
         channel.listen(daemon.raft)
         channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -24,7 +24,16 @@ _CATCH_UP_PAUSE_S = 0.1
 class Standing:
     """Implements the API's ClusterView."""
 
-    def __init__(self, raft: RaftNode, membership: Membership, machine: Machine, channel: PeerChannel) -> None:
+    def __init__(
+        self,
+        raft: RaftNode,
+        membership: Membership,
+        machine: Machine,
+        channel: PeerChannel,
+        *,
+        unfit: Callable[[], str | None],
+    ) -> None:
+        self._unfit = unfit
         self._raft = raft
         self._membership = membership
         self._machine = machine
@@ -46,6 +55,10 @@ class Standing:
     def last_leader_contact_s(self) -> float | None:
         contact_s = self._raft.last_leader_contact_s
         return None if contact_s == float("inf") else contact_s
+
+    @property
+    def unfit(self) -> str | None:
+        return self._unfit()
 
     @property
     def voters(self) -> tuple[str, ...]:

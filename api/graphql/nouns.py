@@ -32,6 +32,7 @@ class FrozenCluster:
         view = deps.cluster
         self.node_id, self.leader_id, self.term = view.node_id, view.leader_id, view.term
         self.last_leader_contact_s, self.voters = view.last_leader_contact_s, view.voters
+        self.unfit = view.unfit
         self._members = dict(view.members())
 
     def members(self) -> Mapping[str, MemberView]:

@@ -41,7 +41,8 @@ class AlertCounts(Struct, frozen=True):
 
 
 class HealthAnswer(Struct, frozen=True, kw_only=True):
-    """`status`: unhealthy without a leader, degraded while any component is not healthy."""
+    """`status`: degraded while any component is not healthy, unhealthy without a leader or where this node's replica
+    differs from the others."""
 
     status: str
     components: Components
@@ -141,7 +142,7 @@ async def get_health(call: Call) -> Answer:
     status = "healthy" if words == {"healthy"} else "degraded"
     return Answer(
         HealthAnswer(
-            status="unhealthy" if cluster.leader_id is None else status,
+            status="unhealthy" if cluster.leader_id is None or cluster.unfit else status,
             components=components,
             alerts=AlertCounts(severities[Severity.CRITICAL], severities[Severity.WARNING], severities[Severity.INFO]),
             node_id=cluster.node_id,

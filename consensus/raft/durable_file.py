@@ -75,7 +75,7 @@ def write_sealed_pieces(path: Path, magic: bytes, pieces: Iterable[bytes]) -> in
             file.write(_SEAL.pack(magic, length, checksum))
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except (OSError, ValueError):
         fresh.unlink(missing_ok=True)
         raise
     os.rename(fresh, path)

@@ -15,6 +15,7 @@
     │   └── ApplyFailed              it was applied, and the state machine raised
     ├── BarrierFailed                leadership was not confirmed in time
     ├── TransferFailed               leadership was not handed over in time
+    ├── NotRunning                   this node is starting, or has stopped
     └── StorageError
         ├── StorageDamaged           names the file and the way out
         └── StorageMisused           found/learn on used files, or two processes
@@ -101,6 +102,12 @@ class BarrierFailed(RaftError):
 
 class TransferFailed(RaftError):
     """No other voter took over the leadership in time."""
+
+    temporary = True
+
+
+class NotRunning(RaftError):
+    """This node's log does not run now."""
 
     temporary = True
 

@@ -40,7 +40,8 @@ class StateMachine(Protocol):
     def image(self) -> Callable[[], Iterable[bytes]]:
         """Cheap, in the loop: the returned function encodes the state as it is now, piece by piece, in a worker thread.
 
-        A piece should take well under a millisecond, for while it is made the loop waits.
+        A piece should take well under a millisecond, for while it is made the loop waits. The function may raise
+        ValueError when the state is found damaged.
         """
 
     def load(self, data: memoryview) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,14 @@ from .errors import (
     BarrierFailed,
     EntryTooLarge,
     NotLeader,
+    NotRunning,
     StorageFull,
     TransferFailed,
 )
 from .library import REGULAR, Node
 from .links import RaftLinks, StateMachine
 from .proposal import Proposal
+from .snapshot import SnapshotHeader, write_snapshot
 from .storage import Storage, create_storage, has_identity, open_storage
 from .transport import transport_over
 from .view import NOBODY, Leadership, NodeView
@@ -68,6 +70,8 @@ class RaftNode(NodeView):
         self._rng = rng
         self._first_voters: tuple[str, ...] | None = None
         self._hints: set[str] = set()
+        self.image_failed: Callable[[str], None] = lambda reason: None
+        """Called when the state machine finds its own state damaged while a snapshot is made; must not raise."""
         self._storage: Storage | None = None
         self._kicked = trio.Event()
         self._applied = Threshold()
@@ -156,6 +160,7 @@ class RaftNode(NodeView):
         durability.flushed = self._step
         durability.full = core.set_storage_full
         core.pump_soon = self._kick
+        core.image_failed = lambda reason: self.image_failed(reason)
         return core
 
     def _tick(self, core: Core) -> None:
@@ -268,6 +273,43 @@ class RaftNode(NodeView):
         while self._leadership == seen:
             await self._leadership_changed.wait()
         return self._leadership
+
+    # The whole state.
+
+    async def export_state(self, path: Path) -> SnapshotHeader:
+        """Write what is applied now to the file `path`, as a snapshot, while everything goes on.
+
+        Raises:
+            NotRunning; ValueError: the state machine found its state damaged; OSError.
+        """
+        core = self._running()
+        header, pieces = core.applied_header(), self._machine.image()
+        await trio.to_thread.run_sync(lambda: write_snapshot(path, header, pieces()))
+        return header
+
+    async def replace_state(self, receive: Callable[[int, Path], Awaitable[None]]) -> int:
+        """Replace what is applied, which is wrong, by another node's: on disk, then in memory. Returns its index.
+
+        Nothing is applied meanwhile; the log goes on. `receive(at_least, path)` gets a snapshot file of index
+        `at_least` or later. Not at the leader, which must apply what it appends.
+
+        Raises:
+            NotRunning, StorageDamaged, OSError; ValueError: what came cannot be used; whatever `receive` raises.
+        """
+        core, path = self._running(), self._data_dir / "snapshot.replacing"
+        core.applying_held = True
+        try:
+            await receive(core.raftLastApplied, path)
+            return await core.replace_state(path)
+        finally:
+            core.applying_held = False
+            path.unlink(missing_ok=True)
+            self._kick()
+
+    def _running(self) -> Core:
+        if self._core is None:
+            raise NotRunning(f"the log of node {self.node_id} does not run")
+        return self._core
 
     # What the leader does.
 

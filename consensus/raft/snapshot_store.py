@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .durable_file import adopt_durably
 from .snapshot import Snapshot, SnapshotHeader, adopt_snapshot, write_snapshot
 
 
@@ -84,6 +85,10 @@ class SnapshotStore:
     def install(self, receiving: SnapshotReceiving) -> Snapshot:
         """As `SnapshotReceiving.install`."""
         return receiving.install(self.path)
+
+    def adopt(self, path: Path) -> None:
+        """Make the file `path`, which was checked, the snapshot, durably; blocks."""
+        adopt_durably(path, self.path)
 
     def open_sending(self) -> SnapshotSending | None:
         """Begin a transfer; None if there is no snapshot."""

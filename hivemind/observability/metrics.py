@@ -83,6 +83,8 @@ def of_state(machine: Machine) -> Source:
         yield node_status
         yield gauge("app_count", "Number of applications", len(state.apps))
         yield gauge("applied_index", "Log index of the last entry applied here", machine.index)
+        checkpoint = max(machine.checkpoints, default=0)
+        yield gauge("state_checkpoint_index", "Log index of the newest fingerprint kept for comparison", checkpoint)
 
     return collect
 

@@ -66,6 +66,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.leader_id: str | None = "node-1"
+        self.unfit: str | None = None
         self.last_leader_contact_s: float | None = 0.012
         self.barriers = 0
 

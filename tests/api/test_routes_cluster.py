@@ -184,3 +184,14 @@ async def test_cluster_token_alerts_metrics(admin: Any, world: Any) -> None:
     answer = await world.app.test_client().get("/api/metrics", headers=admin.headers)
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert b"hivemind_node_count 1" in await answer.get_data()
+
+
+async def test_a_node_whose_replica_is_wrong_answers_nothing_from_it(admin: Any, world: Any) -> None:
+    world.cluster.unfit = "the state of node node-1 differs"
+    for path in ("/nodes", "/cluster", "/apps"):
+        status, body = await admin.send("GET", path)
+        assert (status, body["code"]) == (503, "unavailable")
+        assert body["message"] == "the state of node node-1 differs"
+    assert (await admin.get("/health"))["status"] == "unhealthy"
+    world.cluster.unfit = None
+    assert (await admin.get("/nodes"))["total"] == 1

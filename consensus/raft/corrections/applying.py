@@ -18,12 +18,16 @@ _log = structlog.get_logger()
 
 
 class Applying(Library):
-    """Committed entries, one by one, to the state machine."""
+    """Committed entries, one by one, to the state machine; none while `applying_held`: its state is being replaced."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.applying_held = False
+        super().__init__(**parts)
 
     def _SyncObj__applyLogEntries(self) -> bool:
         """Apply for one slice of time; `wants_pump` says that more is there."""
         end_s = self.clock() + self.settings.apply_slice_s
-        while self.raftLastApplied < self.raftCommitIndex:
+        while self.raftLastApplied < self.raftCommitIndex and not self.applying_held:
             if self.clock() >= end_s:
                 self.wants_pump = True
                 break

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ import trio
 from ..errors import StorageDamaged
 from ..journal_file import Entry
 from ..library import NO_OP, Library, Message, Node
-from ..snapshot import SnapshotHeader
+from ..snapshot import SnapshotHeader, read_snapshot
 from ..snapshot_store import SnapshotReceiving
 
 _log = structlog.get_logger()
@@ -39,6 +40,8 @@ class Compaction(Library):
         self._making = False
         self.start_soon: Callable[..., None] | None = None
         """Of the nursery that the driver runs the core in."""
+        self.image_failed: Callable[[str], None] = lambda reason: None
+        """Told when the state machine finds its own state damaged while it makes a snapshot."""
         self.pump_soon: Callable[[], None] = lambda: None
         super().__init__(**parts)
 
@@ -56,9 +59,12 @@ class Compaction(Library):
         """Begin a snapshot of what is applied now."""
         assert self.start_soon is not None
         self._making = True
+        self.start_soon(self._make_snapshot, self.applied_header(), self.machine.image())
+
+    def applied_header(self) -> SnapshotHeader:
+        """Of a snapshot of what is applied now."""
         applied = self.raftLastApplied
-        header = SnapshotHeader(applied, self.journal.at(applied).term, self.voter_history.at(applied))
-        self.start_soon(self._make_snapshot, header, self.machine.image())
+        return SnapshotHeader(applied, self.journal.at(applied).term, self.voter_history.at(applied))
 
     def handle(self, node: Node, message: Message) -> None:
         if message["type"] == "snapshot_chunk":
@@ -76,6 +82,10 @@ class Compaction(Library):
                 self._drop_entries(header.index)
         except OSError as error:
             _log.error("raft_snapshot_failed", node_id=self.node_id, error=str(error))
+            return
+        except ValueError as error:
+            _log.critical("raft_snapshot_refused", node_id=self.node_id, error=str(error))
+            self.image_failed(str(error))
             return
         finally:
             self._making = False
@@ -157,11 +167,28 @@ class Compaction(Library):
             self.durability.hold(lambda: self._answer_chunk(node, message, offset=0, done=True))
         self.pump_soon()
 
-    def _adopt(self, header: SnapshotHeader, put_in_place: Callable[[], None]) -> None:
+    async def replace_state(self, path: Path) -> int:
+        """Replace state and snapshot by the snapshot file `path`, which is at least as new; nothing may be applied
+        meanwhile. Returns its index.
+
+        Raises:
+            StorageDamaged, ValueError: it cannot be read, or is too old; nothing was changed.
+        """
+        async with self.snapshot_lock:
+            snapshot = await self.in_thread(read_snapshot, path)
+            index: int = snapshot.header.index
+            if index < self.raftLastApplied:
+                raise ValueError(f"the state is of index {index}, but {self.raftLastApplied} is applied here")
+            put_in_place = await self.in_thread(self.machine.load, snapshot.state)
+            await self.in_thread(self.snapshots.adopt, path)
+            self._adopt(snapshot.header, put_in_place, replacing=True)
+        return index
+
+    def _adopt(self, header: SnapshotHeader, put_in_place: Callable[[], None], *, replacing: bool = False) -> None:
         """Continue from a snapshot that is on disk by now. Keeps the tail of the log that continues it."""
         log = self.journal
         self.snapshots.header = header
-        if header.index <= self.raftLastApplied:
+        if header.index <= self.raftLastApplied and not replacing:
             return
         put_in_place()
         self._SyncObj__raftLastApplied = header.index
