@@ -78,6 +78,31 @@ class ClusterView(Protocol):
         ...
 
 
+class LeadershipKept(Exception):
+    """The leadership cannot go where it was sent; the text says why."""
+
+
+class ClusterUpkeep(Protocol):
+    """What is done to the cluster as a whole, by the leader or by this node."""
+
+    async def transfer_leadership(self, to: str | None) -> str:
+        """Hands the leadership to the node `to`, or to the voter that is ahead. Returns the new leader's id.
+
+        Raises:
+            LeadershipKept: it cannot lead, or does already.
+            consensus.errors.Unavailable: there is no leader, or nobody took over in time.
+        """
+        ...
+
+    def backup(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The replicated state as of one index, as a file that `hivemind admin restore` takes.
+
+        Raises:
+            consensus.errors.Unavailable: when it is entered: it cannot be made now.
+        """
+        ...
+
+
 # -- what only the node of a container knows
 
 
@@ -369,6 +394,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     containers: ContainerGateway
     nodes: NodeGateway
     volumes: VolumeGateway
+    upkeep: ClusterUpkeep
     gossip_keys: GossipKeys
     passwords: PasswordHasher
     token_key: Callable[[], bytes]

@@ -125,6 +125,10 @@ class Draft:
         self._put("removed_nodes", node_id, RemovedNode(node_id, self.time_s))
         self._delete("nodes", node_id)
 
+    def forget_removed_node(self, node_id: str) -> None:
+        """As if it had never been a member."""
+        self._delete("removed_nodes", node_id)
+
     def put_task(self, task: Task) -> None:
         self.touched_apps.add(task.app)
         state = self.state

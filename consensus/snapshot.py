@@ -112,6 +112,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "runs": (Run, "id"),
     "moves": (Move, "task_id"),
 }
+KEYED_TABLES = (*_TABLES, "specs")
 _ROW_TYPES: dict[str, type[Any]] = {
     **{name: row for name, (row, _) in _TABLES.items()},
     "cluster": Cluster,
@@ -120,7 +121,7 @@ _ROW_TYPES: dict[str, type[Any]] = {
     "parts": Part,
     "events": Event,
 }
-_FINGERPRINTED = frozenset({*_TABLES, "cluster", "specs"})
+_FINGERPRINTED = frozenset({"cluster", *KEYED_TABLES})
 _piece_decoder = msgspec.msgpack.Decoder(tuple[str, memoryview])
 _raw_rows_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _DECODERS = {name: msgspec.msgpack.Decoder(row) for name, row in _ROW_TYPES.items()}
@@ -184,7 +185,7 @@ def _rows(image: Image) -> Iterator[tuple[str, Iterator[bytes]]]:
     state = image.state
     if state.cluster is not None:
         yield "cluster", iter([encode_row("cluster", "", state.cluster)])
-    for table in (*_TABLES, "specs"):
+    for table in KEYED_TABLES:
         yield table, _encoded(table, getattr(state, table))
     yield "sessions", map(msgspec.msgpack.encode, image.sessions)
     yield "parts", map(msgspec.msgpack.encode, image.parts)

@@ -20,6 +20,7 @@ from hivemind.planning import Planner
 from hivemind.standing import Standing
 from hivemind.startup import founding
 from hivemind.token_keys import TokenKeys
+from hivemind.upkeep import Upkeep
 from membership import Membership
 from runtime.gateway import ContainerGateway
 from runtime.gateway_server import NodeContainers
@@ -41,6 +42,7 @@ class ApiServer:
         membership: Membership,
         standing: Standing,
         *,
+        upkeep: Upkeep,
         gateway: ContainerGateway,
         local: NodeContainers,
         volumes: VolumeGateway,
@@ -48,6 +50,7 @@ class ApiServer:
         self._daemon = daemon
         self._membership = membership
         self._standing = standing
+        self._upkeep = upkeep
         self._gateway = gateway
         self._local = local
         self._volumes = volumes
@@ -101,6 +104,7 @@ class ApiServer:
             containers=ApiContainers(self._gateway, node_id=daemon.node_id, local=self._local, channel=daemon.channel),
             nodes=ApiNodes(self._gateway, daemon.channel),
             volumes=ApiVolumes(self._volumes),
+            upkeep=self._upkeep,
             gossip_keys=GossipKeys(self._membership),
             passwords=daemon.passwords,
             token_key=token_keys.current,

@@ -33,8 +33,9 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
 
     `restart_grace_s`: how long a daemon that said it restarts may be away before its tasks are moved (60 s: longer
     than an upgrade of the package takes). `lost_after_s`: how long a suspected node's peer channel must not answer
-    the leader (2 s: above a TCP retransmission). `leader_wait_s`: how long a request waits for a leader before it is
-    answered 503 (5 s: an election takes 1 to 3). `offline_start_after_s`: design.md §2.5.
+    the leader (2 s: above a TCP retransmission). `voter_grace_s`: how long a lost voter keeps its vote before another
+    node takes its place (30 s: a virtual machine reboots). `leader_wait_s`: how long a request waits for a leader
+    before it is answered 503 (5 s: an election takes 1 to 3). `offline_start_after_s`: design.md §2.5.
     """
 
     name: str | None = None
@@ -61,6 +62,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     overlay: OverlayMode = OverlayMode.VXLAN
     restart_grace_s: float = 60.0
     lost_after_s: float = 2.0
+    voter_grace_s: float = 30.0
     offline_start_after_s: float = 60.0
 
     def validate(self) -> None:

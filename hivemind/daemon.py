@@ -43,7 +43,7 @@ from hivemind.peer.channel import PeerChannel
 from hivemind.peer.identity import Identity
 from hivemind.renewal import Renewal
 from hivemind.startup import first_steps
-from hivemind.startup.first_steps import Found, Learn
+from hivemind.startup.first_steps import Found, Learn, Restored
 from hivemind.startup.obtain import StartupError
 from membership import PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
@@ -178,7 +178,7 @@ class Daemon:
         nursery.start_soon(parts.presence.meet_peers, parts.membership, self.addresses)
         nursery.start_soon(
             parts.presence.announce_start,
-            self.steps.command if isinstance(self.steps, Found) else None,
+            self.steps,
             partial(first_steps.done, self.config.data_dir),
         )
         await parts.start_overlay(nursery)
@@ -205,7 +205,7 @@ class Daemon:
                     self.raft.found()
                 case Learn(voters=voters):
                     self.raft.learn(voters)
-                case None:
+                case Restored() | None:
                     raise StartupError(
                         f"{self.config.data_dir} has an identity but no Raft log: restore it from a backup,"
                         " or remove this node from the cluster, empty the directory and join again"

@@ -55,6 +55,9 @@ class LeaderRaft:
     async def remove_voter(self, node_id: str, *, timeout_s: float) -> None:
         await self._raft.remove_voter(node_id, timeout_s=timeout_s)
 
+    async def transfer_leadership(self, heir: str, *, timeout_s: float) -> None:
+        await self._raft.transfer_leadership(heir, timeout_s=timeout_s)
+
 
 class GossipMembers:
     """Implements MemberSource over Membership. `run` it, or nobody learns of changes."""

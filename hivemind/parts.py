@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from consensus.model.network import OverlayMode
-from hivemind import forwarding, leadership, leaving, standing, state_check
+from hivemind import forwarding, leadership, leaving, standing, state_check, upkeep
 from hivemind.api_server import ApiServer
 from hivemind.dead_nodes import DeadNodes
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
@@ -22,9 +22,10 @@ from hivemind.peer.errors import PeerError
 from hivemind.presence import Presence
 from hivemind.standing import Standing
 from hivemind.startup.admitting import Admissions
-from runtime import labels
 from hivemind.state_check import StateCheck
+from hivemind.upkeep import Upkeep
 from membership import EXCHANGE_KINDS, Membership, MemberState
+from runtime import labels
 from runtime.agent import Agent
 from runtime.agent_config import AgentConfig, starts_for
 from runtime.engine.docker_engine import DockerEngine
@@ -61,14 +62,7 @@ class Parts:
         self._daemon = daemon
         config, node_id, machine, channel = daemon.config, daemon.node_id, daemon.machine, daemon.channel
         self.membership = membership
-        self.state_check = StateCheck(
-            machine,
-            daemon.raft,
-            channel,
-            members=lambda: [name for name, m in membership.members.items() if m.state is MemberState.ALIVE],
-            folder=config.data_dir,
-            period_s=state_check.LOCAL_PERIOD_S if config.preset == "local" else state_check.PERIOD_S,
-        )
+        self.state_check = _state_check(daemon, membership)
         daemon.raft.image_failed = self.state_check.doubt
         self.standing = Standing(daemon.raft, membership, machine, channel, unfit=lambda: self.state_check.unfit)
         self.members = GossipMembers(membership)
@@ -116,18 +110,17 @@ class Parts:
         )
         volumes = VolumeGateway(node_id=node_id, local=volume_data, peers=channel, peer_failures=_PEER_FAILURES)
         self._volume_server = VolumeServer(volume_data, volumes, peer_failures=_PEER_FAILURES)
-        self.api = ApiServer(daemon, membership, self.standing, gateway=gateway, local=local, volumes=volumes)
-        self.orchestrator = Orchestrator(
-            OrchestratorDeps(
-                self_id=node_id,
-                machine=machine,
-                proposer=daemon.leader_proposer,
-                raft=LeaderRaft(daemon.raft),
-                members=self.members,
-                ping=self.ping,
-            ),
-            OrchestratorConfig(lost_after_s=config.lost_after_s, restart_grace_s=config.restart_grace_s),
+        self.upkeep = Upkeep(daemon.raft, channel, folder=config.data_dir)
+        self.api = ApiServer(
+            daemon,
+            membership,
+            self.standing,
+            upkeep=self.upkeep,
+            gateway=gateway,
+            local=local,
+            volumes=volumes,
         )
+        self.orchestrator = _orchestrator(daemon, self.members, self.ping)
         self._register(channel)
 
     def _resolver(self) -> Resolver:
@@ -178,6 +171,7 @@ class Parts:
         channel.serve(standing.BARRIER_SERVICE, self.standing.serve_barrier)
         channel.serve(leadership.PING_SERVICE, self.ping.serve)
         channel.serve(leaving.SERVICE, self.leaving.serve)
+        channel.serve(upkeep.TRANSFER_SERVICE, self.upkeep.serve_transfer)
         channel.serve(state_check.CHECKPOINT_SERVICE, self.state_check.serve_checkpoint)
         channel.serve(state_check.DOUBT_SERVICE, self.state_check.serve_doubt)
         channel.serve_stream(state_check.STATE_SERVICE, self.state_check.serve_state)
@@ -199,4 +193,34 @@ def _overlay(daemon: Daemon, names: NameService) -> Overlay | None:
         kernel=HostKernel(),
         labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
         names=names,
+    )
+
+
+def _state_check(daemon: Daemon, membership: Membership) -> StateCheck:
+    return StateCheck(
+        daemon.machine,
+        daemon.raft,
+        daemon.channel,
+        members=lambda: [name for name, member in membership.members.items() if member.state is MemberState.ALIVE],
+        folder=daemon.config.data_dir,
+        period_s=state_check.LOCAL_PERIOD_S if daemon.config.preset == "local" else state_check.PERIOD_S,
+    )
+
+
+def _orchestrator(daemon: Daemon, members: GossipMembers, ping: Ping) -> Orchestrator:
+    config = daemon.config
+    return Orchestrator(
+        OrchestratorDeps(
+            self_id=daemon.node_id,
+            machine=daemon.machine,
+            proposer=daemon.leader_proposer,
+            raft=LeaderRaft(daemon.raft),
+            members=members,
+            ping=ping,
+        ),
+        OrchestratorConfig(
+            lost_after_s=config.lost_after_s,
+            restart_grace_s=config.restart_grace_s,
+            voter_grace_s=config.voter_grace_s,
+        ),
     )

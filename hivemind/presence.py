@@ -8,13 +8,14 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from consensus.commands import AddNode, AnyCommand, FoundCluster, SetNodeStatus, StartNode
+from consensus.commands import AddNode, AnyCommand, SetNodeStatus, StartNode
 from consensus.errors import ConsensusError
 from consensus.model.node import NodeFacts, NodeStatus
 from consensus.outcomes import AnyOutcome, Refusal
 from consensus.proposer import Proposer
 from consensus.raft import RaftError, RaftNode
 from hivemind.addresses import AddressBook
+from hivemind.startup.first_steps import FirstSteps, Found, Restored
 from hivemind.startup.obtain import StartupError
 from membership import Membership, Peer
 
@@ -30,7 +31,6 @@ class Presence:
     """
     Args:
         boot_id: names this run of the daemon.
-        founding: what a founder must propose first; None for everybody else, and once it is done.
     """
 
     def __init__(
@@ -61,14 +61,15 @@ class Presence:
             log.warning("gossip_not_joined", failed=dict(report.failed))
             await trio.sleep(_RETRY_S)
 
-    async def announce_start(self, founding: FoundCluster | None, first_steps_done: Callable[[], None]) -> None:
-        """Tells the cluster that this daemon runs; a founder founds the cluster first.
+    async def announce_start(self, steps: FirstSteps | None, first_steps_done: Callable[[], None]) -> None:
+        """Tells the cluster that this daemon runs; after the first steps of one that has no other member.
 
         Raises:
             StartupError: the cluster does not take this node back.
         """
-        if founding is not None:
-            await self._until_agreed(founding)
+        if isinstance(steps, Found):
+            await self._until_agreed(steps.command)
+        if isinstance(steps, Found | Restored):
             await self._until_agreed(AddNode(node_id=self._node_id, facts=self._facts))
         outcome = await self._until_agreed(StartNode(node_id=self._node_id, boot_id=self._boot_id, facts=self._facts))
         if isinstance(outcome, Refusal):

@@ -147,5 +147,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("overlay", OverlayMode, "vxlan, host-gw or off", "How packets reach other nodes' containers."),
     Setting("restart_grace", _seconds, "seconds", "How long a restarting daemon's tasks are left alone."),
     Setting("lost_after", _seconds, "seconds", "How long a suspected node must be silent to be lost."),
+    Setting("voter_grace", _seconds, "seconds", "How long a lost voter keeps its vote before it is replaced."),
     Setting("offline_start_after", _seconds, "seconds", "When to start one's share without a leader."),
 )

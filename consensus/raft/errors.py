@@ -126,6 +126,7 @@ class StorageDamaged(StorageError):
             "join the cluster again as a new node; the other nodes have the data."
         )
         self.path = path
+        self.what = what
 
 
 class StorageMisused(StorageError):

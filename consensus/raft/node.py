@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,17 +20,16 @@ from .errors import (
     BarrierFailed,
     EntryTooLarge,
     NotLeader,
-    NotRunning,
     StorageFull,
     TransferFailed,
 )
 from .library import REGULAR, Node
 from .links import RaftLinks, StateMachine
 from .proposal import Proposal
-from .snapshot import SnapshotHeader, write_snapshot
+from .state_transfer import StateTransfer
 from .storage import Storage, create_storage, has_identity, open_storage
 from .transport import transport_over
-from .view import NOBODY, Leadership, NodeView
+from .view import NOBODY, Leadership
 from .waiting import Threshold, Waiters
 
 _log = structlog.get_logger()
@@ -43,7 +42,7 @@ class Applied(msgspec.Struct, frozen=True):
     result: Any
 
 
-class RaftNode(NodeView):
+class RaftNode(StateTransfer):
     """One node of the replicated log.
 
     Before the first `run` ever, call `found` (first node of a cluster) or `learn` (every other node). Later starts
@@ -274,43 +273,6 @@ class RaftNode(NodeView):
             await self._leadership_changed.wait()
         return self._leadership
 
-    # The whole state.
-
-    async def export_state(self, path: Path) -> SnapshotHeader:
-        """Write what is applied now to the file `path`, as a snapshot, while everything goes on.
-
-        Raises:
-            NotRunning; ValueError: the state machine found its state damaged; OSError.
-        """
-        core = self._running()
-        header, pieces = core.applied_header(), self._machine.image()
-        await trio.to_thread.run_sync(lambda: write_snapshot(path, header, pieces()))
-        return header
-
-    async def replace_state(self, receive: Callable[[int, Path], Awaitable[None]]) -> int:
-        """Replace what is applied, which is wrong, by another node's: on disk, then in memory. Returns its index.
-
-        Nothing is applied meanwhile; the log goes on. `receive(at_least, path)` gets a snapshot file of index
-        `at_least` or later. Not at the leader, which must apply what it appends.
-
-        Raises:
-            NotRunning, StorageDamaged, OSError; ValueError: what came cannot be used; whatever `receive` raises.
-        """
-        core, path = self._running(), self._data_dir / "snapshot.replacing"
-        core.applying_held = True
-        try:
-            await receive(core.raftLastApplied, path)
-            return await core.replace_state(path)
-        finally:
-            core.applying_held = False
-            path.unlink(missing_ok=True)
-            self._kick()
-
-    def _running(self) -> Core:
-        if self._core is None:
-            raise NotRunning(f"the log of node {self.node_id} does not run")
-        return self._core
-
     # What the leader does.
 
     async def propose(self, entry: bytes, *, timeout_s: float) -> Applied:
@@ -376,10 +338,16 @@ class RaftNode(NodeView):
             raise NotLeader(self.leader_id)
         raise BarrierFailed(f"no quorum answered within {timeout_s} s")
 
-    async def transfer_leadership(self, *, timeout_s: float) -> None:
-        """Hand the leadership to the most advanced voter; proposals wait meanwhile. Raises TransferFailed."""
+    async def transfer_leadership(self, heir: str | None = None, *, timeout_s: float) -> None:
+        """Hand the leadership to the voter `heir` (default: the most advanced one); proposals wait meanwhile.
+
+        Raises:
+            NotLeader, TransferFailed.
+        """
         core = self._leading()
-        core.begin_transfer()
+        if heir is not None and heir not in core.voter_history.latest:
+            raise TransferFailed(f"node {heir} does not vote")
+        core.begin_transfer(heir)
         self._kick()
         try:
             with trio.move_on_after(timeout_s):

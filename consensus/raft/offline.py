@@ -5,16 +5,17 @@ All functions block. They take the node's lock, so that no daemon is at the file
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from .corrections.membership import encode_change
 from .journal_file import Entry
-from .snapshot import Snapshot
-from .storage import Storage, open_storage
+from .snapshot import Snapshot, SnapshotHeader, write_snapshot
+from .storage import Storage, create_storage, open_storage
 from .voter_set import Identity, VoterChange, VoterSet, load_identity
-from .votes import load_votes
+from .votes import Votes, load_votes, save_votes
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,17 @@ def read(data_dir: Path) -> tuple[Snapshot | None, list[Entry]]:
         return storage.snapshot, [entry for entry in storage.journal[:] if entry.index > since]
     finally:
         storage.close()
+
+
+def begin(data_dir: Path, node_id: str, state: Iterable[bytes], *, index: int, term: int) -> None:
+    """Files of a node that is the only voter of a new cluster, whose log goes on from `state`, that of `index`.
+
+    Raises StorageMisused where a node has lived, OSError.
+    """
+    create_storage(data_dir, node_id, [node_id])
+    save_votes(data_dir / "votes", Votes(term))
+    write_snapshot(data_dir / "snapshot", SnapshotHeader(index, term, (node_id,)), state)
+    _open(data_dir).close()
 
 
 def make_sole_voter(data_dir: Path) -> Inspection:

@@ -28,6 +28,14 @@ def cluster_status(session: Session) -> None:
     show(session.output, session.run(lambda client: client.get("/cluster")))
 
 
+@cluster.command("transfer-leader")
+@click.argument("node", required=False)
+@session_options
+def transfer_leader(session: Session, node: str | None) -> None:
+    """Let NODE lead, or the voter that is ahead of the others: before work on the machine of the leader."""
+    click.echo(session.run(lambda client: client.transfer_leader(node)).message)
+
+
 cluster.add_command(keys)
 
 

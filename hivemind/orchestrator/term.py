@@ -40,6 +40,7 @@ LONGEST_WAIT_S = 30.0
 """The wall clock may be set anew; what is due by it is looked for at least so often."""
 
 VOTER_TIMEOUT_S = 10.0
+HAND_OVER_TIMEOUT_S = 2.0
 
 
 class Term:
@@ -144,6 +145,8 @@ class Term:
                     await raft.add_voter(node_id, timeout_s=VOTER_TIMEOUT_S)
                 case voters.RemoveVoter(node_id):
                     await raft.remove_voter(node_id, timeout_s=VOTER_TIMEOUT_S)
+                case voters.HandOver(node_id):
+                    await raft.transfer_leadership(node_id, timeout_s=HAND_OVER_TIMEOUT_S)
         except RaftError as error:
             log.warning("voter_change_failed", change=repr(change), reason=str(error))
             await trio.sleep(RECHECK_S)
@@ -155,9 +158,10 @@ class Term:
     def _next_deadline_s(self) -> float:
         now_s, state = trio.current_time(), self._deps.machine.state
         deadlines_s = [at_s for at_s in self._observer.deadlines_s() if at_s > now_s]
+        evidence, voting = self._observer.evidence(now_s), self._deps.raft.voters
         if (
             MASS_LOSS in state.alerts
-            or voters.may_grow(state.nodes, self._deps.raft.voters)
+            or voters.may_change(state.nodes, self._deps.self_id, voting, evidence, self._config)
             or lost.awaits_nodes(state)
             or any(conditions.standing(state))
         ):

@@ -29,7 +29,11 @@ class Learn(Struct, frozen=True, tag=True):
     peers: list[tuple[str, str, int]]
 
 
-FirstSteps = Found | Learn
+class Restored(Struct, frozen=True, tag=True):
+    """Start Raft on what a backup made, and become the only member of the cluster."""
+
+
+FirstSteps = Found | Learn | Restored
 _decoder: msgspec.msgpack.Decoder[FirstSteps] = msgspec.msgpack.Decoder(FirstSteps)
 
 

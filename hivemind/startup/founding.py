@@ -31,13 +31,21 @@ class Founding(Struct, frozen=True):
 
 
 async def found_cluster(
-    node_id: str, *, admin_password: str | None, hash_password: Callable[[str], Awaitable[str]], now_s: float
+    node_id: str,
+    *,
+    admin_password: str | None,
+    hash_password: Callable[[str], Awaitable[str]],
+    now_s: float,
+    member_key: bytes | None = None,
 ) -> Founding:
-    """Makes CA, keys, join secret and admin (with a random password where none is given)."""
+    """Makes CA, keys, join secret and admin (with a random password where none is given).
+
+    `member_key` is one that opens what another cluster sealed; by default there is a new one.
+    """
     cluster_id = secrets.token_hex(8)
     ca = ClusterCA.make(cluster_id, now_s=now_s)
     key_pem = make_key()
-    member_key = secrets.token_bytes(SecretBox.KEY_SIZE)
+    member_key = member_key or secrets.token_bytes(SecretBox.KEY_SIZE)
     password = admin_password or secrets.token_urlsafe(_PASSWORD_BYTES)
     identity = Identity(
         node_id=node_id,

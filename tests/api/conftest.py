@@ -18,6 +18,7 @@ from api.deps import (
     HealthReport,
     KeyRound,
     KeyUnknown,
+    LeadershipKept,
     LogLine,
     MemberView,
     NodeSample,
@@ -28,7 +29,7 @@ from api.deps import (
     VolumeContents,
 )
 from consensus import commands
-from consensus.errors import Unavailable
+from consensus.errors import StorageFull, Unavailable
 from consensus.machine import Machine
 from consensus.model.app_spec import AppSpec
 from consensus.model.cluster import Cluster
@@ -188,6 +189,37 @@ class FakeNodes:
         self.left.append(node_id)
 
 
+class FakeUpkeep:
+    """Node-2 takes over whenever it is asked; the backup is b"one" and b"two"."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+
+    async def transfer_leadership(self, to: str | None) -> str:
+        await trio.lowlevel.checkpoint()
+        if to == self._cluster.leader_id:
+            raise LeadershipKept(f"node {to} leads already")
+        self._cluster.leader_id = to or "node-2"
+        return self._cluster.leader_id
+
+    @asynccontextmanager
+    async def backup(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        if self._cluster.leader_id is None:
+            raise StorageFull("there is no room")
+        async with pieces(b"one", b"two") as found:
+            yield found
+
+
+@asynccontextmanager
+async def pieces(*data: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+    """An iterator over `data`."""
+    send, receive = trio.open_memory_channel[bytes](len(data))
+    for piece in data:
+        send.send_nowait(piece)
+    send.close()
+    yield receive
+
+
 class FakeKeys:
     """The keyrings of two members; `unready` is why they would refuse a change."""
 
@@ -306,6 +338,7 @@ class World:
         self.nodes = FakeNodes()
         self.keys = FakeKeys()
         self.volumes = FakeVolumes()
+        self.upkeep = FakeUpkeep(self.cluster)
         self.hasher = PlainHasher()
         self.token_key = bytes(range(32))
         self.previous_token_key: bytes | None = None
@@ -322,6 +355,7 @@ class World:
             nodes=self.nodes,
             volumes=self.volumes,
             gossip_keys=self.keys,
+            upkeep=self.upkeep,
             passwords=self.hasher,
             token_key=lambda: self.token_key,
             previous_token_key=lambda: self.previous_token_key,

@@ -195,3 +195,25 @@ async def test_a_node_whose_replica_is_wrong_answers_nothing_from_it(admin: Any,
     assert (await admin.get("/health"))["status"] == "unhealthy"
     world.cluster.unfit = None
     assert (await admin.get("/nodes"))["total"] == 1
+
+
+async def test_the_leadership_is_sent_to_a_node(admin: Any, world: Any) -> None:
+    await world.add_node("node-2")
+    status, done = await admin.send("POST", "/cluster/transfer-leader", {"node": "node-2"})
+    assert (status, done["leader"], done["previous_leader"]) == (200, "node-2", "node-1")
+    assert (await admin.send("POST", "/cluster/transfer-leader", {"node": "node-2"}))[0] == 409
+    assert (await admin.send("POST", "/cluster/transfer-leader", {"node": "node-9"}))[0] == 404
+    status, error = await admin.send("POST", "/cluster/transfer-leader", {"nodes": "node-2"})
+    assert (status, error["code"]) == (400, "invalid_request")
+
+
+async def test_a_backup_is_what_the_node_writes_or_an_error(admin: Any, world: Any) -> None:
+    answer = await world.app.test_client().get("/api/cluster/backup", headers=admin.headers)
+    assert (answer.status_code, await answer.get_data(), answer.content_type) == (
+        200,
+        b"onetwo",
+        "application/octet-stream",
+    )
+    world.cluster.leader_id = None
+    status, error = await admin.send("GET", "/cluster/backup")
+    assert (status, error["code"]) == (503, "storage_full")

@@ -82,6 +82,10 @@ class Leadership:
     def caught_up(self, node_id: str) -> bool:
         return True
 
+    async def transfer_leadership(self, heir: str, *, timeout_s: float) -> None:
+        await trio.lowlevel.checkpoint()
+        self.changes.append(f">{heir}")
+
     async def add_voter(self, node_id: str, *, timeout_s: float) -> None:
         await trio.sleep(0.05)
         self.voters = (*self.voters, node_id)

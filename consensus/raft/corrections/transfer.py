@@ -16,11 +16,14 @@ class Transfer(Library):
 
     def __init__(self, **parts: Any) -> None:
         self.transferring = False
+        self._heir: Node | None = None
         self._told: tuple[Node, float] | None = None
         super().__init__(**parts)
 
-    def begin_transfer(self) -> None:
+    def begin_transfer(self, heir: str | None = None) -> None:
+        """To the voter `heir`, or to the one that is ahead of the others."""
         self.transferring = True
+        self._heir = None if heir is None else Node(heir)
         self._told = None
 
     def end_transfer(self) -> None:
@@ -33,7 +36,7 @@ class Transfer(Library):
         now_s = self.clock()
         if self._told is not None and now_s - self._told[1] < self.settings.election_timeout_min_s:
             return
-        heir = self.most_advanced_voter()
-        if heir is not None and self._SyncObj__raftMatchIndex[heir] == self.journal.last.index:
+        heir = self._heir or self.most_advanced_voter()
+        if heir in self._SyncObj__otherNodes and self._SyncObj__raftMatchIndex[heir] == self.journal.last.index:
             self._told = (heir, now_s)
             self.transport.send(heir, {"type": "timeout_now", "term": self.raftCurrentTerm})

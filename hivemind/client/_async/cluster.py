@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hivemind.client import models
 from hivemind.client._async.operations import AsyncOperations, given, path_part
@@ -27,6 +27,20 @@ class AsyncClusterMethods(AsyncOperations):
 
     async def join_token(self) -> str:
         return str((await self.get("/cluster/token"))["token"])
+
+    async def transfer_leader(self, node: str | None = None) -> models.LeaderChanged:
+        """Hands the leadership to `node`, or to the voter that is ahead of the others."""
+        return typed(await self.post("/cluster/transfer-leader", given({"node": node})), models.LeaderChanged)
+
+    async def backup(self, write: Callable[[bytes], object], *, consistent: bool = True) -> None:
+        """Hands the whole replicated state to `write`, piece by piece: a file that `hivemind admin restore` takes.
+
+        `consistent`: all that was acknowledged before is in it; False takes what the asked node has, also without a
+        leader.
+        """
+        async with self.download("/cluster/backup", consistent=consistent) as pieces:
+            async for piece in pieces:
+                write(piece)
 
     async def settings(self, **query: Scalar) -> Page[models.Setting]:
         """What may be set for the whole cluster, and what holds now."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hivemind.client import models
 from hivemind.client._sync.operations import SyncOperations, given, path_part
@@ -28,6 +28,20 @@ class SyncClusterMethods(SyncOperations):
 
     def join_token(self) -> str:
         return str((self.get("/cluster/token"))["token"])
+
+    def transfer_leader(self, node: str | None = None) -> models.LeaderChanged:
+        """Hands the leadership to `node`, or to the voter that is ahead of the others."""
+        return typed(self.post("/cluster/transfer-leader", given({"node": node})), models.LeaderChanged)
+
+    def backup(self, write: Callable[[bytes], object], *, consistent: bool = True) -> None:
+        """Hands the whole replicated state to `write`, piece by piece: a file that `hivemind admin restore` takes.
+
+        `consistent`: all that was acknowledged before is in it; False takes what the asked node has, also without a
+        leader.
+        """
+        with self.download("/cluster/backup", consistent=consistent) as pieces:
+            for piece in pieces:
+                write(piece)
 
     def settings(self, **query: Scalar) -> Page[models.Setting]:
         """What may be set for the whole cluster, and what holds now."""

@@ -30,6 +30,12 @@ class GossipKey(Struct, frozen=True, kw_only=True):
     unanswered: list[str]
 
 
+class LeaderChanged(Struct, frozen=True, kw_only=True):
+    leader: str
+    message: str
+    previous_leader: str | None = None
+
+
 class GossipKeyChanged(Struct, frozen=True, kw_only=True):
     fingerprint: str
     message: str

@@ -12,7 +12,7 @@ from consensus.model.node import Node, NodeStatus
 from hivemind.orchestrator import voters
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.observer import Evidence
-from hivemind.orchestrator.voters import AddVoter, RemoveVoter
+from hivemind.orchestrator.voters import ZONE, AddVoter, HandOver, RemoveVoter
 from tests.consensus.making import facts
 
 CONFIG = OrchestratorConfig()
@@ -30,6 +30,11 @@ def plan(
     return voters.plan(known, "n1", voting, lambda name: name not in (behind or set()), evidence, CONFIG)
 
 
+def may_change(nodes: list[Node], voting: list[str]) -> bool:
+    evidence = {n.id: Evidence(in_status_s=0.0) for n in nodes}
+    return voters.may_change({n.id: n for n in nodes}, "n1", voting, evidence, CONFIG)
+
+
 def ready(count: int) -> list[Node]:
     return [node(f"n{i}") for i in range(1, count + 1)]
 
@@ -41,13 +46,13 @@ def test_one_three_or_five_vote(members: int, wanted: int) -> None:
         voting.append(change.node_id)
     assert change is None
     assert len(voting) == wanted
-    assert not voters.may_grow({n.id: n for n in nodes}, voting)
+    assert not may_change(nodes, voting)
 
 
 def test_growth_begins_only_when_the_next_odd_number_can_be_reached() -> None:
     assert plan(ready(3), ["n1"], behind={"n3"}) is None
     assert plan(ready(3), ["n1", "n2"], behind={"n3"}) is None
-    assert voters.may_grow({n.id: n for n in ready(3)}, ["n1"])
+    assert may_change(ready(3), ["n1"])
     assert plan(ready(3), ["n1", "n2"]) == AddVoter("n3")
 
 
@@ -89,6 +94,46 @@ def test_draining_nodes_are_not_chosen_and_those_in_maintenance_last() -> None:
     assert plan(nodes, ["n1", "n2"]) == AddVoter("n5")
 
 
+def zoned(name: str, zone: str, **more: Any) -> Node:
+    return node(name, labels={ZONE: zone}, **more)
+
+
+def test_the_voters_are_spread_over_zones() -> None:
+    nodes = [zoned("n1", "a"), zoned("n2", "a"), zoned("n3", "a"), zoned("n4", "b"), zoned("n5", "c")]
+    voting = ["n1"]
+    while isinstance(change := plan(nodes[:4], voting), AddVoter):
+        voting.append(change.node_id)
+    assert (voting, change) == (["n1", "n4", "n2"], None)
+    assert plan(nodes[:4], ["n1", "n2", "n4"]) is None
+
+
+def test_voters_that_share_a_zone_are_swapped_for_others_one_at_a_time_and_never_fewer() -> None:
+    nodes = [zoned("n1", "a"), zoned("n2", "a"), zoned("n3", "a"), zoned("n4", "b")]
+    assert plan(nodes, ["n1", "n2", "n3"], behind={"n4"}) is None
+    assert may_change(nodes, ["n1", "n2", "n3"])
+    assert plan(nodes, ["n1", "n2", "n3"]) == AddVoter("n4")
+    assert plan(nodes, ["n1", "n2", "n3", "n4"]) == RemoveVoter("n3")
+    assert plan(nodes, ["n1", "n2", "n4"]) is None
+    assert not may_change(nodes, ["n1", "n2", "n4"])
+
+
+def test_a_zone_is_left_when_its_nodes_go() -> None:
+    nodes = [zoned("n1", "a"), zoned("n2", "b"), zoned("n3", "c"), zoned("n4", "a"), zoned("n5", "b")]
+    five = ["n1", "n2", "n3", "n4", "n5"]
+    assert plan(nodes, five) is None
+    # Three remain wanted: the two zones that have two give one each, the leader stays.
+    four = [*nodes[:3], node("n4", NodeStatus.LEFT, labels={ZONE: "a"}), nodes[4]]
+    assert plan(four, five) == RemoveVoter("n4")
+    assert plan(four, ["n1", "n2", "n3", "n5"]) == RemoveVoter("n5")
+
+
+def test_a_leader_in_maintenance_hands_over_to_a_voter_that_is_not() -> None:
+    nodes = [node("n1", maintenance=True), node("n2", maintenance=True), node("n3"), node("n4")]
+    assert plan(nodes, ["n1", "n2", "n3"]) == HandOver("n3")
+    assert plan(nodes, ["n1", "n2", "n3"], behind={"n3"}) is None
+    assert plan(nodes[:2], ["n1"]) is None
+
+
 @given(
     st.lists(st.sampled_from(list(NodeStatus)), min_size=1, max_size=9),
     st.sets(st.integers(2, 9)),
@@ -98,7 +143,9 @@ def test_draining_nodes_are_not_chosen_and_those_in_maintenance_last() -> None:
 def test_changes_come_to_an_end_and_never_remove_the_leader(
     statuses: list[NodeStatus], voting: set[int], behind: set[int]
 ) -> None:
-    nodes = [node("n1"), *(node(f"n{i}", status) for i, status in enumerate(statuses, 2))]
+    zones = [{}, {ZONE: "a"}, {ZONE: "b"}]
+    others = enumerate(statuses, 2)
+    nodes = [node("n1"), *(node(f"n{i}", status, labels=zones[(i * i) % 3]) for i, status in others)]
     current = ["n1", *(f"n{i}" for i in sorted(voting))]
     for _ in range(30):
         change = plan(nodes, current, behind={f"n{i}" for i in behind})
