@@ -141,7 +141,13 @@ class SwimConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lan() -> SwimConfig:
-    """One data centre: memberlist's `DefaultLANConfig`."""
+    """One data centre: memberlist's `DefaultLANConfig`.
+
+    `suspicion_mult` 1.5 with `suspicion_max_mult` 16 and two confirmations needed would halve the time until all know
+    of a death (p50 of 4.1 s, not 9.1 s, at 100 members and 1 % loss) for 1.4 % more bytes and no false death. It is
+    not the default because it is paid for when many are ill: with 16 and 32 of 128 members blocked it makes five times
+    as many false deaths (`scripts/sim detection --config fast`, `scripts/sim lifeguard-presets`).
+    """
     return SwimConfig()
 
 
