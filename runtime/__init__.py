@@ -8,7 +8,7 @@ reporter         status changes in batches, until the cluster has accepted them
 health/          probes of running containers: commands, HTTP, TCP
 volumes          engine volumes for named volumes
 gateway          logs, stats and health of containers, on this node or another
-network/         published ports
+network/         published ports; overlay/ between containers of all nodes; dns/ their names
 vitals           load figures of this node
 engine/          what runs containers
 """

@@ -6,7 +6,10 @@ All of it raises OverlayError, in words that say what was tried.
 from __future__ import annotations
 
 import errno
+import importlib.util
 import socket
+import sys
+import types
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, assert_never
@@ -45,13 +48,24 @@ _GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
 
 
 def load() -> None:
-    """Imports pyroute2: that takes a second, and most processes that import this package never need it."""
-    import pyroute2  # noqa: F401
+    """Imports what is needed of pyroute2; most processes that import this package never need it.
+
+    Its own __init__ imports all the rest of it, too, and takes twice the time: a second of CPU at a daemon's start.
+    """
+    if "pyroute2" not in sys.modules:
+        spec = importlib.util.find_spec("pyroute2")
+        assert spec is not None
+        bare = types.ModuleType("pyroute2")
+        bare.__path__ = list(spec.submodule_search_locations or ())
+        bare.__spec__ = spec
+        sys.modules["pyroute2"] = bare
+    import pyroute2.iproute.linux  # noqa: F401
 
 
 @contextmanager
 def _netlink(what: str) -> Iterator[Any]:
-    from pyroute2 import IPRoute
+    load()
+    from pyroute2.iproute.linux import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:

@@ -1,0 +1,222 @@
+"""The driver over a kernel and an engine made of dictionaries, under virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from msgspec.structs import replace
+
+from consensus import commands as c
+from consensus.model.network import OverlayMode, OverlayStatus
+from runtime.engine.docker_networks import NetworkSpec, NetworkState
+from runtime.engine.errors import EngineError, EngineUnavailable
+from runtime.network.overlay.attachment import Attachment
+from runtime.network.overlay.driver import Overlay
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.links import AnyChange, Found, Link
+from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, OverlayPlan
+from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
+from tests.runtime.network.overlay.test_firewall import FakeTables
+from tests.runtime.network.overlay.test_links import FakeKernel
+
+_RULES = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"
+_OWN = {"hivemind.node": "n1"}
+
+
+class Machine:
+    """Kernel and engine of one machine: the engine's networks have bridges in the kernel. `broken`: what it lacks."""
+
+    host = "unix:///run/docker.sock"
+
+    def __init__(self) -> None:
+        self.kernel = FakeKernel()
+        self.tables = FakeTables(_RULES)
+        self.found: dict[str, NetworkState] = {}
+        self.adopted: list[int] = []
+        self.broken: OverlayError | EngineError | None = None
+        self._tell: Callable[[], None] = lambda: None
+
+    def news(self) -> None:
+        self._tell()
+
+    # -- the kernel
+
+    async def load(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def look(self) -> Found:
+        await trio.lowlevel.checkpoint()
+        return self.kernel.look()
+
+    async def change(self, changes: Sequence[AnyChange]) -> None:
+        await trio.lowlevel.checkpoint()
+        if isinstance(self.broken, OverlayError):
+            raise self.broken
+        self.kernel.make(changes)
+        self._tell()
+
+    async def adopt_ports(self, pids: Iterable[int]) -> int:
+        await trio.lowlevel.checkpoint()
+        self.adopted += pids
+        return len(self.adopted)
+
+    async def forward_packets(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def saved_rules(self) -> str:
+        await trio.lowlevel.checkpoint()
+        return self.tables.saved
+
+    async def restore_rules(self, text: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.tables.restore(text)
+
+    async def follow(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+        await trio.sleep_forever()
+
+    # -- the engine
+
+    async def find(self, name: str) -> NetworkState | None:
+        await trio.lowlevel.checkpoint()
+        if isinstance(self.broken, EngineError):
+            raise self.broken
+        return self.found.get(name)
+
+    async def create(self, spec: NetworkSpec) -> None:
+        await trio.lowlevel.checkpoint()
+        assert spec.name not in self.found
+        self.found[spec.name] = NetworkState(spec, ())
+        bits = spec.subnet.partition("/")[2]
+        self.kernel.links[spec.bridge] = Link(
+            name=spec.bridge,
+            mtu=1500,
+            up=True,
+            mac="02:42:00:00:00:01",
+            addresses=frozenset({f"{spec.gateway}/{bits}"}),
+        )
+
+    async def remove(self, name: str) -> None:
+        await trio.lowlevel.checkpoint()
+        state = self.found.pop(name)
+        assert not state.containers
+        self.kernel.links.pop(state.spec.bridge, None)
+
+    async def pid(self, engine_id: str) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return int(engine_id)
+
+
+class FakeNames:
+    def resolvers(self, plan: OverlayPlan) -> tuple[str, ...]:
+        return (plan.gateway,)
+
+    def problems(self) -> Sequence[str]:
+        return ()
+
+
+def founded(mode: OverlayMode = OverlayMode.VXLAN, nodes: int = 2) -> Feed:
+    feed = Feed()
+    feed.accepted(c.FoundCluster(CLUSTER, ADMIN))
+    for number in range(1, nodes + 1):
+        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode)))
+    return feed
+
+
+@asynccontextmanager
+async def running(feed: Feed, machine: Machine) -> AsyncIterator[Overlay]:
+    overlay = Overlay(
+        node_id="n1",
+        machine=feed.machine,
+        networks=machine,  # type: ignore[arg-type]
+        kernel=machine,
+        labels=_OWN,
+        names=FakeNames(),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(overlay.run)
+        yield overlay
+        nursery.cancel_scope.cancel()
+
+
+async def status(overlay: Overlay) -> tuple[OverlayStatus, str]:
+    await trio.sleep(20)
+    assert overlay.report is not None
+    return overlay.report.status, overlay.report.reason
+
+
+_CONNECTED = (OverlayStatus.CONNECTED, "")
+
+
+async def test_it_connects_follows_the_cluster_and_puts_back_what_is_taken(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine = founded(), Machine()
+    async with running(feed, machine) as overlay:
+        assert await overlay.attach() == Attachment(NETWORK, ("10.244.0.1",))
+        assert await status(overlay) == _CONNECTED
+        assert machine.found[NETWORK].spec.subnet == "10.244.0.0/24"
+        assert machine.tables.saved.count("HIVEMIND-OVERLAY") > 4
+        feed.accepted(c.AddNode("n3", replace(facts(3), overlay=OverlayMode.VXLAN)))
+        await trio.sleep(1)
+        assert {route.subnet for route in machine.kernel.routes} == {"10.244.1.0/24", "10.244.2.0/24"}
+
+        whole = machine.kernel.look()
+        machine.found[NETWORK] = NetworkState(machine.found[NETWORK].spec, ("41", "42"))
+        machine.kernel.delete(VXLAN)
+        machine.kernel.delete(BRIDGE)
+        machine.tables = FakeTables(_RULES)
+        machine.news()
+        await trio.sleep(1)
+        assert machine.kernel.look() == whole
+        assert machine.adopted == [41, 42]
+        assert "HIVEMIND-OVERLAY" in machine.tables.saved
+
+
+async def test_what_is_missing_is_the_reason_and_tried_again(autojump_clock: trio.abc.Clock) -> None:
+    machine = Machine()
+    machine.broken = OverlayError("cannot AddVxlan: Operation not supported")
+    async with running(founded(), machine) as overlay:
+        assert await status(overlay) == (OverlayStatus.DEGRADED, "cannot AddVxlan: Operation not supported")
+        assert await overlay.attach() is not None, "containers of this node still reach each other"
+        machine.broken = EngineUnavailable("the engine is stopping")
+        assert await status(overlay) == (OverlayStatus.DEGRADED, "the engine is stopping")
+        machine.broken = None
+        assert await status(overlay) == _CONNECTED
+
+
+async def test_somebody_elses_network_is_taken_over_only_when_nobody_uses_it(autojump_clock: trio.abc.Clock) -> None:
+    machine = Machine()
+    spec = NetworkSpec(name=NETWORK, bridge="br-x", subnet="10.9.0.0/24", gateway="10.9.0.1", mtu=0, labels={})
+    machine.found[NETWORK] = NetworkState(spec, ("7",))
+    async with running(founded(), machine) as overlay:
+        told, reason = await status(overlay)
+        assert (told, "of somebody else, with containers on it" in reason) == (OverlayStatus.DEGRADED, True)
+        assert await overlay.attach() is None
+        machine.found[NETWORK] = NetworkState(spec, ())
+        assert await status(overlay) == _CONNECTED
+        assert machine.found[NETWORK].spec.labels == _OWN
+
+
+async def test_a_node_without_a_subnet_says_so(autojump_clock: trio.abc.Clock) -> None:
+    feed = Feed()
+    tiny = replace(CLUSTER, network=replace(CLUSTER.network, ranges=("10.244.0.0/24",)))
+    feed.accepted(c.FoundCluster(tiny, ADMIN), c.AddNode("n0", replace(facts(9), overlay=OverlayMode.VXLAN)))
+    feed.accepted(c.AddNode("n1", replace(facts(1), overlay=OverlayMode.VXLAN)))
+    async with running(feed, Machine()) as overlay:
+        told, reason = await status(overlay)
+        assert (told, "ranges are exhausted" in reason) == (OverlayStatus.DEGRADED, True)
+        assert await overlay.attach() is None
+        feed.accepted(c.ExtendOverlay("10.246.0.0/16"))
+        assert await status(overlay) == _CONNECTED
+
+
+async def test_all_of_it_is_removed(autojump_clock: trio.abc.Clock) -> None:
+    machine = Machine()
+    before = machine.kernel.look()
+    async with running(founded(), machine) as overlay:
+        await status(overlay)
+        await overlay.remove()
+        assert machine.kernel.look() == before
+        assert machine.tables.saved == _RULES
+        assert not machine.found
