@@ -361,6 +361,9 @@ class StaticFile(Struct, frozen=True):
     content_type: str
 
 
+TOKEN_LIFETIME_S = 86400.0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Rates are requests in a window; None is unlimited. The defaults are the reference's."""
 
@@ -369,7 +372,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     requests_per_user_per_hour: int | None = 1000
     body_limit_bytes: int = 4 * 1024 * 1024
     propose_timeout_s: float = 15.0
-    token_lifetime_s: float = 24 * 3600.0
+    token_lifetime_s: float = TOKEN_LIFETIME_S
     leader_wait_s: float = 5.0
     heartbeat_s: float = 15.0
 

@@ -33,6 +33,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True):
         ping_interval_s: how often a WebSocket's client is pinged.
         grace_s: how long requests in flight may go on after the shutdown began.
         max_connections: beyond these, new connections are closed at once.
+        send_buffer_bytes: what the kernel holds for a client that is slow to read; None: as the kernel sees fit.
     """
 
     idle_timeout_s: float = 60.0
@@ -43,6 +44,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True):
     ping_interval_s: float = 15.0
     grace_s: float = 8.0
     max_connections: int = 4096
+    send_buffer_bytes: int | None = None
 
 
 class _Server:
@@ -104,6 +106,10 @@ async def serve(
     listeners: list[trio.SocketListener] = []
     for host, port in bind:
         listeners += await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    if config.send_buffer_bytes is not None:
+        for listener in listeners:
+            # Connections have what their listener has (tcp(7)).
+            listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, config.send_buffer_bytes)
     addresses = [tuple(listener.socket.getsockname()[:2]) for listener in listeners]
     async with trio.open_nursery() as timer:
         timer.start_soon(app.journal.run)

@@ -35,7 +35,9 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     than an upgrade of the package takes). `lost_after_s`: how long a suspected node's peer channel must not answer
     the leader (2 s: above a TCP retransmission). `voter_grace_s`: how long a lost voter keeps its vote before another
     node takes its place (30 s: a virtual machine reboots). `leader_wait_s`: how long a request waits for a leader
-    before it is answered 503 (5 s: an election takes 1 to 3). `offline_start_after_s`: design.md §2.5.
+    before it is answered 503 (5 s: an election takes 1 to 3). `token_key_lifetime_s`: how old the key that signs the
+    API's tokens becomes (30 days; at least a day, which is how long a token holds). `offline_start_after_s`: design.md
+    §2.5.
     """
 
     name: str | None = None
@@ -51,6 +53,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     rate_limit: RateLimits | None = RateLimits()
     leader_wait_s: float = 5.0
+    token_key_lifetime_s: float = 30 * 86400.0
     tls: str = "off"
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -69,6 +72,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
         """Raises ConfigError for settings that do not go together."""
         if self.api_port == self.peer_port:
             raise ConfigError(f"api_port and peer_port are both {self.api_port}: expected two different ports")
+        if self.token_key_lifetime_s < 86400:
+            raise ConfigError(f"token_key_lifetime is {self.token_key_lifetime_s:g} s: expected at least 86400, a day")
         if self.token is not None and not self.join:
             raise ConfigError("token is set, but join is not: expected the address of a member to join")
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -172,7 +177,7 @@ def _build(values: dict[str, Any]) -> DaemonConfig:
                 values[secret] = path.read_text().strip()
             except OSError as error:
                 raise ConfigError(f"{secret}_file {path}: expected a readable file ({error.strerror})") from error
-    for name in ("restart_grace", "lost_after", "offline_start_after", "leader_wait"):
+    for name in ("restart_grace", "lost_after", "offline_start_after", "leader_wait", "token_key_lifetime"):
         if name in values:
             values[f"{name}_s"] = values.pop(name)
     if "label" in values:

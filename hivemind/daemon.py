@@ -45,6 +45,7 @@ from hivemind.renewal import Renewal
 from hivemind.startup import first_steps
 from hivemind.startup.first_steps import Found, Learn, Restored
 from hivemind.startup.obtain import StartupError
+from hivemind.token_keys import TokenKeyRotation
 from membership import PRESETS, FileIncarnationStore, Keyring, Membership, UdpTransport
 from runtime import labels
 from runtime.engine.base import Engine
@@ -114,6 +115,13 @@ class Daemon:
         )
         self.leader_proposer = ClusterProposer(
             self.machine, self.forwarding.submit_here, session=f"{session}-leader", leader_wait_s=0.5
+        )
+        self.token_key_rotation = TokenKeyRotation(
+            self.machine,
+            self.proposer,
+            leads=lambda: self.raft.is_leader,
+            member_key=identity.member_key,
+            lifetime_s=config.token_key_lifetime_s,
         )
 
     def meta(self, intent: Intent) -> bytes:
@@ -187,6 +195,7 @@ class Daemon:
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
         nursery.start_soon(self.renewal.run)
+        nursery.start_soon(self.token_key_rotation.run)
         await parts.api.prepare(nursery)
         with _listening("API, --api-port", self.config.bind, self.config.api_port):
             await nursery.start(parts.api.run)

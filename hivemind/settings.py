@@ -133,6 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("label", _labels, "key=value", "A label of this node.", env="HIVEMIND_LABELS", repeatable=True),
     Setting("rate_limit", _rate_limit, "off, or N/minute,M/hour", "Limits per address and per user."),
     Setting("leader_wait", _seconds, "seconds", "How long a request waits for a leader before a 503."),
+    Setting("token_key_lifetime", _seconds, "seconds", "How old the key that signs tokens becomes (30 days)."),
     Setting("tls", _one_of("off", "auto"), "off or auto", "TLS for the API by the cluster's CA."),
     Setting("tls_cert", Path, "a PEM file", "The API's certificate and its chain; reloaded when it changes."),
     Setting("tls_key", Path, "a PEM file", "The key of that certificate."),

@@ -34,10 +34,13 @@ def rotate_token_key(draft: Draft, command: RotateTokenKey) -> AnyOutcome:
     cluster = draft.state.cluster
     if cluster is None:
         return conflict("the cluster is not founded yet")
+    if command.in_place_of not in (None, cluster.token_key_sealed):
+        return conflict("the token key was rotated already")
     draft.put_cluster(
         msgspec.structs.replace(
             cluster,
             token_key_sealed=command.token_key_sealed,
+            token_key_since_s=draft.time_s,
             previous_token_key_sealed=cluster.token_key_sealed,
             previous_token_key_until_s=command.previous_until_s,
         )

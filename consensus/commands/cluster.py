@@ -20,7 +20,11 @@ class RotateJoinSecret(Command, frozen=True):
 
 
 class RotateTokenKey(Command, frozen=True):
-    """Tokens are signed with a new key from now on; those of the old one hold until `previous_until_s` (unix time)."""
+    """Tokens are signed with a new key from now on; those of the old one hold until `previous_until_s` (unix time).
+
+    `in_place_of`: nothing is done where another key than this one is in use.
+    """
 
     token_key_sealed: bytes
     previous_until_s: float
+    in_place_of: bytes | None = None

@@ -10,7 +10,8 @@ from consensus.model.network import Network
 class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`*_sealed` values are NaCl boxes under the member key, which is on every member's disk and never here.
 
-    The previous token key still verifies tokens until `previous_token_key_until_s` (unix time).
+    The previous token key still verifies tokens until `previous_token_key_until_s`; the one in use came into use at
+    `token_key_since_s` (unix times), or with the cluster where that is 0.
     `epoch` changes when a cluster is restored from a backup, so that event ids of another history are known.
     """
 
@@ -22,6 +23,7 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     token_key_sealed: bytes
     previous_token_key_sealed: bytes | None = None
     previous_token_key_until_s: float = 0.0
+    token_key_since_s: float = 0.0
     join_secret_hash: str
     join_secret_sealed: bytes
     network: Network = Network()
