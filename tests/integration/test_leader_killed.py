@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+import httpx2
 import pytest
 import trio
 
@@ -93,3 +95,51 @@ async def test_no_step_holds_the_loop_long_under_these_writes(three: Cluster, fi
         )
         assert metric(three, node.number, "hivemind_loop_lag_max_seconds") < 0.5
         assert metric(three, node.number, "hivemind_loop_lag_max_cpu_seconds") < 0.02
+
+
+async def test_200_writes_at_once_each_get_a_definite_answer(three: Cluster, figure: Callable[[str], None]) -> None:
+    """Issue 7, bar 7. All are out before the leader dies, half through each of the others; a retry by key acts once."""
+    in_thread = trio.to_thread.run_sync
+    chief = await in_thread(leader, three)
+    others = await in_thread(followers, three)
+    statuses: dict[str, int] = {}
+    async with (
+        three.async_client(others[0].number, timeout_s=60) as one,
+        three.async_client(others[1].number, timeout_s=60) as other,
+    ):
+
+        async def write(name: str, client: httpx2.AsyncClient) -> int:
+            body, headers = {"name": name}, {"Idempotency-Key": name}
+            return (await client.post("/api/volumes/create", json=body, headers=headers)).status_code
+
+        async def first(number: int) -> None:
+            statuses[f"at-once-{number}"] = await write(f"at-once-{number}", (one, other)[number % 2])
+
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(first, number)
+            await wait_until_async(lambda: _done(statuses), 30, "the first answers")
+            await in_thread(chief.kill9)
+        counts = Counter(statuses.values())
+        figure(f"bar 7: 200 writes at once, the leader killed meanwhile: answers {dict(counts)}")
+        assert set(counts) <= {201, 503, 504}
+        there = await in_thread(_volumes, three, others[0].number)
+        for name, status in statuses.items():
+            assert status != 201 or name in there, f"{name} was acknowledged, and is lost"
+            assert status != 503 or name not in there, f"{name} was refused, and is there"
+        for name in statuses:
+            assert await write(name, other) == 201, f"{name}: the retry acted again, or did not"
+    await in_thread(chief.start)
+    await in_thread(wait_whole, three)
+    for node in three.nodes:
+        assert set(statuses) <= await in_thread(_volumes, three, node.number)
+
+
+async def _done(statuses: dict[str, int]) -> bool:
+    return bool(statuses)
+
+
+def _volumes(cluster: Cluster, number: int) -> set[str]:
+    with cluster.client(number, timeout_s=30) as client:
+        answer = client.get("/api/volumes", params={"limit": 1000, "consistent": "true", "fields": "name"})
+        return {volume["name"] for volume in answer.json()["data"]["volumes"]}
