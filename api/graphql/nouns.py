@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,11 @@ from api.deps import ContainerStats, Deps, MemberView
 from api.errors import NotFound
 from api.route import Access, Listing, Need
 from api.routes.alerts import AlertItem, alert_item
+from api.routes.audit import AuditItem, audit_item
 from api.routes.cluster import ClusterAnswer, cluster_answer
+from api.routes.groups import GroupItem, group_item
+from api.routes.priority_classes import PriorityClassItem, by_value, class_item
+from api.routes.roles import RoleItem, role_items
 from api.routes.users import UserItem, user_item
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
@@ -72,13 +77,15 @@ Show = Callable[[World, str], Any]
 class Noun(Struct, frozen=True, kw_only=True):
     """`keys` are in the order of lists; `item` and `detail` show the row of a key.
 
-    `strings` renames the detail's fields that other nouns stand in for: ``app`` is an App here, its name `app_name`.
+    `table` of the State holds the rows, or `has` says whether there is one. `strings` renames the detail's fields that
+    other nouns stand in for: ``app`` is an App here, its name `app_name`.
     """
 
     name: str
     plural: str
     permission: str
-    table: str
+    table: str = ""
+    has: Callable[[State, str], bool] | None = None
     keys: Callable[[State], Iterable[str]]
     item: Show
     detail: Show
@@ -91,6 +98,14 @@ class Noun(Struct, frozen=True, kw_only=True):
     @property
     def need(self) -> Need:
         return Need(self.access, self.permission)
+
+    @property
+    def single(self) -> str:
+        """The field of one of them: ``audit_record`` for an AuditRecord."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
+
+    def exists(self, state: State, key: str) -> bool:
+        return self.has(state, key) if self.has is not None else key in getattr(state, self.table)
 
 
 class Row:
@@ -238,4 +253,54 @@ USER = Noun(
     type=UserItem,
     access=Access.ADMIN,
 )
-NOUNS = (CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, JOB, RUN, ALERT, USER)
+PRIORITY_CLASS = Noun(
+    name="PriorityClass",
+    plural="priority_classes",
+    permission="cluster:read",
+    has=lambda state, key: key in state.all_priority_classes(),
+    keys=lambda state: [known.name for known in by_value(state)],
+    item=lambda world, key: class_item(world.state.all_priority_classes()[key]),
+    detail=lambda world, key: class_item(world.state.all_priority_classes()[key]),
+    listing=Listing("priority_classes", PriorityClassItem),
+    type=PriorityClassItem,
+)
+ROLE = Noun(
+    name="Role",
+    plural="roles",
+    permission="roles:read",
+    has=lambda state, key: key in role_items(state),
+    keys=role_items,
+    item=lambda world, key: role_items(world.state)[key],
+    detail=lambda world, key: role_items(world.state)[key],
+    listing=Listing("roles", RoleItem),
+    type=RoleItem,
+    access=Access.ADMIN,
+)
+GROUP = Noun(
+    name="Group",
+    plural="groups",
+    permission="groups:read",
+    table="groups",
+    keys=lambda state: sorted(state.groups),
+    item=lambda world, key: group_item(world.state.groups[key]),
+    detail=lambda world, key: group_item(world.state.groups[key]),
+    listing=Listing("groups", GroupItem),
+    type=GroupItem,
+    access=Access.ADMIN,
+)
+AUDIT_RECORD = Noun(
+    name="AuditRecord",
+    plural="audit",
+    permission="audit:read",
+    has=lambda state, key: key.isdecimal() and int(key) in state.audit,
+    keys=lambda state: map(str, sorted(state.audit, reverse=True)),
+    item=lambda world, key: audit_item(world.state.audit[int(key)]),
+    detail=lambda world, key: audit_item(world.state.audit[int(key)]),
+    listing=Listing("records", AuditItem, {"user": "user_id"}),
+    type=AuditItem,
+    access=Access.ADMIN,
+)
+NOUNS = (
+    *(CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, JOB, RUN, PRIORITY_CLASS),
+    *(ALERT, USER, ROLE, GROUP, AUDIT_RECORD),
+)

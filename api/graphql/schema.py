@@ -165,7 +165,7 @@ class _Builder:
         def resolve(row: Row, info: Info) -> Row | None:
             world = _world(info)
             (key,) = keys(world.state, row.key)
-            if key not in getattr(world.state, noun.table):
+            if not noun.exists(world.state, key):
                 return None
             _allowed(world, noun.need)
             return Row(world, noun, key, noun.item(world, key))
@@ -194,7 +194,7 @@ class _Builder:
         }
         for noun in NOUNS:
             fields[noun.plural] = GraphQLField(self._list(noun), args=_arguments(noun), resolve=_list_resolver(noun))
-            fields[noun.name.lower()] = GraphQLField(
+            fields[noun.single] = GraphQLField(
                 self.objects[noun.name],
                 args={"id": GraphQLArgument(GraphQLNonNull(GraphQLString), description="its id or name")},
                 resolve=_single_resolver(noun),
@@ -233,7 +233,7 @@ def _single_resolver(noun: Noun) -> Callable[..., Row | None]:
     def resolve(root: Any, info: Info, *, id: str) -> Row | None:
         world = _world(info)
         _allowed(world, noun.need)
-        if id not in getattr(world.state, noun.table):
+        if not noun.exists(world.state, id):
             return None
         return Row(world, noun, id, noun.item(world, id))
 

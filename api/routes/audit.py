@@ -25,7 +25,7 @@ class AuditItem(Struct, frozen=True, kw_only=True):
     index: int
 
 
-def _item(record: AuditRecord) -> AuditItem:
+def audit_item(record: AuditRecord) -> AuditItem:
     return AuditItem(
         id=record.number,
         timestamp=iso_utc(record.time_s),
@@ -41,7 +41,7 @@ def _item(record: AuditRecord) -> AuditItem:
 
 async def list_records(call: Call) -> Answer:
     records = call.state.audit
-    return await call.listed(sorted(records, reverse=True), lambda number: _item(records[number]))
+    return await call.listed(sorted(records, reverse=True), lambda number: audit_item(records[number]))
 
 
 ROUTES = (

@@ -38,12 +38,12 @@ class GroupItem(Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-def _item(group: Group) -> GroupItem:
+def group_item(group: Group) -> GroupItem:
     return GroupItem(name=group.name, roles=group.roles, members=group.members, created_at=iso_utc(group.created_at_s))
 
 
 async def list_groups(call: Call) -> Answer:
-    return await call.listed(sorted(call.state.groups.values(), key=lambda group: group.name), _item)
+    return await call.listed(sorted(call.state.groups.values(), key=lambda group: group.name), group_item)
 
 
 async def get_group(call: Call) -> Answer:
@@ -51,7 +51,7 @@ async def get_group(call: Call) -> Answer:
     group = call.state.groups.get(name)
     if group is None:
         raise NotFound(f"there is no group {name!r}")
-    return Answer(_item(group))
+    return Answer(group_item(group))
 
 
 async def create_group(call: Call) -> Answer:

@@ -9,6 +9,7 @@ from api.call import Call
 from api.route import Access, Listing, Route, Subject
 from consensus.commands import CreatePriorityClass, DeletePriorityClass
 from consensus.model.priority import BUILT_IN, PriorityClass
+from consensus.state import State
 
 
 class PriorityClassItem(Struct, frozen=True):
@@ -20,13 +21,17 @@ class PriorityClassItem(Struct, frozen=True):
     built_in: bool
 
 
-def _item(known: PriorityClass) -> PriorityClassItem:
+def class_item(known: PriorityClass) -> PriorityClassItem:
     return PriorityClassItem(known.name, known.value, known.description, known.name in BUILT_IN)
 
 
+def by_value(state: State) -> list[PriorityClass]:
+    """The most important first."""
+    return sorted(state.all_priority_classes().values(), key=lambda known: (-known.value, known.name))
+
+
 async def list_classes(call: Call) -> Answer:
-    found = sorted(call.state.all_priority_classes().values(), key=lambda known: (-known.value, known.name))
-    return await call.listed(found, _item)
+    return await call.listed(by_value(call.state), class_item)
 
 
 async def create(call: Call) -> Answer:

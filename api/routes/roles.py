@@ -12,6 +12,7 @@ from api.errors import NotFound
 from api.route import RESOURCES, ROLE_ACCESS, VERBS, Access, Listing, Route, Subject
 from consensus.commands import CreateRole, DeleteRole, UpdateRole
 from consensus.model.access import ANY, OwnRole, Permission
+from consensus.state import State
 from consensus.timestamp import iso_utc
 
 RoleName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63)]
@@ -55,11 +56,14 @@ def _item(role: OwnRole) -> RoleItem:
     )
 
 
-def _built_in() -> list[RoleItem]:
-    return [
+def role_items(state: State) -> dict[str, RoleItem]:
+    """All roles by name, the built-in ones first."""
+    items = [
         RoleItem(name=role.value, description=_BUILT_IN[access], built_in=True, permissions=[], created_at=None)
         for role, access in ROLE_ACCESS.items()
     ]
+    items += map(_item, sorted(state.roles.values(), key=lambda role: role.name))
+    return {item.name: item for item in items}
 
 
 def _problems(permissions: list[Permission]) -> list[tuple[str, str]]:
@@ -76,19 +80,15 @@ def _problems(permissions: list[Permission]) -> list[tuple[str, str]]:
 
 
 async def list_roles(call: Call) -> Answer:
-    roles = sorted(call.state.roles.values(), key=lambda role: role.name)
-    return await call.listed([*_built_in(), *map(_item, roles)], lambda item: item)
+    return await call.listed(list(role_items(call.state).values()), lambda item: item)
 
 
 async def get_role(call: Call) -> Answer:
     name = call.path["role_name"]
-    for item in _built_in():
-        if item.name == name:
-            return Answer(item)
-    role = call.state.roles.get(name)
-    if role is None:
+    item = role_items(call.state).get(name)
+    if item is None:
         raise NotFound(f"there is no role {name!r}")
-    return Answer(_item(role))
+    return Answer(item)
 
 
 async def create_role(call: Call) -> Answer:

@@ -146,6 +146,13 @@ async def test_nobody_sees_by_graphql_what_rest_does_not_show(world: Any, admin:
     body = await ask(vera, "{ users { username } }")
     assert body["data"] is None
     assert body["errors"][0]["extensions"] == {"code": "permission_denied"}
+    for query in (
+        "{ roles { name } }",
+        "{ groups { name } }",
+        "{ audit { action } }",
+        '{ role(id: "admin") { name } }',
+    ):
+        assert (await ask(vera, query))["errors"][0]["extensions"]["code"] == "permission_denied"
     assert [u["username"] for u in (await ask(admin, "{ users { username } }"))["data"]["users"]] == [
         "admin",
         "olga",
@@ -242,3 +249,24 @@ async def test_the_protocols_close_codes(world: Any, admin: Any, messages: list[
                 except WebsocketDisconnectError as closed:
                     codes.append(closed.args[0])
     assert codes == [code]
+
+
+async def test_who_may_do_what_and_who_did_what(admin: Any) -> None:
+    await admin.send("POST", "/roles", {"name": "r", "permissions": [{"verb": "read", "resource": "apps"}]})
+    await admin.send("POST", "/groups", {"name": "g", "roles": ["r"], "members": ["vera"]})
+    query = """{
+        roles(limit: 4) { name built_in permissions { verb resource } }
+        role(id: "r") { name } none: role(id: "x") { name }
+        groups { name roles members }
+        audit(action: "POST /groups") { id action outcome } none_such: audit_record(id: "x") { id }
+        priority_classes(built_in: "true", sort: "value", order: "desc", limit: 1) { name value }
+    }"""
+    data = (await ask(admin, query))["data"]
+    assert [role["name"] for role in data["roles"] if not role["built_in"]] == ["r"]
+    assert data["roles"][-1]["permissions"] == [{"verb": "read", "resource": "apps"}]
+    assert (data["role"], data["none"], data["none_such"]) == ({"name": "r"}, None, None)
+    assert data["groups"] == [{"name": "g", "roles": ["r"], "members": ["vera"]}]
+    (record,) = data["audit"]
+    assert (record["action"], record["outcome"]) == ("POST /groups", "done")
+    assert (await ask(admin, f'{{ audit_record(id: "{record["id"]}") {{ action }} }}'))["data"]["audit_record"]
+    assert data["priority_classes"][0]["value"] > 0
