@@ -1,7 +1,8 @@
 """Reads and writes a second, p50 and p99: at a cluster of one node, at a follower and at the leader of three.
 
 Beside them in the same run: a bare hypercorn endpoint under trio that sends the bytes of the same answer. What is
-compared is the server's CPU for a request, which does not depend on what else the machine does.
+compared is the server's CPU for a request. What else the machine does makes that dearer by half, too, so the list
+and the bare endpoint are measured in turn for some rounds, and their median ratio is told.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import click
 import httpx2
@@ -117,7 +119,7 @@ def bare_endpoint(folder: Path, body: bytes, name: str) -> Iterator[Target]:
         process.wait()
 
 
-def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float) -> Iterator[Row]:
+def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float, rounds: int) -> Iterator[Row]:
     with Cluster(data_dir=folder / f"of-{nodes}", nodes=nodes) as cluster:
         fill(cluster)
         token, key = credentials(cluster)
@@ -132,7 +134,10 @@ def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float
         for number in clients:
             if nodes == 1:
                 with bare_endpoint(folder, listed, "bare") as bare:
-                    yield measure("list 100", bare, [], number, seconds, 0.0)
+                    own = Target("in turn", cluster.node(1).address, cluster.node(1).pid, token)
+                    for _ in range(rounds):
+                        yield measure("list 100", bare, [], number, seconds, 0.0)
+                        yield measure("list 100", own, [], number, seconds, idle)
             for name, node in chosen.items():
                 peers = [pid for pid in pids if pid != node.pid]
                 for what in OPERATIONS:
@@ -149,22 +154,34 @@ def shown(row: Row, bare_cpu_ms: dict[int, float]) -> str:
     return told + (f"  {measured.failed} FAILED" if measured.failed else "")
 
 
+def median_ratio(rows: list[Row], clients: int) -> float:
+    """CPU of the list to that of the bare endpoint, measured in turn."""
+    own = [row.cpu_ms for row in rows if (row.target, row.clients) == ("in turn", clients)]
+    bare = [row.cpu_ms for row in rows if (row.target, row.clients) == ("bare", clients)]
+    return median(one / other for one, other in zip(own, bare, strict=True))
+
+
 @click.command()
 @click.option("--clients", default="1,16,64", show_default=True, help="Numbers of clients, separated by commas.")
 @click.option("--seconds", default=3.0, show_default=True, help="For each figure.")
+@click.option("--rounds", default=5, show_default=True, help="Of the list beside the bare endpoint.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file for the figures as JSON.")
-def main(clients: str, seconds: float, output: Path | None) -> None:
+def main(clients: str, seconds: float, rounds: int, output: Path | None) -> None:
     """Measure the API; prints a line for each figure as it comes."""
     numbers = [int(number) for number in clients.split(",")]
     rows: list[Row] = []
     bare_cpu_ms: dict[int, float] = {}
     with tempfile.TemporaryDirectory(prefix="hivemind-bench-") as folder:
         for nodes in (1, 3):
-            for row in rows_of_cluster(Path(folder), nodes, numbers, seconds):
+            for row in rows_of_cluster(Path(folder), nodes, numbers, seconds, rounds):
                 if row.target == "bare":
                     bare_cpu_ms[row.clients] = row.cpu_ms
                 rows.append(row)
                 click.echo(shown(row, bare_cpu_ms))
+    for number in numbers:
+        click.echo(
+            f"list 100, {number} clients: {median_ratio(rows, number):.2f} x bare, median of {rounds} rounds in turn"
+        )
     if output is not None:
         output.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
 

@@ -379,3 +379,29 @@ async def test_an_empty_binary_message_is_taken(world: Any) -> None:
             server.shutdown.set()
             rest = await reader.to_end()
             assert b"\x03\xe9the server shuts down" in rest
+
+
+async def test_a_refused_websocket_is_answered_and_its_connection_closed(make_world: Any) -> None:
+    """The client may take the connection for a WebSocket, so no request can follow on it."""
+    world = make_world(requests_per_ip_per_minute=5)
+    upgrade = {"upgrade": "websocket", "connection": "Upgrade"}
+    upgrade |= {"sec-websocket-version": "13", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    async with serving(world.app) as server, await server.connect() as stream:
+        reader = Reader(stream)
+        with trio.fail_after(5):
+            await stream.send_all(
+                request("GET", "/api/ws", {**upgrade, "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="})
+            )
+            status, headers = await reader.head()
+            assert (status, headers["connection"], headers["x-ratelimit-remaining"]) == (401, "close", "4")
+            assert b'"code":"authentication_failed"' in await reader.to_end()
+
+
+async def test_a_small_answer_is_one_piece(world: Any) -> None:
+    """Its head and its body: one write, and one packet."""
+    async with serving(world.app) as server, await server.connect() as stream:
+        with trio.fail_after(5):
+            await stream.send_all(request("GET", "/api/health"))
+            first = await stream.receive_some()
+            assert first.startswith(b"HTTP/1.1 200")
+            assert first.endswith(b"}")
