@@ -37,7 +37,6 @@ from api.deps import (
     KeyRoundIncomplete,
     KeyRoundRefused,
     KeyUnknown,
-    LeadershipKept,
     LeaveRefused,
     NodeUnreachable,
     VolumeConflict,
@@ -45,6 +44,7 @@ from api.deps import (
     VolumeMissing,
     VolumeUnavailable,
 )
+from api.upkeep import LeadershipKept
 from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from consensus import features
 from consensus.commands import AnyCommand
 from consensus.model.origin import Origin
 
@@ -23,7 +24,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One command on its way through the log.
 
     `answered_below`: the proposer needs no answer to a lower number any more. `time_s` is the proposer's wall clock.
-    `origin` is set where a user asked for it.
+    `origin` is set where a user asked for it. `level` is the feature level that applying it needs.
     """
 
     id: CommandId
@@ -31,6 +32,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_s: float
     command: AnyCommand
     origin: Origin | None = None
+    level: int = 1
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,8 +47,17 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
 MAX_ENTRY_BYTES = 128 * 1024
 _PART_DATA_BYTES = MAX_ENTRY_BYTES - 1024
 _ENTRY, _PART = b"\x01", b"\x02"
+
+
+class _Level(Struct, frozen=True):
+    """What can be read of any version's entry."""
+
+    level: int = 1
+
+
 _encoder = msgspec.msgpack.Encoder()
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
+_level_decoder = msgspec.msgpack.Decoder(_Level)
 _part_decoder = msgspec.msgpack.Decoder(Part)
 
 
@@ -69,11 +80,15 @@ def decode(data: bytes) -> Entry | Part:
         msgspec.DecodeError: not an entry that this version knows.
     """
     if data[:1] == _ENTRY:
-        return _entry_decoder.decode(memoryview(data)[1:])
+        return decode_entry(memoryview(data)[1:])
     if data[:1] == _PART:
         return _part_decoder.decode(memoryview(data)[1:])
     raise msgspec.DecodeError(f"unknown kind of log entry {data[:1]!r}")
 
 
-def decode_entry(data: bytes) -> Entry:
+def decode_entry(data: bytes | memoryview) -> Entry:
+    """Raises msgspec.DecodeError: not an entry that this version knows."""
+    level = _level_decoder.decode(data).level
+    if level > features.LEVEL:
+        raise msgspec.DecodeError(features.not_known(level, "the entry"))
     return _entry_decoder.decode(data)

@@ -19,7 +19,7 @@ from consensus.draft import Draft
 from consensus.entry import CommandId, Entry, Part, decode, decode_entry
 from consensus.events import EventLog
 from consensus.fingerprint import Fingerprint, rows_after
-from consensus.outcomes import AnyOutcome, Done, conflict
+from consensus.outcomes import AnyOutcome, Done, beyond, conflict
 from consensus.state import State
 from consensus.watch import Watch
 
@@ -145,6 +145,11 @@ class Machine:
         session.answered_below = max(session.answered_below, entry.answered_below)
         for answered in [n for n in session.answers if n < session.answered_below]:
             del session.answers[answered]
+        if entry.level > self.state.feature_level:
+            # The cluster agreed on less when this was applied, whatever its proposer saw: so says every node.
+            outcome: AnyOutcome = beyond(self.state.feature_level, entry.level)
+            session.answers[number] = outcome
+            return outcome
         draft = Draft(self.state, index=index, time_s=entry.time_s, command_id=entry.id)
         draft, outcome = apply_entry(draft, entry)
         session.answers[number] = outcome

@@ -78,3 +78,8 @@ def conflict(message: str) -> Refusal:
 
 def invalid(message: str) -> Refusal:
     return Refusal(code=RefusalCode.INVALID, message=message)
+
+
+def beyond(level: int, needed: int) -> Refusal:
+    """Of a command that not all nodes could apply."""
+    return conflict(f"this needs feature level {needed}, the cluster is at {level} until all of its nodes are upgraded")

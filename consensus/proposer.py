@@ -16,16 +16,18 @@ from msgspec import Struct
 from consensus.commands import AnyCommand
 from consensus.entry import CommandId, Entry, encode
 from consensus.errors import OutcomeUnknown, StorageFull, Unavailable
+from consensus.features import level_of
 from consensus.machine import Machine
 from consensus.model.origin import Origin
-from consensus.outcomes import AnyOutcome
+from consensus.outcomes import AnyOutcome, beyond
 
 MAX_OUTSTANDING = 1024
 RETRY_PAUSE_S = 0.05
 
 
 class Committed(Struct, frozen=True):
-    """`outcome` may be a Refusal: that, too, is agreed, at log index `index`."""
+    """`outcome` may be a Refusal: that, too, is agreed, at log index `index`, but for one of what not all nodes know
+    yet, which is not proposed."""
 
     index: int
     outcome: AnyOutcome
@@ -82,6 +84,7 @@ class ClusterProposer:
     """
 
     def __init__(self, machine: Machine, submit: Submit, *, session: str, leader_wait_s: float = 5.0) -> None:
+        self._machine = machine
         self._submit = submit
         self._session = session
         self._leader_wait_s = leader_wait_s
@@ -99,6 +102,9 @@ class ClusterProposer:
             waiter.answered.set()
 
     async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0, origin: Origin | None = None) -> Committed:
+        level, agreed = level_of(command), self._machine.state.feature_level
+        if level > agreed:
+            return Committed(self._machine.index, beyond(agreed, level))
         async with self._slots:
             self._last_number += 1
             number = self._last_number
@@ -109,6 +115,7 @@ class ClusterProposer:
                 time_s=time.time(),
                 command=command,
                 origin=origin,
+                level=level,
             )
             try:
                 return await self._try_until_answered(waiter, encode(entry), timeout_s)

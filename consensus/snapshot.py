@@ -19,6 +19,7 @@ from immutables import Map
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consensus import features
 from consensus.entry import Part
 from consensus.events import History
 from consensus.fingerprint import HASH_BYTES, Fingerprint, add, encode_row, row_hash
@@ -82,6 +83,7 @@ class _Head(Struct, frozen=True):
     forgotten: tuple[int, int] | None
     rows: bytes | None = None
     chain: bytes = b""
+    level: int = 1
 
 
 class _SpecRow(Struct, frozen=True, array_like=True):
@@ -139,6 +141,7 @@ def encode(image: Image) -> Iterator[bytes]:
         None if forgotten is None else (forgotten.index, forgotten.number),
         expected.rows.to_bytes(HASH_BYTES, "little"),
         expected.chain,
+        image.state.feature_level,
     )
     yield _piece("head", msgspec.msgpack.encode(head))
     found = 0
@@ -215,6 +218,8 @@ def decode(data: bytes | memoryview) -> Image:
     head = msgspec.msgpack.decode(body, type=_Head)
     if head.schema > SCHEMA:
         raise ValueError(f"the snapshot has schema {head.schema}, this version knows {SCHEMA}: upgrade this node")
+    if head.level > features.LEVEL:
+        raise ValueError(features.not_known(head.level, "the snapshot"))
     rows: dict[str, list[Any]] = {name: [] for name in _ROW_TYPES}
     found = 0
     for table, body in pieces:

@@ -79,6 +79,11 @@ class State(Struct, frozen=True, kw_only=True):
     changing_apps: Keys = Map()
     run_ids_by_owner: Map[str, Keys] = Map()
 
+    @property
+    def feature_level(self) -> int:
+        """What all nodes can apply."""
+        return 1 if self.cluster is None else self.cluster.feature_level
+
     def tasks_of_app(self, app: str) -> list[Task]:
         """All tasks of `app`, also those that are being removed, by slot and age."""
         tasks = [self.tasks[task_id] for task_id in self.task_ids_by_app.get(app, _NONE)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psutil
 
+from consensus import features
 from consensus.model.node import NodeFacts
 from hivemind.config import DaemonConfig
 from runtime.engine.base import EngineInfo
@@ -24,6 +25,7 @@ def gather(config: DaemonConfig, engine: EngineInfo, overlay: Choice, version: s
         memory_bytes=engine.memory_bytes or psutil.virtual_memory().total,
         disk_bytes=psutil.disk_usage(str(config.data_dir)).total,
         labels=dict(config.labels),
+        feature_level=features.LEVEL,
         overlay=overlay.mode,
         overlay_reason=overlay.reason,
     )

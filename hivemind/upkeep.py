@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from api.deps import LeadershipKept
+from api.upkeep import LeadershipKept
 from consensus.errors import StorageFull, Unavailable
 from consensus.raft import NotLeader, RaftError, RaftNode
 from hivemind.peer.channel import PeerChannel

@@ -25,6 +25,7 @@ class ClusterAnswer(Struct, frozen=True, kw_only=True):
     nodes: int
     ready_nodes: int
     version: str
+    feature_level: int
     created_at: str
 
 
@@ -49,6 +50,7 @@ def cluster_answer(state: State, deps: Deps) -> ClusterAnswer:
         nodes=len(state.nodes),
         ready_nodes=sum(node.status is NodeStatus.READY for node in state.nodes.values()),
         version=deps.settings.version,
+        feature_level=state.feature_level,
         created_at=iso_utc(state.cluster.created_at_s),
     )
 

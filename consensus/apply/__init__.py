@@ -34,6 +34,7 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.FoundCluster: cluster.found,
     commands.RotateJoinSecret: cluster.rotate_join_secret,
     commands.RotateTokenKey: cluster.rotate_token_key,
+    commands.RaiseFeatureLevel: cluster.raise_feature_level,
     commands.AddNode: node.add,
     commands.StartNode: node.start,
     commands.SetNodeStatus: node.set_status,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.commands import FoundCluster, RotateJoinSecret, RotateTokenKey
+from consensus.commands import FoundCluster, RaiseFeatureLevel, RotateJoinSecret, RotateTokenKey
 from consensus.draft import Draft
 from consensus.outcomes import AnyOutcome, Done, conflict
 
@@ -45,4 +45,16 @@ def rotate_token_key(draft: Draft, command: RotateTokenKey) -> AnyOutcome:
             previous_token_key_until_s=command.previous_until_s,
         )
     )
+    return Done()
+
+
+def raise_feature_level(draft: Draft, command: RaiseFeatureLevel) -> AnyOutcome:
+    cluster = draft.state.cluster
+    if cluster is None:
+        return conflict("the cluster is not founded yet")
+    for node in sorted(draft.state.nodes.values(), key=lambda node: node.id):
+        if node.facts.feature_level < command.level:
+            return conflict(f"node {node.id!r} knows feature level {node.facts.feature_level} only: upgrade it")
+    if command.level > cluster.feature_level:
+        draft.put_cluster(msgspec.structs.replace(cluster, feature_level=command.level))
     return Done()

@@ -17,7 +17,7 @@ from consensus.commands import (
 )
 from consensus.draft import Draft
 from consensus.model.event import EventType
-from consensus.model.node import Node, NodeStatus
+from consensus.model.node import Node, NodeFacts, NodeStatus
 from consensus.outcomes import AnyOutcome, Done, conflict, not_found
 
 _GONE = (NodeStatus.LOST, NodeStatus.LEFT, NodeStatus.JOINING)
@@ -35,7 +35,19 @@ def health_word(status: NodeStatus) -> str:
     return _HEALTH_WORD[status]
 
 
+def _too_old(draft: Draft, node_id: str, facts: NodeFacts) -> AnyOutcome | None:
+    level = draft.state.feature_level
+    if facts.feature_level >= level:
+        return None
+    return conflict(
+        f"node {node_id!r} knows feature level {facts.feature_level}, the cluster is at {level}: upgrade it"
+    )
+
+
 def add(draft: Draft, command: AddNode) -> AnyOutcome:
+    refusal = _too_old(draft, command.node_id, command.facts)
+    if refusal is not None:
+        return refusal
     known = draft.state.nodes.get(command.node_id)
     if known is not None and known.status in (NodeStatus.READY, NodeStatus.RESTARTING):
         return conflict(
@@ -70,6 +82,9 @@ def start(draft: Draft, command: StartNode) -> AnyOutcome:
         return not_found("node", command.node_id)
     if node.status is NodeStatus.LEFT:
         return conflict(f"node {node.id!r} has left the cluster; join it again with a token")
+    refusal = _too_old(draft, node.id, command.facts)
+    if refusal is not None:
+        return refusal
     started = replace(node, boot_id=command.boot_id, facts=command.facts, overlay=None)
     draft.put_node(started)
     subnets.settle(draft)

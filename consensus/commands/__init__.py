@@ -18,7 +18,7 @@ from consensus.commands.access import (
 from consensus.commands.alert import AcknowledgeAlert, RaiseAlert, ResolveAlert
 from consensus.commands.app import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.commands.base import Command
-from consensus.commands.cluster import FoundCluster, RotateJoinSecret, RotateTokenKey
+from consensus.commands.cluster import FoundCluster, RaiseFeatureLevel, RotateJoinSecret, RotateTokenKey
 from consensus.commands.deployment import (
     AdvanceDeployment,
     CreateDeployment,
@@ -75,6 +75,7 @@ AnyCommand = (
     FoundCluster
     | RotateJoinSecret
     | RotateTokenKey
+    | RaiseFeatureLevel
     | AddNode
     | StartNode
     | SetNodeStatus
@@ -182,6 +183,7 @@ __all__ = [
     "Placement",
     "PromoteDeployment",
     "RaiseAlert",
+    "RaiseFeatureLevel",
     "RecordAccess",
     "RemoveNode",
     "RemoveTasks",

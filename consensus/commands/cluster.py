@@ -19,6 +19,12 @@ class RotateJoinSecret(Command, frozen=True):
     join_secret_sealed: bytes
 
 
+class RaiseFeatureLevel(Command, frozen=True):
+    """All nodes know `level`, so that what needs it may be proposed from now on."""
+
+    level: int
+
+
 class RotateTokenKey(Command, frozen=True):
     """Tokens are signed with a new key from now on; those of the old one hold until `previous_until_s` (unix time).
 

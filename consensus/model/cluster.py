@@ -12,6 +12,7 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The previous token key still verifies tokens until `previous_token_key_until_s`; the one in use came into use at
     `token_key_since_s` (unix times), or with the cluster where that is 0.
+    `feature_level` is what all nodes can apply (consensus/features.py).
     `epoch` changes when a cluster is restored from a backup, so that event ids of another history are known.
     """
 
@@ -26,4 +27,5 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True):
     token_key_since_s: float = 0.0
     join_secret_hash: str
     join_secret_sealed: bytes
+    feature_level: int = 1
     network: Network = Network()

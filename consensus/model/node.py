@@ -39,6 +39,8 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int = 0
     disk_bytes: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    feature_level: int = 1
+    """The newest that its version knows (consensus/features.py)."""
     overlay: OverlayMode = OverlayMode.OFF
     overlay_reason: str = ""
 

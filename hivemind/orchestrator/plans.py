@@ -17,6 +17,7 @@ from hivemind.orchestrator import (
     alerts,
     conditions,
     dependencies,
+    features,
     jobs,
     liveness,
     lost,
@@ -82,6 +83,7 @@ class Plans:
         """In order; each is to be asked with the State that the commands of those before it made."""
         return [
             self._liveness,
+            self._features,
             self._alerts,
             self._lost,
             self._rollouts,
@@ -93,6 +95,9 @@ class Plans:
             self._placement,
             self._rebalancing,
         ]
+
+    def _features(self, state: State, now_s: float, wall_s: float) -> Job:
+        return Job("features", 0, lambda: features.plan(state))
 
     def _liveness(self, state: State, now_s: float, wall_s: float) -> Job:
         evidence = self._observer.evidence(now_s)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 from nacl.secret import SecretBox
 
+from consensus import features
 from consensus.commands import FoundCluster
 from consensus.model.cluster import Cluster
 from consensus.model.user import Role, User
@@ -66,6 +67,7 @@ async def found_cluster(
         token_key_sealed=seal(secrets.token_bytes(TOKEN_KEY_BYTES), member_key),
         join_secret_hash=secret_hash(secret),
         join_secret_sealed=seal(secret.encode(), member_key),
+        feature_level=features.LEVEL,
     )
     admin = User(
         id=ADMIN, username=ADMIN, password_hash=await hash_password(password), role=Role.ADMIN, created_at_s=now_s

@@ -18,7 +18,6 @@ from api.deps import (
     HealthReport,
     KeyRound,
     KeyUnknown,
-    LeadershipKept,
     LogLine,
     MemberView,
     NodeSample,
@@ -28,6 +27,7 @@ from api.deps import (
     Settings,
     VolumeContents,
 )
+from api.upkeep import LeadershipKept
 from consensus import commands
 from consensus.errors import StorageFull, Unavailable
 from consensus.machine import Machine

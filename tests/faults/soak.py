@@ -19,6 +19,8 @@ from tests.faults.lab_cluster import LAB_FAULTS, LabCluster
 from tests.faults.workload import Workload, check_cluster
 
 SETTINGS = {"snapshot_after_entries": 500, "tail_entries_kept": 100}
+PATIENCE_S = 120.0
+"""For a leader after a fault: on a machine that others use, killed processes alone may take half a minute to start."""
 FAULTS: tuple[Fault, ...] = (*PROCESS_FAULTS, *LAB_FAULTS, fill_disk)
 
 
@@ -41,7 +43,7 @@ async def _round(workload: Workload, number: int, fault: Fault, rng: random.Rand
     async with workload.running(clients_per_node=2):
         await trio.sleep(0.5)
         await fault(cluster, rng)
-        await cluster.leader(wait_s=30)
+        await cluster.leader(wait_s=PATIENCE_S)
         await trio.sleep(1)
     pause_s = account.longest_pause_s(began_s, trio.current_time())
     await check_cluster(workload)

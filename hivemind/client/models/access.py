@@ -17,6 +17,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
     nodes: int
     ready_nodes: int
     version: str
+    feature_level: int = 1
     created_at: datetime
     leader: str | None = None
     last_contact_ms: float | None = None

@@ -1,0 +1,57 @@
+"""Feature levels: a node is never sent what it cannot apply.
+
+Each version knows levels up to LEVEL. An entry says which one it needs, the cluster has agreed on one that all of its
+nodes know, and nobody proposes beyond it. The leader raises it when the last node was upgraded (orchestrator/
+features.py); from then on a node that knows less is not let in.
+
+Whoever adds a command, or a field that changes what applying one does, raises LEVEL and enters it in COMMANDS_SINCE or
+FIELDS_SINCE. What only has to be kept and shown may come without: older versions do not pass it on, however.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+LEVEL = 1
+COMMANDS_SINCE: Mapping[type[Struct], int] = {}
+"""Commands that came after level 1."""
+FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {}
+"""Fields, by struct and name, that came after level 1; they are needed only where they are set."""
+
+
+def level_of(command: Struct) -> int:
+    """The level that a cluster needs to apply `command`."""
+    if not COMMANDS_SINCE and not FIELDS_SINCE:
+        return 1
+    return max(_levels(command), default=1)
+
+
+def _levels(value: Any) -> Iterator[int]:
+    match value:
+        case Struct():
+            yield COMMANDS_SINCE.get(type(value), 1)
+            for name, default in zip(value.__struct_fields__, _defaults(type(value)), strict=True):
+                inner = getattr(value, name)
+                if inner != default:
+                    yield FIELDS_SINCE.get((type(value), name), 1)
+                    yield from _levels(inner)
+        case list() | tuple():
+            for item in value:
+                yield from _levels(item)
+        case dict():
+            for item in value.values():
+                yield from _levels(item)
+
+
+def _defaults(kind: type[Struct]) -> list[Any]:
+    """One a field; what has none is not equal to anything."""
+    given = list(kind.__struct_defaults__)
+    return [object()] * (len(kind.__struct_fields__) - len(given)) + given
+
+
+def not_known(level: int, what: str) -> str:
+    """Why this version cannot take `what`."""
+    return f"{what} needs feature level {level}, and this version knows {LEVEL}: upgrade this node"

@@ -1,0 +1,17 @@
+"""A daemon of the next version, which knows one feature level more: `python -m tests.support.newer_daemon daemon …`.
+
+At level 2 there is `RotateTokenKey`, which in this version is as old as the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from consensus import features
+from consensus.commands import RotateTokenKey
+from hivemind.cli.main import main
+
+if __name__ == "__main__":
+    features.LEVEL = 2
+    features.COMMANDS_SINCE = {RotateTokenKey: 2}
+    sys.exit(main())
