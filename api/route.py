@@ -59,6 +59,7 @@ VERBS = ("read", "create", "update", "delete", "exec")
 RESOURCES = (
     "apps", "jobs", "containers", "logs", "services", "volumes", "deployments",
     "nodes", "cluster", "alerts", "metrics", "events", "users", "roles", "groups", "api-keys", "audit",
+    "network-policies",
 )  # fmt: skip
 NAMESPACED = frozenset(RESOURCES[:7])
 """These belong to a namespace; a permission that is limited to a scope holds for no others."""

@@ -24,6 +24,7 @@ from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
 from consensus.model.job import Job
 from consensus.model.move import Move
+from consensus.model.network_policy import NetworkPolicy
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
@@ -281,6 +282,12 @@ class Draft:
 
     def delete_priority_class(self, name: str) -> None:
         self._delete("priority_classes", name)
+
+    def put_network_policy(self, policy: NetworkPolicy) -> None:
+        self._put("network_policies", policy.name, policy)
+
+    def delete_network_policy(self, name: str) -> None:
+        self._delete("network_policies", name)
 
     def put_setting(self, setting: Setting) -> None:
         self._put("settings", setting.key, setting)

@@ -33,6 +33,7 @@ from consensus.model.deployment import Deployment
 from consensus.model.event import Event
 from consensus.model.job import Job
 from consensus.model.move import Move
+from consensus.model.network_policy import NetworkPolicy
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import PriorityClass
@@ -109,6 +110,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "once": (OnceRecord, "key"),
     "deployments": (Deployment, "id"),
     "priority_classes": (PriorityClass, "name"),
+    "network_policies": (NetworkPolicy, "name"),
     "settings": (Setting, "key"),
     "jobs": (Job, "name"),
     "runs": (Run, "id"),

@@ -22,6 +22,8 @@ from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
 from consensus.model.job import Job
 from consensus.model.move import Move
+from consensus.model.network import OverlayMode
+from consensus.model.network_policy import NetworkPolicy
 from consensus.model.node import Node, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
@@ -62,6 +64,7 @@ class State(Struct, frozen=True, kw_only=True):
     once: Map[str, OnceRecord] = Map()
     deployments: Map[str, Deployment] = Map()
     priority_classes: Map[str, PriorityClass] = Map()
+    network_policies: Map[str, NetworkPolicy] = Map()
     settings: Map[str, Setting] = Map()
     jobs: Map[str, Job] = Map()
     runs: Map[str, Run] = Map()
@@ -136,6 +139,15 @@ class State(Struct, frozen=True, kw_only=True):
         if app.standby is not None and revision == app.standby.revision:
             return True
         return any(share.revision == revision for share in shares(app, self.deployment_of(app)))
+
+    def filters_packets(self, node_id: str) -> bool:
+        """Whether the node takes part in the overlay: there, network policies hold for all packets."""
+        node = self.nodes.get(node_id)
+        return node is not None and node.subnet is not None and node.facts.overlay is not OverlayMode.OFF
+
+    def labels_of(self, task: Task) -> dict[str, str]:
+        """By which selectors know it."""
+        return {"app": task.app, **self.spec_of(task).labels}
 
     def deployment_of(self, app: App) -> Deployment | None:
         """The one that goes on now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -34,7 +35,10 @@ GRACE_S = 6.0
 
 
 class ApiServer:
-    """Serves from `run` until `shutdown`; `ended` is set when the last request is over."""
+    """Serves from `run` until `shutdown`; `ended` is set when the last request is over.
+
+    `sources`: figures of other parts, for the metrics.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class ApiServer:
         gateway: ContainerGateway,
         local: NodeContainers,
         volumes: VolumeGateway,
+        sources: Sequence[metrics.Source] = (),
     ) -> None:
         self._daemon = daemon
         self._membership = membership
@@ -54,6 +59,7 @@ class ApiServer:
         self._gateway = gateway
         self._local = local
         self._volumes = volumes
+        self._sources = sources
         self._tls: TlsFiles | None = None
         self.shutdown = trio.Event()
         self.ended = trio.Event()
@@ -130,4 +136,6 @@ class ApiServer:
         figures.add(metrics.of_loop(daemon.lag))
         figures.add(gossip_metrics.of_gossip(self._membership.health))
         figures.add(metrics.of_struct("peer", "Peer channel", daemon.channel.metrics))
+        for source in self._sources:
+            figures.add(source)
         return figures

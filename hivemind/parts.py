@@ -14,6 +14,7 @@ from hivemind.api_server import ApiServer
 from hivemind.dead_nodes import DeadNodes
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
+from hivemind.observability import metrics
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps as OrchestratorDeps
 from hivemind.orchestrator.loop import Orchestrator
@@ -36,11 +37,14 @@ from runtime.network.dns.server import Resolver
 from runtime.network.dns.service import NameService
 from runtime.network.dns.upstream import Upstream, read_resolvers
 from runtime.network.mesh import Mesh, MeshConfig
+from runtime.network.nft.compiler import here_of
+from runtime.network.nft.driver import PacketRules
+from runtime.network.nft.nft import NftError
 from runtime.network.overlay.attachment import default_network
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.kernel import HostKernel
-from runtime.network.overlay.plan import gateway
+from runtime.network.overlay.plan import BRIDGE, gateway
 from runtime.network.overlay.reporter import OverlayReporter
 from runtime.vitals import VitalsSampler
 from runtime.volumes.data import VolumeData
@@ -94,7 +98,9 @@ class Parts:
             peer_failures=_PEER_FAILURES,
             rng=daemon.rng,
             config=MeshConfig(bind_address=config.bind),
+            virtual=here_of,
         )
+        self.packet_rules = PacketRules(node_id=node_id, machine=machine, mesh=self.mesh, bridge=BRIDGE)
         self.vitals = VitalsSampler(
             config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
         )
@@ -119,6 +125,7 @@ class Parts:
             gateway=gateway,
             local=local,
             volumes=volumes,
+            sources=[metrics.of_policies(lambda: self.packet_rules.counts)],
         )
         self.orchestrator = _orchestrator(daemon, self.members, self.ping)
         self._register(channel)
@@ -141,13 +148,15 @@ class Parts:
         await nursery.start(self.overlay.run)
         reporter = OverlayReporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
         nursery.start_soon(reporter.run)
+        nursery.start_soon(self.packet_rules.run)
 
     async def remove_overlay(self) -> None:
         """At the end of this node's membership."""
         if self.overlay is not None:
             try:
+                await self.packet_rules.remove()
                 await self.overlay.remove()
-            except (OverlayError, EngineError) as error:
+            except (OverlayError, EngineError, NftError) as error:
                 log.warning("overlay_not_removed", reason=str(error))
 
     def _register(self, channel: PeerChannel) -> None:

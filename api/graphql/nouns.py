@@ -24,6 +24,7 @@ from api.views.app import AppDetail, AppItem, app_detail, app_item
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
 from api.views.deployment import DeploymentDetail, DeploymentItem, deployment_detail, deployment_item
 from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
+from api.views.network_policy import NetworkPolicyItem, network_policy_item
 from api.views.node import NodeDetail, NodeItem, node_detail, node_item
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from api.views.volume import VolumeItem, volume_item
@@ -183,6 +184,17 @@ SERVICE = Noun(
     type=ServiceDetail,
     hidden=frozenset({"apps"}),
 )
+NETWORK_POLICY = Noun(
+    name="NetworkPolicy",
+    plural="network_policies",
+    permission="network-policies:read",
+    table="network_policies",
+    keys=lambda state: sorted(state.network_policies),
+    item=lambda world, key: network_policy_item(world.state, world.state.network_policies[key]),
+    detail=lambda world, key: network_policy_item(world.state, world.state.network_policies[key]),
+    listing=Listing("policies", NetworkPolicyItem),
+    type=NetworkPolicyItem,
+)
 VOLUME = Noun(
     name="Volume",
     plural="volumes",
@@ -301,6 +313,6 @@ AUDIT_RECORD = Noun(
     access=Access.ADMIN,
 )
 NOUNS = (
-    *(CONTAINER, APP, NODE, SERVICE, VOLUME, DEPLOYMENT, JOB, RUN, PRIORITY_CLASS),
+    *(CONTAINER, APP, NODE, SERVICE, NETWORK_POLICY, VOLUME, DEPLOYMENT, JOB, RUN, PRIORITY_CLASS),
     *(ALERT, USER, ROLE, GROUP, AUDIT_RECORD),
 )

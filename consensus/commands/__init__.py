@@ -39,6 +39,7 @@ from consensus.commands.job import (
     UpdateJob,
 )
 from consensus.commands.move import CancelMove, MoveTask
+from consensus.commands.network_policy import CreateNetworkPolicy, DeleteNetworkPolicy, UpdateNetworkPolicy
 from consensus.commands.node import (
     AddNode,
     ChangeNodeLabels,
@@ -116,6 +117,9 @@ AnyCommand = (
     | CreateVolume
     | BindVolume
     | DeleteVolume
+    | CreateNetworkPolicy
+    | UpdateNetworkPolicy
+    | DeleteNetworkPolicy
     | CreateService
     | UpdateService
     | SetSetting
@@ -155,6 +159,7 @@ __all__ = [
     "CreateDeployment",
     "CreateGroup",
     "CreateJob",
+    "CreateNetworkPolicy",
     "CreatePriorityClass",
     "CreateRole",
     "CreateService",
@@ -165,6 +170,7 @@ __all__ = [
     "DeleteApp",
     "DeleteGroup",
     "DeleteJob",
+    "DeleteNetworkPolicy",
     "DeletePriorityClass",
     "DeleteRole",
     "DeleteService",
@@ -208,6 +214,7 @@ __all__ = [
     "UnsetSetting",
     "UpdateGroup",
     "UpdateJob",
+    "UpdateNetworkPolicy",
     "UpdateRole",
     "UpdateService",
     "UpdateUser",

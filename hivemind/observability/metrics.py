@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
@@ -151,5 +151,18 @@ def of_struct(prefix: str, about: str, snapshot: Callable[[], object]) -> Source
             value = getattr(struct, field)
             if isinstance(value, int | float):
                 yield gauge(f"{prefix}_{field}", f"{about}: {field.replace('_', ' ')}", value)
+
+    return collect
+
+
+def of_policies(counts: Callable[[], Mapping[tuple[str, str], int]]) -> Source:
+    """New connections that this node's kernel judged by network policies."""
+
+    def collect() -> Iterator[Metric]:
+        about = "Packets of new connections that a network policy let pass or refused here"
+        metric = CounterMetricFamily("hivemind_network_policy_packets", about, labels=["policy", "verdict"])
+        for (policy, verdict), packets in sorted(counts().items()):
+            metric.add_metric([policy, verdict], packets)
+        yield metric
 
     return collect

@@ -5,6 +5,8 @@ route_table     pure: all routes, kept in step with the State
 weights         pure: which part of the requests each endpoint gets
 balancer        pure: which endpoint next (`circuit`: not those that fail)
 proxy_protocol  pure: the header that tells an endpoint who its client is
+permission      pure: whether network policies let a client reach an endpoint
+nft/            balancing and filtering in the kernel, where the overlay is on
 tcp_port        one listener
 udp_port        one datagram port
 dial            connections to an endpoint, here or on another node

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 
 import structlog
 import trio
 from msgspec import Struct
 
 from consensus.machine import Machine
+from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.network.balancer import Balancer
 from runtime.network.dial import SERVICE, Dialer, MeshServer
+from runtime.network.nft.balance import Here, is_kernels
+from runtime.network.permission import Gate
 from runtime.network.route_table import RouteTable
-from runtime.network.routes import PublishedPort, Route
-from runtime.network.tcp_port import TcpPort, listen_tcp
+from runtime.network.routes import Front, PublishedPort, Route, ServiceAddress
+from runtime.network.tcp_port import Allows, TcpPort, listen_tcp
 from runtime.network.udp_port import UdpPort, bind_udp
 from runtime.peers import PeerCalls, PeerFailures, PeerServices
 
@@ -44,18 +48,22 @@ class MeshConfig(Struct, frozen=True, kw_only=True):
     rebind_last_s: float = 30.0
 
 
-class _Published:
+class _Served:
     def __init__(self, balancer: Balancer) -> None:
         self.balancer = balancer
         self.scope = trio.CancelScope()
 
 
 class Mesh:
-    """Publishes this node's replica's ports.
+    """Serves this node's replica's published ports, and the virtual addresses that the kernel cannot serve.
+
+    Args:
+        virtual: this node's part in the overlay, where its kernel leads virtual addresses to endpoints.
 
     Attributes:
         problems: ports that cannot be opened here now, and why.
         open_ports: ports that are open here now.
+        proxied: the port at the overlay's gateway where a virtual address is served.
     """
 
     def __init__(
@@ -67,10 +75,14 @@ class Mesh:
         peer_failures: PeerFailures,
         rng: random.Random,
         config: MeshConfig | None = None,
+        virtual: Callable[[State, str], Here | None] = lambda state, node_id: None,
     ) -> None:
         self._machine = machine
         self._config = config or MeshConfig()
         self._rng = rng
+        self._virtual = virtual
+        self._here: Here | None = None
+        self._gate = Gate(node_id)
         self._table = RouteTable()
         self._touched: set[str] = set()
         self._node_id = node_id
@@ -82,13 +94,19 @@ class Mesh:
             idle_s=self._config.idle_s,
             udp_idle_s=self._config.udp_idle_s,
         )
-        self._published: dict[PublishedPort, _Published] = {}
-        self.problems: dict[PublishedPort, str] = {}
-        self.open_ports: set[PublishedPort] = set()
+        self._served: dict[Front, _Served] = {}
+        self._proxied_changed = trio.Event()
+        self.problems: dict[Front, str] = {}
+        self.open_ports: set[Front] = set()
+        self.proxied: dict[Front, int] = {}
 
     def serve(self, services: PeerServices) -> None:
         """Registers this node's end of other nodes' connections."""
         services.serve_stream(SERVICE, self._server.handle)
+
+    async def proxied_changed(self) -> None:
+        """Returns when `proxied` is another."""
+        await self._proxied_changed.wait()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled, which ends all connections."""
@@ -109,73 +127,98 @@ class Mesh:
 
     def _reconcile(self, nursery: trio.Nursery) -> None:
         touched, self._touched = self._touched, set()
-        for front in self._table.update(self._machine.state, touched):
-            if isinstance(front, PublishedPort):
-                self._publish(front, self._table.routes.get(front), nursery)
+        state = self._machine.state
+        changed = self._table.update(state, touched)
+        here = self._virtual(state, self._node_id)
+        if here != self._here:
+            self._here = here
+            changed = set(self._table.routes)
+        for front in changed:
+            self._follow(front, self._table.routes.get(front), nursery)
 
-    def _publish(self, port: PublishedPort, route: Route | None, nursery: trio.Nursery) -> None:
-        published = self._published.get(port)
-        if route is None:
-            if published is not None:
-                self._published.pop(port).scope.cancel()
+    def _follow(self, front: Front, route: Route | None, nursery: trio.Nursery) -> None:
+        served = self._served.get(front)
+        if route is None or not self._is_ours(front, route):
+            if served is not None:
+                self._served.pop(front).scope.cancel()
             return
-        if published is None:
+        if served is None:
             first = zlib.crc32(self._node_id.encode())
-            published = self._published[port] = _Published(Balancer(self._rng, first=first))
-            nursery.start_soon(self._keep_open, port, published, nursery)
-        published.balancer.set_route(route)
+            served = self._served[front] = _Served(Balancer(self._rng, first=first))
+            nursery.start_soon(self._keep_open, front, served, nursery)
+        served.balancer.set_route(route)
 
-    async def _keep_open(self, port: PublishedPort, published: _Published, nursery: trio.Nursery) -> None:
+    def _is_ours(self, front: Front, route: Route) -> bool:
+        """Published ports are always open here: the kernel takes what it can before they see it."""
+        return isinstance(front, PublishedPort) or (self._here is not None and not is_kernels(route, self._here))
+
+    async def _keep_open(self, front: Front, served: _Served, nursery: trio.Nursery) -> None:
         backoff = Backoff(first_s=self._config.rebind_first_s, last_s=self._config.rebind_last_s)
-        with published.scope:
+        with served.scope:
             while True:
                 try:
-                    await self._open(port, published, nursery)
+                    await self._open(front, served, nursery)
                 except OSError as error:
-                    self._problem(port, error)
+                    self._problem(front, error)
                     await trio.sleep(backoff.next_s())
         # A successor for the same port may be there already, and then the state is its.
-        if port not in self._published:
-            self.problems.pop(port, None)
+        if front not in self._served:
+            self.problems.pop(front, None)
 
-    async def _open(self, port: PublishedPort, published: _Published, nursery: trio.Nursery) -> None:
-        address = self._config.bind_address
-        if port.protocol == "udp":
-            socket = await bind_udp(address, port.host_port)
-            udp = UdpPort(port, published.balancer, self._dialer, idle_s=self._config.udp_idle_s)
-            with self._opened(port):
+    async def _open(self, front: Front, served: _Served, nursery: trio.Nursery) -> None:
+        address, number = self._place(front)
+        if front.protocol == "udp":
+            socket = await bind_udp(address, number)
+            udp = UdpPort(
+                front, served.balancer, self._dialer, allows=self._allows(front), idle_s=self._config.udp_idle_s
+            )
+            with self._opened(front, socket):
                 await udp.serve(socket)
         else:
-            listener = await listen_tcp(address, port.host_port)
+            listener = await listen_tcp(address, number)
             tcp = TcpPort(
-                port,
-                published.balancer,
+                front,
+                served.balancer,
                 self._dialer,
+                allows=self._allows(front),
                 max_connections=self._config.max_connections,
                 idle_s=self._config.idle_s,
             )
-            with self._opened(port):
+            with self._opened(front, listener.socket):
                 await tcp.serve(listener, nursery)
 
-    def _opened(self, port: PublishedPort) -> _Opened:
-        if self.problems.pop(port, None) is not None:
-            log.info("port_open_at_last", port=str(port))
-        return _Opened(self.open_ports, port)
+    def _place(self, front: Front) -> tuple[str, int]:
+        if isinstance(front, PublishedPort):
+            return self._config.bind_address, front.host_port
+        if self._here is None:
+            raise OSError("this node has left the overlay")
+        return self._here.gateway, 0
 
-    def _problem(self, port: PublishedPort, error: OSError) -> None:
-        if port not in self.problems:
-            log.warning("port_not_open", port=str(port), address=self._config.bind_address, reason=str(error))
-        self.problems[port] = str(error)
+    def _allows(self, front: Front) -> Allows:
+        return lambda client, backend: self._gate.allows(self._machine.state, client, backend, front.protocol)
 
+    @contextmanager
+    def _opened(self, front: Front, socket: trio.socket.SocketType) -> Iterator[None]:
+        if self.problems.pop(front, None) is not None:
+            log.info("port_open_at_last", port=str(front))
+        self.open_ports.add(front)
+        if isinstance(front, ServiceAddress):
+            self._set_proxied(front, socket.getsockname()[1])
+        try:
+            yield
+        finally:
+            self.open_ports.discard(front)
+            self._set_proxied(front, None)
 
-class _Opened:
-    """Keeps a port in the set of open ones."""
+    def _set_proxied(self, front: Front, port: int | None) -> None:
+        if port is not None:
+            self.proxied[front] = port
+        elif self.proxied.pop(front, None) is None:
+            return
+        self._proxied_changed.set()
+        self._proxied_changed = trio.Event()
 
-    def __init__(self, ports: set[PublishedPort], port: PublishedPort) -> None:
-        self._ports, self._port = ports, port
-
-    def __enter__(self) -> None:
-        self._ports.add(self._port)
-
-    def __exit__(self, *_: object) -> None:
-        self._ports.discard(self._port)
+    def _problem(self, front: Front, error: OSError) -> None:
+        if front not in self.problems:
+            log.warning("port_not_open", port=str(front), address=self._place(front)[0], reason=str(error))
+        self.problems[front] = str(error)

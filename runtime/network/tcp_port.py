@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 import trio
 
@@ -9,9 +11,12 @@ from runtime.network import proxy_protocol
 from runtime.network.balancer import Balancer
 from runtime.network.dial import Dialer, DialFailed
 from runtime.network.pump import SocketBytes, pump
-from runtime.network.routes import PublishedPort
+from runtime.network.routes import Backend, Front, ServiceAddress
 
 log = structlog.get_logger()
+
+Allows = Callable[[str, Backend], bool]
+"""Whether a client's address may reach an endpoint."""
 
 _BACKLOG = 512
 _ACCEPT_PAUSE_S = 0.1
@@ -27,10 +32,18 @@ class TcpPort:
     """Serves `listener`; connections go on in `nursery` when the port is closed (connection draining)."""
 
     def __init__(
-        self, port: PublishedPort, balancer: Balancer, dialer: Dialer, *, max_connections: int, idle_s: float
+        self,
+        port: Front,
+        balancer: Balancer,
+        dialer: Dialer,
+        *,
+        allows: Allows,
+        max_connections: int,
+        idle_s: float,
     ) -> None:
         self._port = port
         self._node_id = dialer.node_id
+        self._allows = allows
         self._balancer = balancer
         self._dialer = dialer
         self._idle_s = idle_s
@@ -71,12 +84,14 @@ class TcpPort:
 
     async def _pass_on(self, stream: trio.SocketStream) -> None:
         try:
-            client, server = stream.socket.getpeername(), stream.socket.getsockname()
+            client, server = stream.socket.getpeername(), self._asked(stream)
         except OSError:
             # The client is gone already.
             return
         balancer = self._balancer
         for backend in balancer.order(client[0], trio.current_time(), local=self._node_id):
+            if not self._allows(client[0], backend):
+                continue
             try:
                 with balancer.connected(backend):
                     async with self._dialer.dial(backend) as upstream:
@@ -91,3 +106,10 @@ class TcpPort:
             except self._dialer.broken as error:
                 log.info("mesh_connection_broken", port=str(self._port), reason=str(error))
                 return
+
+    def _asked(self, stream: trio.SocketStream) -> tuple[str, int]:
+        """What the client asked for: at a virtual address, not the proxy's own."""
+        if isinstance(self._port, ServiceAddress):
+            return self._port.virtual_ip, self._port.port
+        asked: tuple[str, int] = stream.socket.getsockname()
+        return asked

@@ -9,6 +9,7 @@ from runtime.network.balancer import Balancer
 from runtime.network.datagrams import DATAGRAM_BYTES, exchange
 from runtime.network.dial import Dialer, DialFailed
 from runtime.network.routes import Front
+from runtime.network.tcp_port import Allows
 
 log = structlog.get_logger()
 
@@ -53,8 +54,9 @@ class _Client:
 class UdpPort:
     """Serves a bound socket; `MAX_CLIENTS` flows at once, datagrams of further clients are dropped."""
 
-    def __init__(self, port: Front, balancer: Balancer, dialer: Dialer, *, idle_s: float) -> None:
+    def __init__(self, port: Front, balancer: Balancer, dialer: Dialer, *, allows: Allows, idle_s: float) -> None:
         self._port = port
+        self._allows = allows
         self._balancer = balancer
         self._dialer = dialer
         self._idle_s = idle_s
@@ -89,6 +91,8 @@ class UdpPort:
     async def _pass_on(self, client: _Client) -> None:
         balancer, name = self._balancer, client.address[0]
         for backend in balancer.order(name, trio.current_time(), local=self._dialer.node_id):
+            if not self._allows(name, backend):
+                continue
             try:
                 with balancer.connected(backend):
                     async with self._dialer.dial_udp(backend) as upstream:

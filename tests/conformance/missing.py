@@ -28,7 +28,6 @@ MISSING: dict[str, tuple[str, ...]] = {
     "security": (
         "POST /security/scan",
         "GET /security/policies",
-        "GET /security/network-policies",
         "GET /security/secrets",
         "POST /security/secrets/create",
     ),

@@ -15,6 +15,7 @@ from hivemind.client._async.cluster import AsyncClusterMethods
 from hivemind.client._async.containers import AsyncContainerMethods
 from hivemind.client._async.deployments import AsyncDeploymentMethods
 from hivemind.client._async.jobs import AsyncJobMethods
+from hivemind.client._async.network_policies import AsyncNetworkPolicyMethods
 from hivemind.client._async.nodes import AsyncNodeMethods
 from hivemind.client._async.services import AsyncServiceMethods
 from hivemind.client._async.volumes import AsyncVolumeMethods
@@ -27,6 +28,7 @@ class AsyncMethods(
     AsyncDeploymentMethods,
     AsyncJobMethods,
     AsyncServiceMethods,
+    AsyncNetworkPolicyMethods,
     AsyncVolumeMethods,
     AsyncNodeMethods,
     AsyncClusterMethods,

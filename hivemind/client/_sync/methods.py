@@ -16,6 +16,7 @@ from hivemind.client._sync.cluster import SyncClusterMethods
 from hivemind.client._sync.containers import SyncContainerMethods
 from hivemind.client._sync.deployments import SyncDeploymentMethods
 from hivemind.client._sync.jobs import SyncJobMethods
+from hivemind.client._sync.network_policies import SyncNetworkPolicyMethods
 from hivemind.client._sync.nodes import SyncNodeMethods
 from hivemind.client._sync.services import SyncServiceMethods
 from hivemind.client._sync.volumes import SyncVolumeMethods
@@ -28,6 +29,7 @@ class SyncMethods(
     SyncDeploymentMethods,
     SyncJobMethods,
     SyncServiceMethods,
+    SyncNetworkPolicyMethods,
     SyncVolumeMethods,
     SyncNodeMethods,
     SyncClusterMethods,

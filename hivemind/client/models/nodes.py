@@ -1,4 +1,4 @@
-"""Services, volumes, nodes, and the health of all."""
+"""Services, network policies, volumes, nodes, and the health of all."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ class Service(Struct, frozen=True, kw_only=True):
     proxy_protocol: str = "off"
     weights: dict[str, int] = field(default_factory=dict)
     health_check: dict[str, Any] | None = None
+
+
+class NetworkPolicy(Struct, frozen=True, kw_only=True):
+    """`containers` are those that it selects now; it does not hold on the nodes `not_enforced_on`."""
+
+    name: str
+    selector: dict[str, Any]
+    ingress_rules: list[dict[str, Any]]
+    egress_rules: list[dict[str, Any]]
+    encryption_required: bool
+    traffic_logging: bool
+    description: str = ""
+    policy_types: list[str] = field(default_factory=list)
+    containers: list[str] = field(default_factory=list)
+    not_enforced_on: list[str] = field(default_factory=list)
 
 
 class Volume(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,119 @@
+"""From a State to this node's ruleset, made anew only where something changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from consensus.model.network import Network, OverlayMode
+from consensus.state import State
+from runtime.network.nft import balance
+from runtime.network.nft.balance import ADDRESSES, OWN_PAIRS, PORTS, Here
+from runtime.network.nft.filter import Addresses, policy_rules
+from runtime.network.nft.ruleset import Chain, Key, NamedSet, Ruleset
+from runtime.network.overlay.plan import gateway, tunnel_end
+from runtime.network.route_table import RouteTable
+from runtime.network.routes import Front, Route, ServiceAddress
+
+
+def here_of(state: State, node_id: str) -> Here | None:
+    """None where the node has no part in the overlay."""
+    node = state.nodes.get(node_id)
+    if node is None or node.subnet is None or node.facts.overlay is OverlayMode.OFF:
+        return None
+    subnets = [node.subnet for node in state.nodes.values() if node.subnet is not None]
+    return Here(
+        node_id=node_id,
+        subnet=node.subnet,
+        gateway=gateway(node.subnet),
+        ranges=(Network() if state.cluster is None else state.cluster.network).ranges,
+        nodes=frozenset(end(subnet) for subnet in subnets for end in (gateway, tunnel_end)),
+    )
+
+
+_MAPS = {ADDRESSES: ("ipv4_addr", "inet_proto", "inet_service"), PORTS: ("inet_proto", "inet_service")}
+
+
+class Compiler:
+    """`ruleset` is the newest. Feed `update` the States that are to be seen."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._table = RouteTable()
+        self._here: Here | None = None
+        self._chains: dict[str, Chain] = {}
+        self._keys: dict[str, dict[Key, str]] = {ADDRESSES: {}, PORTS: {}}
+        self._maps: dict[str, NamedSet] = {}
+        self._base: dict[str, Chain] = {}
+        self._filter = Ruleset()
+        self._own: tuple[str, ...] = ()
+        self._own_pairs = balance.own_pairs(())
+        self._state = State()
+        self._proxied: Mapping[Front, int] = {}
+        self.ruleset: Ruleset | None = None
+
+    def update(self, state: State, touched_apps: Iterable[str], proxied: Mapping[Front, int]) -> Ruleset | None:
+        """None: this node has no part in the overlay.
+
+        `touched_apps`: those that were written since the last time. `proxied`: the ports of this node's gateway at
+        which the user-space proxy serves virtual addresses.
+        """
+        before, self._state = self._state, state
+        changed = self._table.update(state, touched_apps)
+        here = here_of(state, self._node_id)
+        if here is None:
+            self._here = self.ruleset = None
+            return None
+        anew = here != self._here
+        if anew:
+            self._here, self._base = here, balance.base_chains(here)
+            changed = set(self._table.routes)
+        known, self._proxied = self._proxied, dict(proxied)
+        changed |= {front for front in known.keys() | proxied.keys() if known.get(front) != proxied.get(front)}
+        for front in changed:
+            self._compile(front, here)
+        if anew or state.tasks is not before.tasks or state.network_policies is not before.network_policies:
+            self._filter_anew(state, here)
+        self.ruleset = self._whole()
+        return self.ruleset
+
+    def _compile(self, front: Front, here: Here) -> None:
+        route = self._table.routes.get(front)
+        name, keys = balance.chain_name(front), self._keys[_map_of(front)]
+        chain = None if route is None else self._chain(front, route, here)
+        if chain is None:
+            self._chains.pop(name, None)
+            keys.pop(balance.front_key(front), None)
+        else:
+            self._chains[name] = chain
+            keys[balance.front_key(front)] = name
+
+    def _chain(self, front: Front, route: Route, here: Here) -> Chain | None:
+        if balance.is_kernels(route, here):
+            return balance.front_chain(front, route, here)
+        # A published port is open here anyway; a virtual address is nowhere.
+        port = self._proxied.get(front)
+        return None if port is None else balance.proxy_chain(front, here, port)
+
+    def _filter_anew(self, state: State, here: Here) -> None:
+        tasks = state.tasks_on_node(here.node_id)
+        own = tuple(sorted({t.status.ip_address for t in tasks if t.status.ip_address is not None}))
+        if own != self._own:
+            self._own, self._own_pairs = own, balance.own_pairs(own)
+        policies = [state.network_policies[name] for name in sorted(state.network_policies)]
+        self._filter = policy_rules(policies, Addresses(state) if policies else Addresses(State()), here)
+
+    def _whole(self) -> Ruleset:
+        """What did not change is the same object, so that it need not be compared again."""
+        for name, type_ in _MAPS.items():
+            there = self._maps.get(name)
+            if there is None or there.elements != self._keys[name]:
+                self._maps[name] = NamedSet(type=type_, elements=dict(self._keys[name]), verdicts=True)
+        return Ruleset(
+            sets={**self._maps, OWN_PAIRS: self._own_pairs, **self._filter.sets},
+            chains={**self._base, **self._chains, **self._filter.chains},
+            counters=self._filter.counters,
+        )
+
+
+def _map_of(front: Front) -> str:
+    return ADDRESSES if isinstance(front, ServiceAddress) else PORTS

@@ -1,0 +1,162 @@
+"""Keeps the kernel's table as this node's replica says.
+
+Each change is one transaction of what differs. Anybody may flush rules: now and then is looked whether the table is
+there as it should be, and if it is not, all of it is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Set
+
+import structlog
+import trio
+from msgspec import Struct
+
+from consensus.machine import Machine
+from runtime.backoff import Backoff
+from runtime.network.mesh import Mesh
+from runtime.network.nft import traffic
+from runtime.network.nft.compiler import Compiler
+from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
+from runtime.network.nft.nft import Nft, NftError, filter_bridge
+from runtime.network.nft.ruleset import Ruleset, changes, put_table, remove_table
+
+log = structlog.get_logger()
+
+
+class PacketRulesConfig(Struct, frozen=True, kw_only=True):
+    """Attributes:
+    look_s: how often is looked whether the table is still there.
+    """
+
+    look_s: float = 2.0
+    retry_first_s: float = 0.2
+    retry_last_s: float = 5.0
+
+
+class PacketRules:
+    """
+    Args:
+        bridge: the containers' bridge.
+
+    Attributes:
+        problem: why the kernel does not have what it should; None while it has.
+        counts: packets of new connections by (policy, verdict), as last read; they begin anew with the table.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        machine: Machine,
+        mesh: Mesh,
+        bridge: str,
+        nft: Nft | None = None,
+        config: PacketRulesConfig | None = None,
+    ) -> None:
+        self._machine = machine
+        self._mesh = mesh
+        self._bridge = bridge
+        self._nft = nft or Nft()
+        self._config = config or PacketRulesConfig()
+        self._compiler = Compiler(node_id)
+        self._touched: set[str] = set()
+        self._in_kernel: Ruleset | None = None
+        self._look_at_s = 0.0
+        self._scope = trio.CancelScope()
+        self.problem: str | None = None
+        self.counts: dict[tuple[str, str], int] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; leaves the table in place, so that connections go on."""
+        self._machine.on_touch(self._touch)
+        self._touched |= set(self._machine.state.apps)
+        backoff = Backoff(first_s=self._config.retry_first_s, last_s=self._config.retry_last_s)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(traffic.follow, LOG_GROUP)
+                    await self._keep(backoff)
+        finally:
+            self._machine.off_touch(self._touch)
+
+    async def _keep(self, backoff: Backoff) -> None:
+        while True:
+            index = self._machine.watch.index
+            try:
+                await self._reconcile()
+            except NftError as error:
+                self._in_kernel = None
+                self._tell(str(error))
+                await trio.sleep(backoff.next_s())
+                continue
+            self._tell(await trio.to_thread.run_sync(filter_bridge, self._bridge))
+            backoff.reset()
+            await self._news(index)
+
+    async def remove(self) -> None:
+        """Takes the table away, for good. Raises NftError."""
+        self._scope.cancel()
+        await self._nft.apply(remove_table())
+
+    def _touch(self, apps: Set[str]) -> None:
+        self._touched |= apps
+
+    async def _news(self, index: int) -> None:
+        """Until there may be something to do; looks after the table now and then."""
+        with trio.move_on_at(self._look_at_s):
+            async with trio.open_nursery() as nursery:
+
+                async def wake(waits: Awaitable[object]) -> None:
+                    await waits
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(wake, self._machine.watch.changed(index))
+                nursery.start_soon(wake, self._mesh.proxied_changed())
+        if trio.current_time() >= self._look_at_s:
+            await self._look()
+            self._look_at_s = trio.current_time() + self._config.look_s
+
+    async def _look(self) -> None:
+        if self._in_kernel is None:
+            return
+        try:
+            there = await self._nft.chains()
+            await self._count(self._in_kernel)
+        except NftError as error:
+            self._tell(str(error))
+            there = frozenset()
+        if there != self._in_kernel.chains.keys():
+            log.warning("packet_rules_were_changed", missing=len(self._in_kernel.chains.keys() - there))
+            self._in_kernel = None
+
+    async def _count(self, known: Ruleset) -> None:
+        found = await self._nft.counters() if known.counters else {}
+        by_counter = {
+            PolicyId(name).counter(verdict): (name, verdict)
+            for name in self._machine.state.network_policies
+            for verdict in VERDICTS
+        }
+        self.counts = {by_counter[name]: packets for name, packets in found.items() if name in by_counter}
+
+    async def _reconcile(self) -> None:
+        touched, self._touched = self._touched, set()
+        try:
+            wanted = self._compiler.update(self._machine.state, touched, self._mesh.proxied)
+        except BaseException:
+            self._touched |= touched
+            raise
+        if wanted is None:
+            if self._in_kernel is not None:
+                await self._nft.apply(remove_table())
+                self._in_kernel = None
+            return
+        commands = put_table(wanted) if self._in_kernel is None else changes(self._in_kernel, wanted)
+        if commands:
+            await self._nft.apply(commands)
+            self._in_kernel = wanted
+
+    def _tell(self, problem: str | None) -> None:
+        if problem != self.problem:
+            (log.info if problem is None else log.warning)("packet_rules", problem=problem)
+        self.problem = problem
