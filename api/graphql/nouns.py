@@ -213,7 +213,7 @@ DEPLOYMENT = Noun(
     table="deployments",
     keys=lambda state: sorted(state.deployments, key=lambda i: (-state.deployments[i].created_at_s, i)),
     item=lambda world, key: deployment_item(world.state.deployments[key]),
-    detail=lambda world, key: deployment_detail(world.state.deployments[key]),
+    detail=lambda world, key: deployment_detail(world.state, world.state.deployments[key]),
     listing=Listing("deployments", DeploymentItem),
     type=DeploymentDetail,
 )

@@ -115,7 +115,7 @@ async def create(call: Call) -> Answer:
 
 
 async def get_deployment(call: Call) -> Answer:
-    return Answer(deployment_detail(_deployment(call)))
+    return Answer(deployment_detail(call.state, _deployment(call)))
 
 
 async def get_status(call: Call) -> Answer:

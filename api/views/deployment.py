@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from api.views.container import time_or_none
 from consensus.model.app import App, Revision
-from consensus.model.deployment import Deployment, DeploymentStatus, steps_of
+from consensus.model.deployment import Deployment, DeploymentStatus, HookRun, steps_of
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
 from consensus.progress import Progress, progress
 from consensus.state import State
@@ -29,6 +29,18 @@ class DeploymentItem(Struct, frozen=True, kw_only=True):
     completed_at: str | None
 
 
+class HookItem(Struct, frozen=True, kw_only=True):
+    """A hook that was begun. What it wrote is in the logs of its containers: one for each attempt."""
+
+    name: str
+    run_id: str
+    status: str
+    message: str
+    started_at: str | None
+    finished_at: str | None
+    containers: list[str]
+
+
 class DeploymentDetail(Struct, frozen=True, kw_only=True):
     id: str
     app_name: str
@@ -42,6 +54,7 @@ class DeploymentDetail(Struct, frozen=True, kw_only=True):
     created_at: str
     started_at: str | None
     completed_at: str | None
+    hooks: list[HookItem]
 
 
 class DeploymentProgress(Struct, frozen=True, kw_only=True):
@@ -82,7 +95,20 @@ def deployment_item(deployment: Deployment) -> DeploymentItem:
     )
 
 
-def deployment_detail(deployment: Deployment) -> DeploymentDetail:
+def _hook_item(state: State, hook: HookRun) -> HookItem:
+    run = state.runs.get(hook.run_id)
+    return HookItem(
+        name=hook.name,
+        run_id=hook.run_id,
+        status="forgotten" if run is None else run.status.value,
+        message="" if run is None else run.message,
+        started_at=None if run is None else iso_utc(run.created_at_s),
+        finished_at=None if run is None else time_or_none(run.finished_at_s),
+        containers=[] if run is None else [task.id for task in state.tasks_of_run(run)],
+    )
+
+
+def deployment_detail(state: State, deployment: Deployment) -> DeploymentDetail:
     change = deployment.change
     return DeploymentDetail(
         id=deployment.id,
@@ -97,6 +123,7 @@ def deployment_detail(deployment: Deployment) -> DeploymentDetail:
         created_at=iso_utc(deployment.created_at_s),
         started_at=time_or_none(deployment.started_at_s),
         completed_at=time_or_none(deployment.completed_at_s),
+        hooks=[_hook_item(state, hook) for hook in deployment.hook_runs],
     )
 
 
@@ -139,6 +166,8 @@ def _message(state: State, app: App | None, deployment: Deployment, now_s: float
 
 def _in_progress(app: App, deployment: Deployment, seen: Progress) -> str:
     strategy = deployment.strategy
+    if deployment.step == 0 or (deployment.promoted and deployment.run_of_hook("post") is not None):
+        return deployment.message
     counts = f"{seen.counted} of {seen.wanted} new replicas healthy"
     if isinstance(strategy, Simple) and deployment.step == 1 and not deployment.promoted:
         return "Stopping the old replicas"

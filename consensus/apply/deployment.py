@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from consensus.apply import rollout
 from consensus.apply.app import dependency_cycle, port_conflict, provide, unknown_priority
+from consensus.apply.hook import begin_hook
 from consensus.apply.service import end_unused
 from consensus.commands import (
     AdvanceDeployment,
@@ -83,6 +84,8 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         return not_found("deployment", command.deployment_id)
     if deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
         return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to promote")
+    if deployment.step == 0 and deployment.status is DeploymentStatus.IN_PROGRESS:
+        return conflict(f"deployment {deployment.id!r} runs its pre hook: there is nothing to promote yet")
     strategy, before = deployment.strategy, deployment.new_revisions
     if command.variant is not None:
         if not isinstance(strategy, ABTesting):
@@ -99,6 +102,7 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
     if app.failed_rollout == deployment.id:
         app = replace(app, failed_rollout="")
         draft.put_app(app)
+    paused = deployment.status is DeploymentStatus.PAUSED
     failing = sum(task.failing for task in draft.state.tasks_of_app(app.name) if task.wanted)
     deployment = rollout.put_deployment(
         draft,
@@ -106,12 +110,20 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         status=DeploymentStatus.IN_PROGRESS,
         step_at_s=draft.time_s,
         approved_step=deployment.step,
-        forgiven=failing if deployment.status is DeploymentStatus.PAUSED else deployment.forgiven,
+        forgiven=failing if paused else deployment.forgiven,
+        skipped_hooks=_skipped(deployment) if paused else deployment.skipped_hooks,
         message="",
     )
     if command.variant is not None:
         return _step(draft, app, deployment, f"variant {command.variant} takes all", before)
     return Done()
+
+
+def _skipped(deployment: Deployment) -> tuple[str, ...]:
+    """By a promotion out of a pause that the failure of a hook may have made."""
+    hook = deployment.next_hook
+    known = deployment.skipped_hooks
+    return known if deployment.run_of_hook(hook) is None or hook in known else (*known, hook)
 
 
 def _waits_for_a_winner(deployment: Deployment) -> bool:
@@ -167,6 +179,14 @@ def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
             if command.winner:
                 deployment = _choose(deployment, deployment.new_revisions.index(command.winner))
             return _step(draft, app, deployment, command.message, before)
+        case Move.HOOK:
+            hook = deployment.next_hook
+            # Why it goes back is what people ask for then.
+            message = deployment.message if hook == "rollback" else command.message
+            deployment = rollout.put_deployment(draft, begin_hook(draft, app, deployment, hook), message=message)
+            rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
+        case Move.START:
+            rollout.emit(draft, EventType.DEPLOYMENT_STEP, rollout.start(draft, app, deployment))
         case Move.PROMOTE:
             return _take_over(draft, app, deployment)
         case Move.COMPLETE:

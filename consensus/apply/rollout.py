@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from consensus.apply.hook import begin_hook, stop_hooks
 from consensus.apply.task import retire
 from consensus.draft import Draft
 from consensus.model.app import App, Revision, Standby
@@ -62,28 +63,37 @@ def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Depl
 
 
 def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
-    """The first step. The app keeps its spec until the new one has proved good."""
+    """The first step, or the hook before it. The app keeps its spec until the new one has proved good."""
     app = end_standby(draft, app)
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
     app = replace(app, rollout=deployment.id)
-    if isinstance(deployment.strategy, BlueGreen) and not same:
-        app = replace(app, standby=Standby(revisions[0], deployment.replicas))
+    draft.put_app(app)
     deployment = put_deployment(
         draft,
         deployment,
         status=DeploymentStatus.IN_PROGRESS,
         started_at_s=draft.time_s,
-        step=1,
         step_at_s=draft.time_s,
         old_revision=app.revision,
         new_revisions=revisions,
         previous_replicas=app.spec.replicas,
         message="",
     )
-    draft.put_app(app)
     emit(draft, EventType.DEPLOYMENT_STARTED, deployment)
+    hooks = deployment.strategy.hooks
+    if hooks is not None and hooks.pre is not None:
+        return put_deployment(draft, begin_hook(draft, app, deployment, "pre"), message="the pre hook runs")
+    return start(draft, app, deployment)
+
+
+def start(draft: Draft, app: App, deployment: Deployment) -> Deployment:
+    """The first step."""
+    same = deployment.new_revisions == (app.revision,)
+    if isinstance(deployment.strategy, BlueGreen) and not same:
+        draft.put_app(replace(app, standby=Standby(deployment.new_revision, deployment.replicas)))
+    deployment = put_deployment(draft, deployment, step=1, step_at_s=draft.time_s, message="")
     return deployment if not same else take_over(draft, app, deployment)
 
 
@@ -139,6 +149,7 @@ def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) 
 
 def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> Deployment:
     """To the old revision. Where its replicas still stand by, they get the traffic in this commit."""
+    stop_hooks(draft, deployment, reason)
     old = deployment.old_revision
     standby = app.standby
     if deployment.promoted:
@@ -191,6 +202,7 @@ def end_with_app(draft: Draft, app: App) -> None:
     for deployment in draft.state.deployments.values():
         if deployment.app == app.name and not deployment.status.finished:
             message = "the app was deleted"
+            stop_hooks(draft, deployment, message)
             put_deployment(
                 draft, deployment, status=DeploymentStatus.FAILED, completed_at_s=draft.time_s, message=message
             )

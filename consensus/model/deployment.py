@@ -42,8 +42,10 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Move(enum.StrEnum):
-    """What the leader decides about a deployment."""
+    """What the leader decides about a deployment. `HOOK`: its next hook is run; `START`: after that, the first step."""
 
+    HOOK = "hook"
+    START = "start"
     STEP = "step"
     PROMOTE = "promote"
     COMPLETE = "complete"
@@ -52,17 +54,25 @@ class Move(enum.StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+class HookRun(Struct, frozen=True):
+    """A hook, by its name in the strategy, and the run of it."""
+
+    name: str
+    run_id: str
+
+
 class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`version` counts its changes, so that a decision made on older news changes nothing.
 
     Attributes:
         replicas: how many there shall be at the end; previous_replicas: how many there were.
         new_revisions: what is deployed: one, or one for each variant until a winner is found.
-        step: from 1; 0 while it has not begun.
+        step: from 1; 0 while it has not begun, or its `pre` hook runs.
         step_at_s: when the present step, or the rollback, began.
         approved_step: steps up to this one were promoted by hand.
         promoted: the app's own spec is the new one by now.
         forgiven: failing replicas that a promotion by hand accepted.
+        hook_runs: of the hooks that were begun; skipped_hooks: whose failure a promotion by hand accepted.
         forced: the rollback goes on without regard to what serves, since nothing else helped in time.
     """
 
@@ -87,6 +97,19 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     promoted: bool = False
     forgiven: int = 0
     forced: bool = False
+    hook_runs: tuple[HookRun, ...] = ()
+    skipped_hooks: tuple[str, ...] = ()
+
+    def run_of_hook(self, name: str) -> str | None:
+        """None: it was not begun."""
+        return next((hook.run_id for hook in self.hook_runs if hook.name == name), None)
+
+    @property
+    def next_hook(self) -> str:
+        """Which hook it is the turn of."""
+        if self.status is DeploymentStatus.ROLLING_BACK:
+            return "rollback"
+        return "post" if self.promoted else "pre"
 
     @property
     def total_steps(self) -> int:
@@ -122,6 +145,8 @@ def shares(app: App, deployment: Deployment | None) -> list[Share]:
     """How many of `app`'s replicas shall be of which revision now, the newest first. A standby set is not in it."""
     replicas = app.spec.replicas
     if deployment is None or deployment.promoted or deployment.status is DeploymentStatus.ROLLING_BACK:
+        return [Share(app.revision, replicas)]
+    if deployment.step == 0:
         return [Share(app.revision, replicas)]
     wanted = [
         Share(revision, count)

@@ -1,7 +1,7 @@
 """How an app gets from one revision to the next. Stored and returned as it was given: what was left out stays out.
 
 Every kind knows `min_healthy` (a replica counts once it has served for so long), `progress_deadline` (without
-progress for so long, the deployment has failed), `max_failure_ratio` and `on_failure`.
+progress for so long, the deployment has failed), `max_failure_ratio`, `on_failure` and `hooks`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from consensus.model.hook import Hooks
 from consensus.model.quantity import Duration, duration_s
 
 Amount = int | str
@@ -47,6 +48,7 @@ class BaseStrategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     progress_deadline: Duration | None = None
     max_failure_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
     on_failure: OnFailure | None = None
+    hooks: Hooks | None = None
 
     def min_healthy_s(self, *, checked: bool) -> float:
         """`checked`: the app has a health check, and so its word is enough."""
@@ -80,6 +82,8 @@ class BaseStrategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say: pairs of field and what was expected there."""
+        if self.hooks is not None:
+            yield from ((f"hooks.{name}", text) for name, text in self.hooks.problems())
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is None or name not in _DURATIONS:

@@ -27,6 +27,7 @@ _FIELDS = (
     "duration",
     "winner",
 )
+_HOOKS = ("pre", "post", "rollback")
 _OPTIONS = (
     click.option("--strategy", type=click.Choice(_TYPES), help="How to get there (default: the app's, or rolling)."),
     click.option("--max-surge", help="Rolling: replicas more than wanted at a time, or percents."),
@@ -47,6 +48,9 @@ _OPTIONS = (
     click.option("--variant", "variants", multiple=True, metavar="[NAME=]IMAGE@PERCENT", help="A/B: one variant."),
     click.option("--duration", help="A/B: how long the variants compete."),
     click.option("--winner", type=click.Choice(["health", "manual"])),
+    click.option("--pre-hook", help="A shell command that is run once before anything changes."),
+    click.option("--post-hook", help="A shell command that is run once when all has changed."),
+    click.option("--rollback-hook", help="A shell command that is run once when all is as it was."),
 )
 
 
@@ -64,6 +68,9 @@ def strategy_body(options: dict[str, Any]) -> dict[str, Any] | None:
     """
     kind, variants = options.pop("strategy"), options.pop("variants")
     fields = {name: value for name in _FIELDS if (value := options.pop(name)) is not None}
+    hooks = {name: {"command": text} for name in _HOOKS if (text := options.pop(f"{name}_hook")) is not None}
+    if hooks:
+        fields["hooks"] = hooks
     if kind is None and not fields and not variants:
         return None
     for name in ("max_surge", "max_unavailable"):

@@ -18,6 +18,7 @@ lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
 jobs.py        runs that are due by a schedule, and those to forget
 runs.py        attempts for what is still to be done
+hooks.py       what a deployment does when its hooks have ended (for rollout.py)
 sets.py        which replicas an app shall have, of which revision (for the two that follow)
 replicas.py    as many replicas as are wanted
 rolling.py     outdated replicas are replaced, within limits

@@ -4,14 +4,15 @@ follow (`replicas`, `rolling`); so a new leader goes on where the last one was.
 
 from __future__ import annotations
 
-from consensus.commands import AdvanceDeployment, EndStandby
+from consensus.commands import AdvanceDeployment, EndStandby, ForgetRuns
 from consensus.model.app import App
 from consensus.model.deployment import Deployment, DeploymentStatus, Move
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
 from consensus.progress import complaint, new_tasks, progress, still_testing, tolerates
 from consensus.state import State
+from hivemind.orchestrator.hooks import after_hook, forgotten
 
-Command = AdvanceDeployment | EndStandby
+Command = AdvanceDeployment | EndStandby | ForgetRuns
 
 
 def plan(state: State, wall_s: float) -> list[Command]:
@@ -28,7 +29,7 @@ def plan(state: State, wall_s: float) -> list[Command]:
             command = EndStandby(name, standby.revision)
         if command is not None:
             commands.append(command)
-    return commands
+    return [*commands, *forgotten(state)]
 
 
 def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> AdvanceDeployment | None:
@@ -53,6 +54,8 @@ def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> Ad
 
 def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
     strategy = deployment.strategy
+    if deployment.step == 0:
+        return after_hook(state, deployment, "pre", (Move.START, ""))
     seen = progress(state, app, deployment, wall_s)
     carry_on = tolerates(deployment)
     if seen.failing and seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted and not carry_on:
@@ -70,7 +73,7 @@ def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: floa
             return Move.FAIL, f"{told}: {why}"
     if deployment.promoted:
         steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
-        return (Move.COMPLETE, "") if steady else None
+        return after_hook(state, deployment, "post", (Move.COMPLETE, "")) if steady else None
     switches = isinstance(strategy, BlueGreen)
     if deployment.step >= deployment.total_steps and not switches:
         steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
@@ -97,7 +100,7 @@ def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) 
     old = [task for task in wanted if task.revision == app.revision]
     if app.standby is None and len(old) == len(wanted) == app.spec.replicas:
         if late or all(task.serving for task in old):
-            return Move.ROLLED_BACK, deployment.message
+            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, deployment.message))
     elif late and not deployment.forced:
         return Move.FORCE, ""
     return None

@@ -12,6 +12,7 @@ from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
 from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, DeploymentStatus, Move
+from consensus.model.hook import Hook, Hooks
 from consensus.model.job import JobSpec, KeptRuns
 from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
 from consensus.model.node import NodeStatus, Taint
@@ -143,6 +144,7 @@ _STRATEGIES: list[Strategy | None] = [
     RollingUpdate(max_surge=2),
     RollingUpdate(order="stop-first"),
     BlueGreen(),
+    BlueGreen(hooks=Hooks(pre=Hook(command="x"), post=Hook(command="y"), rollback=Hook(command="z"))),
     Canary(percentage=30, interval=5),
     ABTesting(variants=[Variant(image="a", percentage=30), Variant(image="b", percentage=40)]),
 ]
@@ -164,6 +166,9 @@ def _advance(rng: random.Random, state: State) -> c.AnyCommand:
     forward = deployment.status is DeploymentStatus.IN_PROGRESS
     if not forward:
         return c.AdvanceDeployment(deployment.id, deployment.version, rng.choice([Move.FORCE, Move.ROLLED_BACK]))
+    if deployment.step == 0:
+        move = rng.choice([Move.START, Move.FAIL])
+        return c.AdvanceDeployment(deployment.id, deployment.version, move)
     if deployment.promoted:
         return c.AdvanceDeployment(deployment.id, deployment.version, Move.COMPLETE)
     moves = [Move.STEP, Move.FAIL] if deployment.step < deployment.total_steps else [Move.PROMOTE, Move.FAIL]

@@ -155,3 +155,31 @@ def test_a_rollout_ends_when_the_leader_is_killed_at_any_step(three: Cluster, fi
     figure(f"issue 5, bar 4: leader killed in {KILLS} rollouts: {', '.join(sorted(ends))}")
     assert set(ends) <= {"completed", "rolled_back"}
     delete(three, 1, "killed")
+
+
+def test_hooks_run_once_and_their_output_is_kept(three: Cluster) -> None:
+    deploy(three, 1, _app("hooked"))
+
+    def change(tag: str, **hooks: Any) -> dict[str, Any]:
+        strategy = {"type": "rolling-update", "monitor": "100ms", "hooks": hooks}
+        deployment_id = _change(three, 2, "hooked", tag, strategy)
+        _wait_ended(three, 3, deployment_id)
+        with three.client(3) as client:
+            found: dict[str, Any] = client.get(f"/api/deployments/{deployment_id}").json()["data"]
+        return found
+
+    done = change("good", pre={"command": "echo migrating $TAG"}, post={"command": ["echo", "done"]})
+    assert done["status"] == "completed"
+    assert [(hook["name"], hook["status"]) for hook in done["hooks"]] == [("pre", "succeeded"), ("post", "succeeded")]
+    assert _tags(three, 1, "hooked") == {"good"}
+    with three.client(1) as client:
+        logs = client.get(f"/api/containers/{done['hooks'][0]['containers'][0]}/logs").json()["data"]["logs"]
+    assert "migrating good" in logs
+    failed = change("bad", pre={"command": "echo no way; exit 7"}, rollback={"command": "echo back"})
+    assert (failed["status"], failed["message"]) == ("rolled_back", "the pre hook failed: exited with code 7")
+    assert [hook["status"] for hook in failed["hooks"]] == ["failed", "succeeded"]
+    assert _tags(three, 1, "hooked") == {"good"}
+    with three.client(1) as client:
+        alerts = {alert["id"] for alert in client.get("/api/alerts").json()["data"]["alerts"]}
+    assert alerts == {"rollout-failed.hooked"}
+    delete(three, 1, "hooked")

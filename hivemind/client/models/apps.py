@@ -172,6 +172,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = field(default_factory=dict)
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    hooks: list[dict[str, Any]] = field(default_factory=list)
 
 
 class DeploymentProgress(Struct, frozen=True, kw_only=True):
