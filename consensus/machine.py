@@ -20,7 +20,7 @@ from consensus.entry import CommandId, Entry, Part, decode, decode_entry
 from consensus.events import EventLog
 from consensus.fingerprint import Fingerprint, rows_after
 from consensus.outcomes import AnyOutcome, Done, beyond, conflict
-from consensus.state import State
+from consensus.state import State, freed_in_pieces
 from consensus.watch import Watch
 
 log = structlog.get_logger()
@@ -189,8 +189,10 @@ class Machine:
         )
         return lambda: snapshot.encode(image)
 
-    def load(self, data: bytes | memoryview) -> Callable[[], None]:
+    def load(self, data: bytes | memoryview) -> Callable[[], Iterator[None]]:
         """Decodes a snapshot, which may be done in a worker thread; the returned function replaces everything by it.
+
+        That one returns an iterator that frees the old state, a piece at each step.
 
         Raises:
             ValueError: it is not one, or of a newer schema.
@@ -199,7 +201,9 @@ class Machine:
             image = snapshot.decode(data)
         except msgspec.DecodeError as error:
             raise ValueError(f"not a snapshot: {error}") from error
-        return lambda: self._put_in_place(image)
+        events = EventLog(image.history)
+        sessions = {r.session: _Session(r.last_used_s, r.answered_below, dict(r.answers)) for r in image.sessions}
+        return lambda: self._put_in_place(image, events, sessions)
 
     def freeze(self) -> Callable[[], bytes]:
         """As `image`, in one piece."""
@@ -210,13 +214,13 @@ class Machine:
         """As `load`, at once."""
         self.load(data)()
 
-    def _put_in_place(self, image: snapshot.Image) -> None:
+    def _put_in_place(self, image: snapshot.Image, events: EventLog, sessions: dict[str, _Session]) -> Iterator[None]:
+        freeing = freed_in_pieces([self.state])
         self.state, self.index = image.state, image.index
         self.fingerprint, self.checkpoints = image.fingerprint, {}
-        self.events = EventLog(image.history)
-        self._sessions = {r.session: _Session(r.last_used_s, r.answered_below, dict(r.answers)) for r in image.sessions}
-        self._parts = {}
+        self.events, self._sessions, self._parts = events, sessions, {}
         for part in image.parts:
             self._parts.setdefault(part.id, []).append(part)
         self._touch(self.state.workloads)
         self.watch.advance(image.index)
+        return freeing

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from immutables import Map
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from consensus.model.access import Group, OwnRole
 from consensus.model.alert import Alert
@@ -229,3 +229,24 @@ def with_indexes(state: State) -> State:
         next_audit_number=max(state.audit, default=0) + 1,
         changing_apps=Map((app.name, None) for app in state.apps.values() if app.rollout or app.standby),
     )
+
+
+_ROWS_PER_PIECE = 100
+"""About 0.3 ms for large rows."""
+
+
+def freed_in_pieces(holder: list[State]) -> Iterator[None]:
+    """Frees the state in `holder`, which must be its last owner, some rows at each step.
+
+    Otherwise the last owner frees all of it at once: 0.1 s for 10,000 apps, in which nothing else can run.
+    """
+    tables = [table for table in astuple(holder.pop()) if isinstance(table, Map)]
+    while tables:
+        table = tables.pop()
+        rows: list[object] = list(table.values())
+        yield
+        del table
+        yield
+        while rows:
+            del rows[-_ROWS_PER_PIECE:]
+            yield

@@ -44,8 +44,10 @@ class StateMachine(Protocol):
         ValueError when the state is found damaged.
         """
 
-    def load(self, data: memoryview) -> Callable[[], None]:
+    def load(self, data: memoryview) -> Callable[[], Iterable[object]]:
         """Decode what an image was, in a worker thread; the returned function puts it in place, cheaply, in the loop.
+
+        It returns what it replaced, in pieces: freeing a large state at once would hold the loop.
 
         Raises:
             ValueError: this version cannot read it.

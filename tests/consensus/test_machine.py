@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from immutables import Map
 from msgspec.structs import asdict
 
 from consensus import commands as c
@@ -16,7 +18,7 @@ from consensus.draft import Draft
 from consensus.entry import MAX_ENTRY_BYTES, CommandId, Entry, encode
 from consensus.machine import SESSION_TTL_S, Machine
 from consensus.outcomes import Deployed, Done, Refusal
-from consensus.state import State, with_indexes
+from consensus.state import State, freed_in_pieces, with_indexes
 from tests.consensus.making import Feed, facts, spec
 from tests.consensus.random_commands import random_command
 
@@ -269,3 +271,18 @@ def test_touched_apps_are_told() -> None:
     feed.machine.off_touch(listener)
     feed.accepted(c.DeleteApp("web"))
     assert len(told) == 1
+
+
+def test_a_replaced_state_is_freed_a_hundred_rows_at_a_time() -> None:
+    freed = 0
+
+    class Row:
+        def __del__(self) -> None:
+            nonlocal freed
+            freed += 1
+
+    holder = [State(apps=Map((str(number), Row()) for number in range(250)))]  # type: ignore[misc]
+    steps = [freed for _ in freed_in_pieces(holder)]
+    assert steps[0] == 0
+    assert max(b - a for a, b in itertools.pairwise(steps)) == 100
+    assert freed == 250

@@ -16,7 +16,7 @@ import resource
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,14 @@ class Values:
         values = dict(self.values)
         return lambda: [msgpack.packb(values)]
 
-    def load(self, data: memoryview) -> Callable[[], None]:
+    def load(self, data: memoryview) -> Callable[[], Iterable[object]]:
         values = msgpack.unpackb(data)
-        return lambda: setattr(self, "values", values)
+
+        def put_in_place() -> Iterable[object]:
+            self.values = values
+            return ()
+
+        return put_in_place
 
 
 class LogNode:

@@ -29,6 +29,12 @@ def base_entry(header: SnapshotHeader) -> Entry:
     return Entry(NO_OP, header.index, header.term)
 
 
+async def _let_go(replaced: Iterable[object]) -> None:
+    """Free it a piece at a time."""
+    for _ in replaced:
+        await trio.lowlevel.checkpoint()
+
+
 class Compaction(Library):
     """Snapshots: made, sent by `Replication`, received and installed here."""
 
@@ -153,7 +159,7 @@ class Compaction(Library):
         try:
             async with self.snapshot_lock:
                 snapshot = await self.in_thread(self.snapshots.install, receiving)
-                self._adopt(snapshot.header, await self.in_thread(self.machine.load, snapshot.state))
+                replaced = self._adopt(snapshot.header, await self.in_thread(self.machine.load, snapshot.state))
         except StorageDamaged as error:
             _log.warning("raft_snapshot_damaged_on_the_way", node_id=self.node_id, error=str(error))
             return
@@ -166,6 +172,7 @@ class Compaction(Library):
         if self.raftCurrentTerm == term:
             self.durability.hold(lambda: self._answer_chunk(node, message, offset=0, done=True))
         self.pump_soon()
+        await _let_go(replaced)
 
     async def replace_state(self, path: Path) -> int:
         """Replace state and snapshot by the snapshot file `path`, which is at least as new; nothing may be applied
@@ -181,16 +188,22 @@ class Compaction(Library):
                 raise ValueError(f"the state is of index {index}, but {self.raftLastApplied} is applied here")
             put_in_place = await self.in_thread(self.machine.load, snapshot.state)
             await self.in_thread(self.snapshots.adopt, path)
-            self._adopt(snapshot.header, put_in_place, replacing=True)
+            replaced = self._adopt(snapshot.header, put_in_place, replacing=True)
+        await _let_go(replaced)
         return index
 
-    def _adopt(self, header: SnapshotHeader, put_in_place: Callable[[], None], *, replacing: bool = False) -> None:
-        """Continue from a snapshot that is on disk by now. Keeps the tail of the log that continues it."""
+    def _adopt(
+        self, header: SnapshotHeader, put_in_place: Callable[[], Iterable[object]], *, replacing: bool = False
+    ) -> Iterable[object]:
+        """Continue from a snapshot that is on disk by now. Keeps the tail of the log that continues it.
+
+        Returns what its state replaced.
+        """
         log = self.journal
         self.snapshots.header = header
         if header.index <= self.raftLastApplied and not replacing:
-            return
-        put_in_place()
+            return ()
+        replaced = put_in_place()
         self._SyncObj__raftLastApplied = header.index
         self._SyncObj__raftCommitIndex = max(self.raftCommitIndex, header.index)
         if log.holds(header.index) and log.at(header.index).term == header.term:
@@ -203,3 +216,4 @@ class Compaction(Library):
         self.committed_voters_index, self.committed_voters = header.index, header.voters
         self.forget_waiting(header.index)
         _log.info("raft_snapshot_installed", node_id=self.node_id, index=header.index)
+        return replaced

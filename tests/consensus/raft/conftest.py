@@ -124,12 +124,13 @@ class Ledger:
 
         return pieces
 
-    def load(self, data: memoryview) -> Callable[[], None]:
+    def load(self, data: memoryview) -> Callable[[], Iterable[object]]:
         last_index, entries = msgpack.unpackb(data)
 
-        def put_in_place() -> None:
+        def put_in_place() -> Iterable[object]:
             self.last_index, self.entries = last_index, entries
             self.restored += 1
+            return ()
 
         return put_in_place
 

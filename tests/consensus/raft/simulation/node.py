@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -57,12 +57,17 @@ class _Digest:
         state = list(self._state)
         return lambda: [msgpack.packb(state), b"." * 100]
 
-    def load(self, data: memoryview) -> Callable[[], None]:
+    def load(self, data: memoryview) -> Callable[[], Iterable[object]]:
         unpacker = msgpack.Unpacker()
         unpacker.feed(bytes(data))
         index, digest = unpacker.unpack()
         must(self._properties.digests[index] == digest, f"{self._name} loads a snapshot that differs at {index}")
-        return lambda: setattr(self, "_state", [index, digest])
+
+        def put_in_place() -> Iterable[object]:
+            self._state = [index, digest]
+            return ()
+
+        return put_in_place
 
 
 class SimulatedNode:
