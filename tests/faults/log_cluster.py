@@ -109,7 +109,7 @@ class LogCluster:
         folder.mkdir(parents=True, exist_ok=True)
         names = [f"n{number}" for number in range(1, size + 1)]
         addresses = addresses or _loopback_addresses(size)
-        ca = ClusterCA.make("faults", now_s=time.time() - 100 * 86400)
+        self.ca = ca = ClusterCA.make("faults", now_s=time.time() - 100 * 86400)
         peers = {name: [address, PEER_PORT] for name, address in zip(names, addresses, strict=True)}
         self.members: dict[str, Member] = {}
         for name, address in zip(names, addresses, strict=True):
