@@ -51,11 +51,13 @@ class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, 
         self.elect()
         self._checkCommandsToApply()
         self._replicate_if_leader()
+        told = self.raftCommitIndex
         self.advance_commit()
         self.check_quorum()
         self.transfer_if_level()
         self._SyncObj__applyLogEntries()
-        self._replicate_if_leader()
+        if self.raftCommitIndex > told:
+            self._replicate_if_leader()
         self._greet_leader()
         self.transport.expire_guests(self.clock(), self.settings.guest_expiry_s)
         self.compact_if_due()
