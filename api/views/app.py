@@ -81,6 +81,7 @@ class AppItem(Struct, frozen=True, kw_only=True):
 
 
 class AppDetail(AppItem, frozen=True, kw_only=True):
+    mode: str
     containers: list[AppContainer]
     resources: ResourcesView
     env: dict[str, str]
@@ -114,6 +115,13 @@ def _running(task: Task) -> bool:
     return task.wanted and task.status.state is TaskState.RUNNING
 
 
+def _status(app: App, running: int) -> str:
+    wanted = app.spec.replicas
+    if not wanted and not app.spec.is_global:
+        return "scaled_down"
+    return "running" if wanted and running >= wanted else "deploying"
+
+
 def app_item(state: State, app: App) -> AppItem:
     tasks = [state.tasks[task_id] for task_id in state.task_ids_by_app.get(app.name, ())]
     running = sum(_running(task) and not state.on_standby(task) for task in tasks)
@@ -123,7 +131,7 @@ def app_item(state: State, app: App) -> AppItem:
         image=app.spec.image,
         replicas=wanted,
         running_replicas=running,
-        status="running" if wanted and running >= wanted else ("deploying" if wanted else "scaled_down"),
+        status=_status(app, running),
         service=app.service_name,
         created_at=iso_utc(app.created_at_s),
         updated_at=iso_utc(app.updated_at_s),
@@ -138,6 +146,7 @@ def app_detail(state: State, app: App) -> AppDetail:
         containers=[
             AppContainer(task.id, task.node_id, status_word(task), why(task)) for task in state.tasks_of_app(app.name)
         ],
+        mode=spec.mode,
         resources=resources_view(spec.resources),
         env=spec.env,
         labels=spec.labels,

@@ -19,6 +19,9 @@ from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conf
 
 def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
     spec = command.spec
+    if spec.is_global:
+        # The leader says which nodes fit.
+        spec = replace(spec, replicas=0)
     refusal = _conflicts(draft, spec)
     if refusal is not None:
         return refusal
@@ -87,10 +90,22 @@ def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:
     return None
 
 
+def not_scalable(app: App) -> Refusal | None:
+    if not app.spec.is_global:
+        return None
+    return conflict(
+        f"app {app.name!r} is global: it has one replica on each node that fits;"
+        " node_affinity, tolerations and the nodes' taints say which those are"
+    )
+
+
 def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
     app = draft.state.apps.get(command.name)
     if app is None:
         return not_found("app", command.name)
+    refusal = not_scalable(app)
+    if refusal is not None:
+        return refusal
     previous = app.spec.replicas
     app = replace(app, spec=replace(app.spec, replicas=command.replicas), updated_at_s=draft.time_s)
     draft.put_app(app)

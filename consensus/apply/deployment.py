@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import dependency_cycle, port_conflict, provide, unknown_priority
+from consensus.apply.app import dependency_cycle, not_scalable, port_conflict, provide, unknown_priority
 from consensus.apply.hook import begin_hook
 from consensus.apply.service import end_unused
 from consensus.commands import (
@@ -29,11 +29,14 @@ def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
     if app is None:
         return not_found("app", command.app)
     change = command.change
+    refusal = None if change.replicas is None else not_scalable(app)
+    if refusal is not None:
+        return refusal
     spec = change.spec
     strategy = command.strategy or (spec or app.spec).update_strategy or RollingUpdate()
     replicas = change.replicas
     if replicas is None:
-        replicas = app.spec.replicas if spec is None else spec.replicas
+        replicas = app.spec.replicas if spec is None or app.spec.is_global else spec.replicas
     deployment = Deployment(
         id=f"deployment-{draft.mint()}",
         app=app.name,
@@ -67,6 +70,8 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     if app.rollout:
         return _busy(app)
     for spec in rollout.new_specs(app, deployment):
+        if spec.mode != app.spec.mode:
+            return conflict(f"mode: app {app.name!r} is {app.spec.mode}; delete it and deploy it anew as {spec.mode}")
         refusal = unknown_priority(draft, spec) or port_conflict(draft, spec) or dependency_cycle(draft, spec)
         if refusal is not None:
             return refusal

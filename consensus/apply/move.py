@@ -19,7 +19,7 @@ def begin(draft: Draft, command: MoveTask) -> AnyOutcome:
     if task is None or node is None or not node.schedulable or not task.serving or task.node_id == node.id:
         return Done()
     app = state.apps.get(task.app)
-    if app is None or app.name in state.changing_apps or state.outdated(task):
+    if app is None or app.spec.is_global or app.name in state.changing_apps or state.outdated(task):
         return Done()
     if any(other.slot == task.slot and other.id != task.id and other.wanted for other in state.tasks_of_app(app.name)):
         return Done()

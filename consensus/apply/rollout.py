@@ -155,7 +155,8 @@ def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> De
     if deployment.promoted:
         instant = standby is not None and standby.revision == old
         standby = Standby(deployment.new_revision, 0, draft.time_s) if instant else None
-        spec = replace(draft.state.specs[app.name, old], replicas=deployment.previous_replicas)
+        replicas = len(app.places) if app.spec.is_global else deployment.previous_replicas
+        spec = replace(draft.state.specs[app.name, old], replicas=replicas)
         app = replace(app, rollout=deployment.id, standby=standby)
         deployment = _turned(draft, deployment, reason)
         set_spec(draft, app, spec, old, f"{deployment.id} rolled back")

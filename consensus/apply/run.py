@@ -82,7 +82,7 @@ def note_change(draft: Draft, before: Task, task: Task) -> None:
             finish(draft, run, RunStatus.SUCCEEDED, "")
         else:
             draft.put_run(run)
-    else:
+    elif status.state is not TaskState.STOPPED or before.status.state >= TaskState.STARTING:
         _count_failure(draft, run, status.message or f"attempt {task.id} was {status.state.word}")
 
 

@@ -26,6 +26,7 @@ def mint_task(draft: Draft, app: App, slot: int, revision: int = 0) -> Task:
         revision=revision or app.revision,
         generation=app.generation,
         created_at_s=draft.time_s,
+        bound_to=app.places.get(slot, ""),
     )
     draft.put_task(task)
     return task
@@ -41,7 +42,7 @@ def place(draft: Draft, command: PlaceTasks) -> AnyOutcome:
             draft.put_task(replace(task, placement_message=placement.message))
             continue
         node = draft.state.nodes.get(placement.node_id)
-        if node is not None and node.schedulable:
+        if node is not None and (node.schedulable or (task.bound_to == node.id and node.may_have_bound)):
             status = replace(task.status, state=TaskState.ASSIGNED)
             task = replace(task, node_id=node.id, placement_message="", status=status)
             draft.put_task(task)
@@ -62,7 +63,7 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
     tasks = [task for task in draft.state.tasks_of_app(app.name) if task.wanted and task.revision == revision]
     filled = {task.slot for task in tasks if not draft.state.outdated(task)}
     for slot in command.slots:
-        if slot not in filled:
+        if slot not in filled and (slot in app.places or not app.spec.is_global):
             filled.add(slot)
             mint_task(draft, app, slot, revision)
     return Done()
@@ -121,7 +122,7 @@ def forget(draft: Draft, task: Task, *, recreate: bool) -> None:
     if task.run:
         run.note_loss(draft, task)
     app = draft.state.apps.get(task.app)
-    if recreate and app is not None:
+    if recreate and app is not None and not app.spec.is_global:
         if app.name not in draft.state.changing_apps:
             mint_task(draft, app, task.slot)
         elif draft.state.is_live(app, task.revision):

@@ -16,7 +16,7 @@ from consensus.commands.access import (
     UpdateRole,
 )
 from consensus.commands.alert import AcknowledgeAlert, RaiseAlert, ResolveAlert
-from consensus.commands.app import DeleteApp, DeployApp, RestartApp, ScaleApp
+from consensus.commands.app import DeleteApp, DeployApp, PlaceGlobalApp, RestartApp, ScaleApp
 from consensus.commands.base import Command
 from consensus.commands.cluster import FoundCluster, RaiseFeatureLevel, RotateJoinSecret, RotateTokenKey
 from consensus.commands.deployment import (
@@ -88,6 +88,7 @@ AnyCommand = (
     | ReportOverlay
     | DeployApp
     | ScaleApp
+    | PlaceGlobalApp
     | RestartApp
     | DeleteApp
     | PlaceTasks
@@ -185,6 +186,7 @@ __all__ = [
     "FoundCluster",
     "LabelNode",
     "MoveTask",
+    "PlaceGlobalApp",
     "PlaceTasks",
     "Placement",
     "PromoteDeployment",

@@ -15,6 +15,13 @@ class ScaleApp(Command, frozen=True):
     replicas: int
 
 
+class PlaceGlobalApp(Command, frozen=True):
+    """The leader's decision which nodes fit a global app: these have a replica, and no others."""
+
+    name: str
+    node_ids: list[str]
+
+
 class RestartApp(Command, frozen=True):
     name: str
 

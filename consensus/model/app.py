@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from consensus.model.app_spec import AppSpec
 
@@ -32,6 +32,7 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     its `replicas` is the number wanted now. While a deployment goes on (`rollout` is its id), spec and revision are
     the old ones until the new ones have proved good. `history` is oldest first, its last entry is the present.
     `failed_rollout` is the deployment that failed last, until one is completed.
+    `places` of a global app: the node of each slot.
     """
 
     spec: AppSpec
@@ -43,6 +44,7 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed_rollout: str = ""
     standby: Standby | None = None
     history: tuple[Revision, ...] = ()
+    places: dict[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -31,6 +31,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The body of ``POST /deploy``, stored and returned as it was given.
 
     Attributes:
+        mode: global is one replica on each node that fits; `replicas` is how many those are.
         drain_timeout: how long a replica runs on after it left the endpoints.
         depends_on: which apps must be there before its first replica is placed.
         min_available: so many replicas (a number, or percents) are enough while a node is drained, where there is no
@@ -39,6 +40,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rebalance: whether its replicas may be moved to nodes that have less to do.
     """
 
+    mode: Literal["replicated", "global"] = "replicated"
     service: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=253)] | None = None
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] = 1
     ports: list[Port] = field(default_factory=list)
@@ -50,6 +52,10 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reschedule_after: Duration | None = None
     update_strategy: Strategy | None = None
     rebalance: bool = True
+
+    @property
+    def is_global(self) -> bool:
+        return self.mode == "global"
 
     @property
     def drain_timeout_s(self) -> float:

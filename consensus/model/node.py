@@ -85,5 +85,10 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.status in (NodeStatus.READY, NodeStatus.RESTARTING)
 
     @property
+    def may_have_bound(self) -> bool:
+        """Whether what is bound to this node may be started here, as the successor of what was: also in maintenance."""
+        return self.status is NodeStatus.READY and not self.draining
+
+    @property
     def schedulable(self) -> bool:
         return self.status is NodeStatus.READY and not self.maintenance and not self.draining

@@ -108,6 +108,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `serving_since_s` is when it last came to serve; None while it does not. `run` is the id of the run that it is an
     attempt of: such a task is started once, and stays where it ended until its run is forgotten. A replica has none.
+    `bound_to`: the only node that it may run on.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: TaskStatus = TaskStatus()
     serving_since_s: float | None = None
     run: str = ""
+    bound_to: str = ""
 
     @property
     def wanted(self) -> bool:

@@ -26,6 +26,7 @@ def deploy_body(
     for name in (
         "name",
         "image",
+        "mode",
         "replicas",
         "service",
         "node_affinity",

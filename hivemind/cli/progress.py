@@ -69,4 +69,5 @@ async def _look(client: Client, name: str, show: Callable[[int, int, str], None]
     messages = sorted({c["message"] for c in containers if c.get("message")})
     problem = f"{len(ready)} of {wanted} run" + (f" ({'; '.join(messages)})" if messages else "")
     show(len(ready), wanted, messages[0] if messages else "starting")
-    return len(ready) == wanted == len(containers), problem
+    unplaced = app.get("mode") == "global" and not wanted
+    return len(ready) == wanted == len(containers) and not unplaced, problem

@@ -14,6 +14,7 @@ _OPTIONS = (
     ),
     click.option("--image", help="What to run; with the process engine, a name for it."),
     click.option("--replicas", type=click.IntRange(min=0), help="How many of them (default: 1)."),
+    click.option("--global", "mode", flag_value="global", default=None, help="One replica on each node that fits."),
     click.option("--service", help="The name under which the replicas are reached."),
     click.option(
         "--port", "ports", multiple=True, metavar="[HOST:]CONTAINER[/PROTO]", help="A port, published or not."

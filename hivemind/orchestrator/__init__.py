@@ -16,6 +16,7 @@ conditions.py  alerts of apps that fail, rollouts that failed, nodes that are lo
 dependencies.py  apps that wait for others
 lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
+global_apps.py which nodes fit a global app
 jobs.py        runs that are due by a schedule, and those to forget
 runs.py        attempts for what is still to be done
 hooks.py       what a deployment does when its hooks have ended (for rollout.py)

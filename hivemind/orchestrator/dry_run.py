@@ -11,7 +11,7 @@ from consensus.entry import CommandId
 from consensus.model.app_spec import AppSpec
 from consensus.outcomes import Refusal
 from consensus.state import State
-from hivemind.orchestrator import placement
+from hivemind.orchestrator import global_apps, placement
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.place import Explained, explain_all
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
@@ -30,6 +30,8 @@ def dry_run(state: State, spec: AppSpec, surroundings: Surroundings, now_s: floa
     outcome = apply_command(draft, DeployApp(spec))
     if isinstance(outcome, Refusal):
         return outcome
+    for command in global_apps.plan(draft.state, [spec.name]):
+        apply_command(draft, command)
     after = draft.state
     tasks = [pending for _, pending in pending_tasks(after)]
     explained = explain_all(take_snapshot(after, tasks, surroundings, ReservedCache()), tasks)

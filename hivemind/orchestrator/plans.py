@@ -18,6 +18,7 @@ from hivemind.orchestrator import (
     conditions,
     dependencies,
     features,
+    global_apps,
     jobs,
     liveness,
     lost,
@@ -86,6 +87,7 @@ class Plans:
             self._features,
             self._alerts,
             self._lost,
+            self._global_apps,
             self._rollouts,
             self._jobs,
             self._runs,
@@ -110,6 +112,12 @@ class Plans:
     def _lost(self, state: State, now_s: float, wall_s: float) -> Job:
         return Job("lost", 0, lambda: lost.plan(state, wall_s))
 
+    def _global_apps(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        self._note_nodes(state)
+        names = frozenset(name for name in self._due if _is_global(state, name))
+        size = len(state.nodes) * len(names)
+        return Job("global apps", size, lambda: global_apps.plan(state, names)) if names else None
+
     def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
         return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
 
@@ -118,7 +126,6 @@ class Plans:
         return Job("conditions", _size(state, apps), lambda: conditions.plan(state, apps, wall_s))
 
     def _jobs(self, state: State, now_s: float, wall_s: float) -> Job | None:
-        self._note_drains(state)
         self._due.update(self._agenda.due(wall_s))
         names = frozenset(name for name in self._due if name in state.jobs)
         return Job("jobs", 0, lambda: jobs.plan(state, names, wall_s)) if names else None
@@ -144,13 +151,14 @@ class Plans:
         apps, self._due = frozenset(self._due), set()
         return Job("rolling", _size(state, apps), lambda: rolling.plan(state, apps)) if apps else None
 
-    def _note_drains(self, state: State) -> None:
+    def _note_nodes(self, state: State) -> None:
         if state.nodes is self._nodes:
             return
         for node_id, node in state.nodes.items():
             before = self._nodes.get(node_id)
             if before is not node and _repels(node) != (_repels(before) if before is not None else (False, [])):
                 self._due |= {task.app for task in state.tasks_on_node(node_id)}
+        self._due |= {name for name in state.apps if _is_global(state, name)}
         self._nodes = state.nodes
 
     def _placement(self, state: State, now_s: float, wall_s: float) -> Job | None:
@@ -176,6 +184,11 @@ class Plans:
     def deadlines_s(self, state: State, now_s: float, wall_s: float) -> list[float]:
         """The instants at which time alone makes a plan due."""
         return self._evenness.deadlines_s(state, now_s, wall_s)
+
+
+def _is_global(state: State, name: str) -> bool:
+    app = state.apps.get(name)
+    return app is not None and app.spec.is_global
 
 
 def _repels(node: Node) -> tuple[bool, list[Taint]]:

@@ -67,20 +67,25 @@ def sets_of(state: State, app: App) -> list[ReplicaSet]:
     if standby is not None:
         idle = [task for task in tasks if task.revision == standby.revision]
         tasks = [task for task in tasks if task.revision != standby.revision]
-        beside = [_make([Share(standby.revision, standby.replicas)], wanted_by_slot(idle))]
-    return [_make(shares(app, state.deployment_of(app)), wanted_by_slot(tasks)), *beside]
+        beside = [_make(app, [Share(standby.revision, standby.replicas)], wanted_by_slot(idle))]
+    return [_make(app, shares(app, state.deployment_of(app)), wanted_by_slot(tasks)), *beside]
 
 
 def _own(app: App, slots: dict[int, list[Task]]) -> ReplicaSet:
-    return _make([Share(app.revision, app.spec.replicas)], slots)
+    return _make(app, [Share(app.revision, app.spec.replicas)], slots)
 
 
-def _make(wanted: list[Share], slots: dict[int, list[Task]]) -> ReplicaSet:
+def _make(app: App, wanted: list[Share], slots: dict[int, list[Task]]) -> ReplicaSet:
     replicas = sum(share.replicas for share in wanted)
-    doomed = surplus(slots, replicas) if len(slots) > replicas else []
+    if app.spec.is_global:
+        places = app.places if replicas else {}
+        doomed = [task for slot, tasks in slots.items() if slot not in places for task in tasks]
+        missing = [slot for slot in places if slot not in slots]
+    else:
+        doomed = surplus(slots, replicas) if len(slots) > replicas else []
+        missing = free_slots(slots, replicas - len(slots)) if len(slots) < replicas else []
     gone = {task.slot for task in doomed}
     kept = {slot: tasks for slot, tasks in slots.items() if slot not in gone}
-    missing = free_slots(slots, replicas - len(kept)) if len(kept) < replicas else []
     if len(wanted) == 1:
         revisions = dict.fromkeys((*kept, *missing), wanted[0].revision)
     else:

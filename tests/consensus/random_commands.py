@@ -58,6 +58,7 @@ def _spec(rng: random.Random) -> AppSpec:
         rng.choice(_APPS),
         rng.randint(0, 4),
         service=rng.choice([None, "shared"]),
+        mode=rng.choice(["replicated", "replicated", "global"]),
         ports=[Port(80, rng.choice([None, 8080, 8081]))] if rng.random() < 0.5 else [],
         priority_class=rng.choice([None, None, "high-priority", "low-priority"]),
         volumes=[VolumeMount(rng.choice(_VOLUMES), "/data")] if rng.random() < 0.3 else [],
@@ -209,6 +210,8 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.ReportOverlay(
         rng.choice(_NODES), f"boot{rng.randint(1, 3)}", OverlayReport(rng.choice(list(OverlayStatus)), "why")
     ),
+    lambda rng, _: c.PlaceGlobalApp(rng.choice(_APPS), rng.sample(_NODES, rng.randint(0, 4))),
+    lambda rng, _: c.PlaceGlobalApp(rng.choice(_APPS), rng.sample(_NODES, rng.randint(0, 4))),
     lambda rng, _: c.RestartApp(rng.choice(_APPS)),
     lambda rng, _: c.DeleteApp(rng.choice(_APPS)),
     lambda rng, _: c.CreateDeployment(

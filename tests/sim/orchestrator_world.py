@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from consensus.commands import AddNode, AnyCommand, ReportTasks, StartNode, TaskReport
 from consensus.machine import Machine
 from consensus.model.node import NodeStatus
-from consensus.model.task import Health, Task, TaskState, TaskStatus
+from consensus.model.task import DesiredState, Health, Task, TaskState, TaskStatus
 from consensus.outcomes import AnyOutcome
 from consensus.proposer import LocalProposer
 from hivemind.orchestrator.config import OrchestratorConfig
@@ -185,10 +185,17 @@ class Machinery:
         state = self.world.machine.state
         share = {task.id: task for task in state.tasks_on_node(self.id)}
         for task in share.values():
-            if task.wanted and task.id not in self.containers and task.id not in self._busy:
-                nursery.start_soon(self._start, task.id)
+            if task.wanted and not task.ended and task.id not in self.containers and task.id not in self._busy:
+                if task.run and task.status.state is TaskState.RUNNING:
+                    # It went down with the machine, and is not begun again.
+                    self.containers[task.id] = replace(task.status, state=TaskState.FAILED, health=Health.UNKNOWN)
+                else:
+                    nursery.start_soon(self._start, task.id)
+            never_began = task.desired_state is DesiredState.STOPPED and not task.ended
+            if never_began and task.id not in self.containers and task.id not in self._busy:
+                self.containers[task.id] = replace(task.status, state=TaskState.STOPPED)
         for task_id in list(self.containers):
-            if (task_id not in share or not share[task_id].wanted) and task_id not in self._busy:
+            if self._is_to_stop(share.get(task_id), self.containers[task_id]) and task_id not in self._busy:
                 nursery.start_soon(self._stop, task_id)
         reports = [
             TaskReport(task_id, status)
@@ -198,10 +205,17 @@ class Machinery:
         removed = [
             task.id
             for task in share.values()
-            if not task.wanted and task.id not in self.containers and task.id not in self._busy
+            if task.desired_state is DesiredState.REMOVED
+            and task.id not in self.containers
+            and task.id not in self._busy
         ]
         if (reports or removed) and state.nodes[self.id].status not in (NodeStatus.LOST, NodeStatus.LEFT):
             await self.world.propose(ReportTasks(self.id, reports, removed))
+
+    def _is_to_stop(self, task: Task | None, status: TaskStatus) -> bool:
+        if task is None or task.desired_state is DesiredState.REMOVED:
+            return True
+        return task.desired_state is DesiredState.STOPPED and not status.state.terminal
 
     async def _start(self, task_id: str) -> None:
         self._busy.add(task_id)
@@ -211,6 +225,19 @@ class Machinery:
         task = self.world.machine.state.tasks.get(task_id)
         if task is not None and task.wanted and task.node_id == self.id:
             self.containers[task_id] = self.world.first_status(task)
+            if task.run:
+                self.world.begun(task)
+                self.world.nursery.start_soon(self._end, task_id)
+        self.world.changed()
+
+    async def _end(self, task_id: str) -> None:
+        """An attempt does its work, badly now and then; a paused machine does none."""
+        await trio.sleep(self.world.rng.uniform(0.5, 5))
+        await self._resumed.wait()
+        status = self.containers.get(task_id)
+        if status is not None and status.state is TaskState.RUNNING:
+            state = TaskState.FAILED if self.world.rng.random() < 0.2 else TaskState.COMPLETED
+            self.containers[task_id] = replace(status, state=state, health=Health.UNKNOWN)
         self.world.changed()
 
     async def _stop(self, task_id: str) -> None:
@@ -218,7 +245,11 @@ class Machinery:
         await trio.sleep(self.world.rng.uniform(0.1, 1.0))
         await self._resumed.wait()
         self._busy.discard(task_id)
-        self.containers.pop(task_id, None)
+        task, status = self.world.machine.state.tasks.get(task_id), self.containers.get(task_id)
+        if task is None or task.node_id != self.id or task.desired_state is DesiredState.REMOVED:
+            self.containers.pop(task_id, None)
+        elif status is not None and not status.state.terminal:
+            self.containers[task_id] = replace(status, state=TaskState.STOPPED, health=Health.UNKNOWN)
         self.world.changed()
 
 
@@ -236,10 +267,17 @@ class World:
         self.version = 0
         self.moved: set[str] = set()
         self.bad_images: dict[str, TaskStatus] = {}
+        self.doubled: list[str] = []
         self._news = trio.Event()
         self._proposer = LocalProposer(self.machine, now_s=self.wall_s)
         self.nodes = {f"n{i}": Machinery(self, i) for i in range(nodes)}
         self.machine.on_answer(lambda *_: self._answered())
+
+    def begun(self, task: Task) -> None:
+        """An attempt began: notes where another of the same part of its run is at work, as far as is known here."""
+        others = (one for one in self.machine.state.tasks_of_app(task.app) if one.run == task.run)
+        at_work = [one.id for one in others if one.slot == task.slot and not one.ended and one.id != task.id]
+        self.doubled += [f"{task.id} began beside {other}" for other in at_work]
 
     def first_status(self, task: Task) -> TaskStatus:
         """What becomes of a task's container: it runs, unless its image is a bad one."""
@@ -293,8 +331,9 @@ class World:
         """Where what is differs from what is wanted; empty when all is as it should be."""
         state, found = self.machine.state, []
         real = {(node.id, task_id) for node in self.nodes.values() for task_id in node.containers}
-        wanted = {(task.node_id, task.id) for task in state.tasks.values() if task.wanted}
-        found += [f"{task_id} runs on {node_id}, unwanted" for node_id, task_id in sorted(real - wanted)]
+        kept = {(task.node_id, task.id) for task in state.tasks.values() if task.ended}
+        wanted = {(task.node_id, task.id) for task in state.tasks.values() if task.wanted and not task.ended}
+        found += [f"{task_id} runs on {node_id}, unwanted" for node_id, task_id in sorted(real - wanted - kept)]
         found += [f"{task_id} does not run on {node_id}" for node_id, task_id in sorted(wanted - real, key=str)]
         for app in state.apps.values():
             tasks = state.tasks_of_app(app.name)
@@ -306,15 +345,28 @@ class World:
             found += [f"{task.id} is outdated" for task in tasks if task.wanted and state.outdated(task)]
             found += [f"{task.id} does not serve" for task in tasks if task.wanted and not task.serving]
         found += [f"{move.task_id} is being moved to {move.node_id}" for move in state.moves.values() if move.under_way]
+        found += self.doubled
+        found += [f"{run.id} goes on" for run in state.runs.values() if not run.status.finished]
+        found += self._misplaced()
         found += [f"alert: {alert.message}" for alert in state.alerts.values()]
         found += [f"{node.id} is {node.status}" for node in state.nodes.values() if node.status is not NodeStatus.READY]
+        return found
+
+    def _misplaced(self) -> list[str]:
+        """Global apps that have not one replica on each node."""
+        state, found = self.machine.state, []
+        nodes = sorted(node.id for node in state.nodes.values() if node.schedulable)
+        for app in state.apps.values():
+            where = sorted(str(task.node_id) for task in state.tasks_of_app(app.name) if task.wanted)
+            if app.spec.is_global and where != nodes:
+                found.append(f"{app.name} is on {where}, wants {nodes}")
         return found
 
     def overfull(self) -> list[str]:
         """Nodes of which more is requested than they may promise."""
         state, found = self.machine.state, []
         for node in state.nodes.values():
-            specs = [state.spec_of(task) for task in state.tasks_on_node(node.id)]
+            specs = [state.spec_of(task) for task in state.tasks_on_node(node.id) if not task.ended]
             cpu = sum(spec.resources.cpu for spec in specs)
             memory = sum(spec.resources.memory_bytes for spec in specs)
             if cpu > node.facts.cpu_cores * 1.5 + 1e-6 or memory > node.facts.memory_bytes * 1.2:

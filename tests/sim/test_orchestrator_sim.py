@@ -12,8 +12,19 @@ import pytest
 import trio
 import trio.testing
 
-from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp, SetMaintenance, SetSetting
+from consensus.commands import (
+    CreateJob,
+    DeleteApp,
+    DeployApp,
+    RestartApp,
+    ScaleApp,
+    SetMaintenance,
+    SetSetting,
+    SuspendJob,
+)
+from consensus.model.job import JobSpec
 from consensus.model.node import NodeStatus
+from consensus.model.workload import Resources
 from tests.consensus.making import spec
 from tests.sim.orchestrator_world import Machinery, World
 
@@ -47,15 +58,47 @@ async def _disturb(world: World, node: Machinery) -> None:
             await world.propose(SetMaintenance(node.id, enable=False))
 
 
+def _job(rng: random.Random, number: int) -> JobSpec:
+    schedule = rng.choice([None, "*/15 * * * * *"])
+    return JobSpec(
+        name=f"job{number}",
+        image="busybox",
+        resources=Resources(cpu=rng.choice([0, 0.3])),
+        schedule=schedule,
+        concurrency_policy=rng.choice(["allow", "forbid", "replace"]) if schedule else "allow",
+        completions=rng.randint(1, 4),
+        parallelism=rng.randint(1, 3),
+        backoff_limit=rng.randint(0, 6),
+        retry_delay=rng.choice([0, "2s"]),
+        timeout=rng.choice([None, "20s"]),
+    )
+
+
+async def _quiet(world: World) -> None:
+    """No schedule begins anything more, and none has begun anything twice."""
+    for name in world.machine.state.jobs:
+        await world.propose(SuspendJob(name, suspended=True))
+    instants = [
+        (run.owner, run.scheduled_at_s) for run in world.machine.state.runs.values() if run.scheduled_at_s is not None
+    ]
+    assert len(set(instants)) == len(instants)
+
+
 async def _change(world: World, number: int) -> None:
     rng, apps = world.rng, sorted(world.machine.state.apps)
-    kind = rng.choice(["deploy", "deploy", "scale", "restart", "delete", "term"]) if apps else "deploy"
+    kind = rng.choice(["deploy", "deploy", "scale", "restart", "delete", "term", "job", "job"]) if apps else "deploy"
     match kind:
         case "deploy":
             wish = spec(
-                f"app{number}", rng.randint(1, 6), cpu=rng.choice([0, 0.1, 0.3]), memory=f"{rng.choice([0, 64])}M"
+                f"app{number}",
+                rng.randint(1, 6),
+                cpu=rng.choice([0, 0.1, 0.3]),
+                memory=f"{rng.choice([0, 64])}M",
+                mode=rng.choice(["replicated", "replicated", "global"]),
             )
             await world.propose(DeployApp(wish))
+        case "job":
+            await world.propose(CreateJob(_job(rng, number)))
         case "scale":
             await world.propose(ScaleApp(rng.choice(apps), rng.randint(0, 8)))
         case "restart":
@@ -94,6 +137,7 @@ async def test_after_any_trouble_what_is_equals_what_is_wanted(
                 if node.id not in busy and len(busy) < 4:
                     busy.add(node.id)
                     troubles.start_soon(trouble, node)
+        await _quiet(world)
         await world.settle()
         await world.even_out()
         await world.settle()

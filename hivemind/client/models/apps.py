@@ -103,6 +103,7 @@ class AppContainer(Struct, frozen=True, kw_only=True):
 
 
 class AppDetail(App, frozen=True, kw_only=True):
+    mode: str = "replicated"
     containers: list[AppContainer] = field(default_factory=list)
     resources: Resources = Resources()
     env: dict[str, str] = field(default_factory=dict)

@@ -203,7 +203,7 @@ class Evenness:
     def _is_movable(self, app: App) -> bool:
         """Only what is whole and healthy: nothing is moved that is being changed, healed, or must not run twice."""
         state, spec = self._state, app.spec
-        if not spec.rebalance or spec.keep_lost or app.name in state.changing_apps:
+        if not spec.rebalance or spec.is_global or spec.keep_lost or app.name in state.changing_apps:
             return False
         if any(mount.name in self._local for mount in spec.volumes):
             return False

@@ -20,6 +20,7 @@ from hivemind.orchestrator.scheduler.filters import (
     HasCpu,
     HasMemory,
     HasVolumes,
+    NotInMaintenance,
     explain,
     lasting_filters,
     turned_down,
@@ -131,9 +132,12 @@ class _Batch:
 
     def place(self, task: PendingTask) -> Placement:
         shape = self._shape(task.demand)
-        if shape.failure is not None:
+        if shape.failure is not None and task.node_id is None:
             return Placement(task.task_id, None, shape.failure)
         room = self._choose(task, shape)
+        if room is None and task.node_id is not None:
+            why = explain(self._asked(task), self._filters(task, shape))
+            return Placement(task.task_id, None, f"bound to {task.node_id}: {why}")
         if room is None:
             # Room only shrinks while a batch is placed, so what holds for this task holds for all like it.
             shape.failure = explain(list(self._rooms.values()), self._filters(task, shape))
@@ -143,9 +147,10 @@ class _Batch:
 
     def explained(self, task: PendingTask) -> Explained:
         shape = self._shape(task.demand)
-        reasons = tuple(turned_down(list(self._rooms.values()), self._filters(task, shape)))
+        reasons = tuple(turned_down(self._asked(task), self._filters(task, shape)))
         spread = dict(self._spread.get(task.spread_key, {}))
-        room = None if shape.failure is not None else self._choose(task, shape)
+        hopeless = shape.failure is not None and task.node_id is None
+        room = None if hopeless else self._choose(task, shape)
         score = None if room is None else self._scoring.score(room, shape.company)
         there = 0 if room is None else spread.get(room.node.id, 0)
         return Explained(placement=self.place(task), score=score, replicas_there=there, turned_down=reasons)
@@ -161,12 +166,24 @@ class _Batch:
     def _pins(self, demand: Demand) -> dict[str, frozenset[str]]:
         return {name: self._pinned[name] for name in demand.volumes if name in self._pinned}
 
+    def _asked(self, task: PendingTask) -> list[Room]:
+        """The nodes that it could go to."""
+        return [room for room in self._rooms.values() if task.node_id in (None, room.node.id)]
+
     def _filters(self, task: PendingTask, shape: _Shape) -> list[Filter]:
+        if task.node_id is not None:
+            # What is bound to a node takes the place of what was there, and its volumes are that node's own.
+            filters = [rule for rule in shape.filters if not isinstance(rule, NotInMaintenance)]
+            return [*filters, *shape.room_filters]
         pinned = self._pins(task.demand)
         return [*shape.filters, *([HasVolumes(pinned)] if pinned else []), *shape.room_filters]
 
     def _choose(self, task: PendingTask, shape: _Shape) -> Room | None:
         spread = self._spread.setdefault(task.spread_key, {})
+        if task.node_id is not None:
+            bound = self._rooms.get(task.node_id)
+            fits = bound is not None and all(rule.check(bound) for rule in self._filters(task, shape))
+            return bound if fits else None
         pinned = self._pins(task.demand) if task.demand.volumes else None
         return self._among(task, pinned, shape, spread) if pinned else self._best(task, shape, spread)
 

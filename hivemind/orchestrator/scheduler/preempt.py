@@ -48,7 +48,8 @@ def victims(
     places = [_place(state, node, settings, cache) for _, node in sorted(state.nodes.items()) if node.schedulable]
     gone: list[str] = []
     for task, pending in asking:
-        gone += _make_room(places, pending.demand, state.priority(state.spec_of(task)))
+        able = [place for place in places if pending.node_id in (None, place.node.id)]
+        gone += _make_room(able, pending.demand, state.priority(state.spec_of(task)))
     return gone
 
 

@@ -22,13 +22,14 @@ class PendingTask(Struct, frozen=True):
     """A task that wants a node.
 
     `revision` is set while its app is being changed: it is then spread among those of its own revision, since the
-    others will be gone.
+    others will be gone. `node_id`: the only node that it may go to.
     """
 
     task_id: str
     app: str
     demand: Demand
     revision: int | None = None
+    node_id: str | None = None
 
     @property
     def spread_key(self) -> str:
@@ -77,7 +78,7 @@ def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
         if demand is None:
             demand = demands[key] = Demand.of(state.specs[key], local)
         revision = task.revision if task.app in state.changing_apps else None
-        pending.append((task, PendingTask(task.id, task.app, demand, revision)))
+        pending.append((task, PendingTask(task.id, task.app, demand, revision, task.bound_to or None)))
     return pending
 
 

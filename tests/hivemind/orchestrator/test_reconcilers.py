@@ -16,7 +16,18 @@ from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.model.workload import Toleration, VolumeMount
 from consensus.outcomes import Refusal
 from consensus.state import State
-from hivemind.orchestrator import alerts, conditions, jobs, lost, placement, replicas, rolling, rollout, runs
+from hivemind.orchestrator import (
+    alerts,
+    conditions,
+    global_apps,
+    jobs,
+    lost,
+    placement,
+    replicas,
+    rolling,
+    rollout,
+    runs,
+)
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.dry_run import dry_run
 from hivemind.orchestrator.members import MemberState, MemberView
@@ -63,6 +74,7 @@ PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
     "conditions": lambda state: conditions.plan(state, state.apps, 2000.0),
     "replicas": lambda state: replicas.plan(state, state.apps),
     "rolling": lambda state: rolling.plan(state, state.apps),
+    "global apps": lambda state: global_apps.plan(state, state.apps),
     "jobs": lambda state: jobs.plan(state, state.workloads, wall_s=1100.0),
     "runs": lambda state: runs.plan(state, state.workloads, wall_s=1100.0),
     "placement": lambda state: placement.plan(state, SILENCE),
