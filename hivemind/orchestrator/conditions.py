@@ -15,6 +15,7 @@ from consensus.model.app import App
 from consensus.model.node import NodeStatus
 from consensus.model.task import Health, Task, TaskState
 from consensus.state import State
+from hivemind.orchestrator.dependencies import WAITS_FOR
 
 APP_FAILING = "app-failing."
 ROLLOUT_FAILED = "rollout-failed."
@@ -111,7 +112,10 @@ def _app_condition(state: State, app: App) -> Condition | None:
 def _fails(task: Task) -> bool:
     """Unhealthy, without a place, could not start, given up, or ended again and again."""
     status = task.status
-    if task.health is Health.UNHEALTHY or (task.node_id is None and task.placement_message):
+    if task.node_id is None:
+        # Whoever waits for another app has not failed; that one has its own alert.
+        return bool(task.placement_message) and not task.placement_message.startswith(WAITS_FOR)
+    if task.health is Health.UNHEALTHY:
         return True
     loops = status.restart_count >= _LOOPS_FROM
     if status.state is TaskState.FAILED:

@@ -9,6 +9,9 @@ from consensus.model.dependency import Dependency
 from consensus.model.task import Task, TaskState
 from consensus.state import State
 
+WAITS_FOR = "waits for "
+"""How the messages begin."""
+
 
 def waiting(state: State) -> dict[tuple[str, int], str]:
     """Why replicas of an app and revision that have no place yet shall get none now."""
@@ -22,7 +25,7 @@ def waiting(state: State) -> dict[tuple[str, int], str]:
             continue
         unmet = [text for dependency in spec.depends_on if (text := _unmet(state, dependency))]
         if unmet:
-            found[name, revision] = f"waits for {'; '.join(unmet)}"
+            found[name, revision] = f"{WAITS_FOR}{'; '.join(unmet)}"
     return found
 
 

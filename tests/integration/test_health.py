@@ -33,7 +33,7 @@ def test_an_unhealthy_replica_is_restarted_and_its_history_tells_why(three: Clus
         "name": "sick",
         "image": "x",
         "replicas": 1,
-        "command": ["sh", "-c", f"touch ok; (sleep 2; rm ok) & {SERVER}"],
+        "command": ["sh", "-c", f"touch ok; (sleep 1; rm ok) & {SERVER}"],
         "ports": [{"container_port": 80}],
         "health_check": {"http": {"path": "/ok"}, "interval": "300ms", "timeout": "1s", "retries": 2},
         "stop_grace_period": "1s",

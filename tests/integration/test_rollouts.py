@@ -19,7 +19,7 @@ from tests.support.leaders import leader, wait_whole
 from tests.support.waiting import wait_until
 
 ROLLOUTS = int(os.environ.get("HIVEMIND_ROLLOUTS", "4"))
-"""The bars ask for 20."""
+"""The bars ask for 20: scripts/rollouts."""
 KILLS = int(os.environ.get("HIVEMIND_ROLLOUT_KILLS", "2"))
 HOST_PORT = 18471
 ENDED = ("completed", "rolled_back", "failed")

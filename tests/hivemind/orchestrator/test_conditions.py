@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
+from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, Move
 from consensus.model.node import NodeStatus
 from consensus.model.strategy import RollingUpdate
@@ -95,6 +96,14 @@ def test_a_replica_without_a_place_is_told_and_the_alert_goes_with_its_app() -> 
     feed.accepted(c.DeleteApp("web"))
     _plan(feed, apps=())
     assert _alerts(feed) == []
+
+
+def test_who_waits_for_another_app_has_not_failed() -> None:
+    feed = cluster(1)
+    feed.accepted(c.DeployApp(spec("web", 1, depends_on=[Dependency(app="db")])))
+    place_all(feed)
+    assert feed.tasks()[0].placement_message
+    assert _plan(feed) == []
 
 
 def test_a_lost_node_is_critical_until_it_is_back_or_removed() -> None:
