@@ -19,7 +19,7 @@ from tests.consensus.test_machine import fed, seeds
 
 
 @given(seeds, st.integers(1, 100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_sum_is_that_of_the_rows_after_every_entry(seed: int, steps: int) -> None:
     rng, feed = random.Random(seed), Feed()
     for _ in range(steps):
@@ -29,7 +29,7 @@ def test_the_sum_is_that_of_the_rows_after_every_entry(seed: int, steps: int) ->
 
 
 @given(seeds, st.integers(0, 60), st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_restored_machine_goes_on_with_the_same_fingerprint(seed: int, steps: int, more: int) -> None:
     feed, restored, rng = fed(seed, steps), Machine(), random.Random(seed + 1)
     restored.restore(feed.machine.freeze()())

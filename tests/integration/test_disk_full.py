@@ -1,0 +1,62 @@
+"""Issue 4: a full disk is told by its own code, reading goes on, and the node recovers by itself."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.leaders import NOT_YET
+from tests.support.waiting import wait_until
+
+SIZE_BYTES = 24 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, that a test can fill."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room there is."""
+    balloon = folder / "balloon"
+    with balloon.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return balloon
+
+
+@pytest.mark.lab
+def test_a_daemon_with_a_full_disk_goes_on_reading_and_recovers_when_there_is_room(small_disk: Path) -> None:
+    with (
+        Cluster(nodes=1, data_dir=small_disk, options=["--leader-wait", "1"]) as cluster,
+        cluster.client(1, timeout_s=30) as client,
+    ):
+        name = cluster.node(1).name
+
+        def write(text: str) -> httpx2.Response:
+            return client.put(f"/api/nodes/{name}/labels", json={"labels": {"text": text}})
+
+        assert write("before").status_code == 200
+        balloon = fill(small_disk)
+        refused = wait_until(
+            lambda: answer if (answer := write("x" * 1000)).status_code == 503 else None, 30, "writes are refused"
+        )
+        assert refused.json()["error"]["code"] == "storage_full"
+        assert "Retry-After" in refused.headers
+        assert client.get(f"/api/nodes/{name}").status_code == 200
+        assert cluster.node(1).is_running()
+        balloon.unlink()
+        wait_until(lambda: write("after").status_code == 200, 30, "writes go on by themselves", errors=NOT_YET)
+        assert client.get(f"/api/nodes/{name}").json()["data"]["labels"]["text"] == "after"
