@@ -18,7 +18,7 @@ import trio
 
 from consensus.commands import AddNode, DeleteApp, StartNode
 from consensus.model.app_spec import AppSpec, Port
-from consensus.model.health_check import HealthCheck
+from consensus.model.health_check import HealthCheck, HttpProbe
 from consensus.model.node import NodeFacts
 from consensus.model.task import Task
 from consensus.model.workload import VolumeMount
@@ -148,6 +148,16 @@ async def test_a_health_check_runs_in_the_container(place: Place) -> None:
     async with running(place) as agent:
         check = HealthCheck(command="test -e /tmp", interval="1s", timeout="5s")
         (task_id,) = await place.cluster.deploy(_spec("sleep 1000", health_check=check))
+        await place.until(all_serving(1))
+        report = agent.health(task_id)
+        assert report is not None
+        assert report.history[0].message == ""
+
+
+async def test_a_port_is_probed_from_the_node(place: Place) -> None:
+    check = HealthCheck(http=HttpProbe(path="/index.html", status=200), interval="1s")
+    async with running(place) as agent:
+        (task_id,) = await place.cluster.deploy(_spec(SERVER, ports=[Port(container_port=8000)], health_check=check))
         await place.until(all_serving(1))
         report = agent.health(task_id)
         assert report is not None
