@@ -18,6 +18,8 @@ from consensus.outcomes import Deployed, Refusal, Scaled
 
 
 class DeployAnswer(Struct, frozen=True):
+    """`container_ids` are of the first 500 replicas; more are made a moment later."""
+
     app_id: str
     container_ids: list[str]
     service_id: str

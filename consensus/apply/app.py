@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
+
 from msgspec.structs import replace
 
 from consensus.apply.rollout import end_with_app, scale_deployment
@@ -15,6 +17,10 @@ from consensus.model.app import App, Revision
 from consensus.model.app_spec import AppSpec
 from consensus.model.workload import WorkloadSpec
 from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, invalid, not_found
+
+TASKS_AT_ONCE = 500
+"""So many replicas one entry makes or ends, or applying it would hold the loop over 20 ms; the leader does the rest
+(`hivemind.orchestrator.replicas`)."""
 
 
 def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
@@ -35,7 +41,7 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
     )
     draft.put_app(app)
     provide(draft, app)
-    tasks = [mint_task(draft, app, slot) for slot in range(1, spec.replicas + 1)]
+    tasks = [mint_task(draft, app, slot) for slot in range(1, min(spec.replicas, TASKS_AT_ONCE) + 1)]
     return Deployed(name=app.name, service=app.service_name, task_ids=[task.id for task in tasks])
 
 
@@ -113,6 +119,8 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
         # Of which revision the new ones are is the deployment's matter: the leader makes and ends replicas.
         scale_deployment(draft, app, command.replicas)
         return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
+    if max(previous, command.replicas) > TASKS_AT_ONCE:
+        return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
     slots = wanted_by_slot(draft.state.tasks_of_app(app.name))
     created = [mint_task(draft, app, slot).id for slot in free_slots(slots, max(0, command.replicas - len(slots)))]
     removed = surplus(slots, command.replicas)
@@ -142,7 +150,7 @@ def delete(draft: Draft, command: DeleteApp) -> AnyOutcome:
         return not_found("app", command.name)
     end_with_app(draft, app)
     draft.delete_app(app)
-    for task in draft.state.tasks_of_app(app.name):
-        retire(draft, task)
+    for task_id in nsmallest(TASKS_AT_ONCE, draft.state.task_ids_by_app.get(app.name, ())):
+        retire(draft, draft.state.tasks[task_id])
     end_unused(draft, app.service_name, app.name)
     return Done()

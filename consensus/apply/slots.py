@@ -42,17 +42,22 @@ def surplus(slots: dict[int, list[Task]], replicas: int) -> list[Task]:
     """
     best = {slot: max(tasks, key=usefulness) for slot, tasks in slots.items()}
     per_node = Counter(task.node_id for task in best.values())
-    queue = [(usefulness(task), -per_node[task.node_id], -slot) for slot, task in best.items()]
-    heapq.heapify(queue)
+    alike: dict[tuple[bool, bool, bool], dict[str | None, list[int]]] = {}
+    for slot in sorted(best):
+        alike.setdefault(usefulness(best[slot]), {}).setdefault(best[slot].node_id, []).append(slot)
     victims: list[Task] = []
-    for _ in range(len(slots) - replicas):
-        while True:
-            rank, crowd, slot = queue[0]
-            node_id = best[-slot].node_id
-            if crowd == -per_node[node_id]:
-                break
-            heapq.heapreplace(queue, (rank, -per_node[node_id], slot))
-        heapq.heappop(queue)
-        per_node[node_id] -= 1
-        victims += slots[-slot]
+    left = len(slots) - replicas
+    for _, on_nodes in sorted(alike.items()):
+        # A node waits with its highest slot, so taking one away costs the nodes and not the slots.
+        queue = [(-per_node[node_id], -own[-1], node_id) for node_id, own in on_nodes.items()]
+        heapq.heapify(queue)
+        while queue and left > 0:
+            _, highest, node_id = heapq.heappop(queue)
+            victims += slots[-highest]
+            left -= 1
+            per_node[node_id] -= 1
+            own = on_nodes[node_id]
+            own.pop()
+            if own:
+                heapq.heappush(queue, (-per_node[node_id], -own[-1], node_id))
     return victims

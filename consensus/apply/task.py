@@ -60,8 +60,10 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
         return conflict(f"app {app.name!r} has no revision {revision} any more")
     if not draft.state.is_live(app, revision):
         return conflict(f"app {app.name!r} wants no replicas of revision {revision} now")
-    tasks = [task for task in draft.state.tasks_of_app(app.name) if task.wanted and task.revision == revision]
-    filled = {task.slot for task in tasks if not draft.state.outdated(task)}
+    slots, state = frozenset(command.slots), draft.state
+    alike = map(state.tasks.__getitem__, state.task_ids_by_app.get(app.name, ()))
+    tasks = [task for task in alike if task.slot in slots and task.wanted and task.revision == revision]
+    filled = {task.slot for task in tasks if not state.outdated(task)}
     for slot in command.slots:
         if slot not in filled and (slot in app.places or not app.spec.is_global):
             filled.add(slot)

@@ -11,7 +11,7 @@ from consensus.entry import CommandId
 from consensus.model.app_spec import AppSpec
 from consensus.outcomes import Refusal
 from consensus.state import State
-from hivemind.orchestrator import global_apps, placement
+from hivemind.orchestrator import global_apps, placement, replicas
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.place import Explained, explain_all
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
@@ -32,6 +32,9 @@ def dry_run(state: State, spec: AppSpec, surroundings: Surroundings, now_s: floa
         return outcome
     for command in global_apps.plan(draft.state, [spec.name]):
         apply_command(draft, command)
+    while missing := replicas.plan(draft.state, [spec.name]):
+        for command in missing:
+            apply_command(draft, command)
     after = draft.state
     tasks = [pending for _, pending in pending_tasks(after)]
     explained = explain_all(take_snapshot(after, tasks, surroundings, ReservedCache()), tasks)
@@ -39,8 +42,8 @@ def dry_run(state: State, spec: AppSpec, surroundings: Surroundings, now_s: floa
     apply_command(draft, PlaceTasks([one.placement for one in explained]))
     preempted = [
         task_id
-        for command in placement.plan(draft.state, surroundings)
-        if isinstance(command, RemoveTasks)
-        for task_id in command.task_ids
+        for found in placement.plan(draft.state, surroundings)
+        if isinstance(found, RemoveTasks)
+        for task_id in found.task_ids
     ]
     return DryRun([by_task[task.id] for task in after.tasks_of_app(spec.name)], preempted)

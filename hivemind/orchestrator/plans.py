@@ -76,7 +76,7 @@ class Plans:
 
     def everything(self, state: State) -> None:
         """Nothing is known to be in order, as after a proposal whose outcome is unknown."""
-        self._due = set(state.workloads)
+        self._due = {*state.workloads, *state.task_ids_by_app}
         self._evenness.touched(state.apps.keys())
         self._placed_on = None
 

@@ -19,6 +19,7 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
     for name in sorted(apps):
         app = state.apps.get(name)
         if app is None:
+            commands += (RemoveTasks(batch) for batch in batched(_left_behind(state, name)))
             continue
         waiting = _still_stopping(state, app)
         for replica_set in sets_of(state, app):
@@ -33,6 +34,13 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
                 free = [slot for slot in slots if slot not in waiting]
                 commands += (CreateTasks(name, batch, own) for batch in batched(free))
     return commands
+
+
+def _left_behind(state: State, name: str) -> list[str]:
+    """The replicas of an app that was deleted, where they were too many for one entry to end."""
+    if name in state.workloads:
+        return []
+    return [task.id for task in state.tasks_of_app(name) if task.wanted and not task.run]
 
 
 def _still_stopping(state: State, app: App) -> frozenset[int]:

@@ -7,6 +7,7 @@ run is seen in the engines' events (running.py), not here.
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -31,6 +32,18 @@ class Contender(Protocol):
     def scale(self, replicas: int) -> None: ...
 
     def remove(self) -> None: ...
+
+
+class Updating(Contender, Protocol):
+    """A contender that can replace its replicas."""
+
+    def update(self, parallelism: int) -> None:
+        """Begins to replace all by others with another environment."""
+        ...
+
+    def wait_updated(self, timeout_s: float) -> None:
+        """Returns when the contender itself says that it is over."""
+        ...
 
 
 class Floor:
@@ -84,10 +97,26 @@ class Hivemind:
 
     def __init__(self, nodes: HivemindNodes, entry: Host) -> None:
         self._client: ApiClient = nodes.client(entry)
+        self._spec: dict[str, Any] = {}
+        self._update = ""
 
     def deploy(self, replicas: int) -> None:
-        spec = {"name": NAME, "image": BUSYBOX_IMAGE, "command": COMMAND, "replicas": replicas}
-        self._client.call("POST", "/api/deploy", spec)
+        self._spec = {"name": NAME, "image": BUSYBOX_IMAGE, "command": COMMAND, "replicas": replicas}
+        self._client.call("POST", "/api/deploy", self._spec)
+
+    def update(self, parallelism: int) -> None:
+        strategy = {
+            "type": "rolling-update",
+            "order": "stop-first",
+            "max_unavailable": parallelism,
+            "max_surge": 0,
+            "monitor": "0s",
+        }
+        spec = {**self._spec, "env": {"PARALLELISM": str(parallelism)}, "update_strategy": strategy}
+        self._update = self._client.call("PUT", f"/api/apps/{NAME}", spec)["deployment_id"]
+
+    def wait_updated(self, timeout_s: float) -> None:
+        _wait(lambda: self._client.call("GET", f"/api/deployments/{self._update}")["status"] == "completed", timeout_s)
 
     def scale(self, replicas: int) -> None:
         self._client.call("POST", "/api/scale", {"name": NAME, "replicas": replicas})
@@ -137,8 +166,31 @@ class Swarm:
         spec = {**service["Spec"], "Mode": {"Replicated": {"Replicas": replicas}}}
         self._engine.call("POST", f"/services/{NAME}/update?version={service['Version']['Index']}", spec)
 
+    def update(self, parallelism: int) -> None:
+        service = self._engine.call("GET", f"/services/{NAME}")
+        spec = service["Spec"]
+        spec["TaskTemplate"]["ContainerSpec"]["Env"] = [f"PARALLELISM={parallelism}"]
+        # Its order is stop-first by itself; it watches for failures beside the update (5 s by default).
+        spec["UpdateConfig"] = {"Parallelism": parallelism, "Order": "stop-first", "Monitor": 1_000_000}
+        self._engine.call("POST", f"/services/{NAME}/update?version={service['Version']['Index']}", spec)
+
+    def wait_updated(self, timeout_s: float) -> None:
+        def over() -> bool:
+            status = self._engine.call("GET", f"/services/{NAME}").get("UpdateStatus") or {}
+            return status.get("State") == "completed"
+
+        _wait(over, timeout_s)
+
     def remove(self) -> None:
         self._engine.call("DELETE", f"/services/{NAME}")
+
+
+def _wait(over: Callable[[], bool], timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not over():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"the update is not over after {timeout_s:g} s")
+        time.sleep(0.1)
 
 
 def _run(host: Host, _: str) -> str:

@@ -1,10 +1,12 @@
 """Deploys over three Docker engines: Hivemind beside Docker Swarm and beside the plain engine, in one run.
 
-    .venv/bin/python scripts/bench/deploy.py --rounds 5 --rows 1,10,30,scale,node-loss --json FILE
+    .venv/bin/python scripts/bench/deploy.py --rounds 5 --rows 1,10,30,60,scale,update,killed,node-loss --json FILE
 
 Needs root and what tests/lab needs. Rows:
   N           N containers of busybox, from the request until the engines say that all run
   scale       10 → 30, 30 → 10
+  update      10 containers are replaced by others, 1 and 10 at a time, each stopped before its successor starts
+  killed      one of 3 containers is killed: until 3 run again
   node-loss   9 containers, one host is killed: until 9 run on the others; with Hivemind's preset `lan`, and with
               `local` in a row of its own (beside the same losses of Swarm)
 Contenders take turns, round by round, each on clean engines; the others' daemons idle meanwhile (their cost is in the
@@ -31,7 +33,7 @@ from scripts.bench.contenders import Contender, DockerCommand, Floor, Hivemind, 
 from scripts.bench.figures import Row, Sample, summary, table  # noqa: E402
 from scripts.bench.hivemind_nodes import HivemindNodes  # noqa: E402
 from scripts.bench.node_loss import NodeLoss  # noqa: E402
-from scripts.bench.rounds import Stopwatch, deploy_row, scale_rows  # noqa: E402
+from scripts.bench.rounds import Stopwatch, deploy_row, killed_row, scale_rows, update_rows  # noqa: E402
 from scripts.bench.running import RunningContainers  # noqa: E402
 from tests.lab.lab import Lab, why_no_lab  # noqa: E402
 
@@ -88,10 +90,16 @@ class Bench:
         return [makers[name]() for name in settings.contenders]
 
     def _measure(self, row: str, contender: Contender, number: int) -> None:
-        if row != "scale":
+        if row.isdigit():
             self._note([deploy_row(self._watch, contender, int(row), number)])
-        elif contender.name != "docker run":
+        elif row == "scale" and contender.name != "docker run":
             self._note(scale_rows(self._watch, contender, number))
+        elif isinstance(contender, Hivemind | Swarm):
+            # Nobody replaces what was started by hand.
+            if row == "update":
+                self._note(update_rows(self._watch, contender, number))
+            elif row == "killed":
+                self._note([killed_row(self._watch, self._lab, contender, number)])
 
     def _lose_nodes(self) -> None:
         names, rounds = self._settings.contenders, range(self._settings.rounds)
@@ -145,8 +153,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _rows(text: str) -> list[str]:
     rows = text.split(",")
-    if not all(row.isdigit() or row in ("scale", "node-loss") for row in rows):
-        raise argparse.ArgumentTypeError(f"numbers, scale or node-loss, not {text!r}")
+    if not all(row.isdigit() or row in ("scale", "update", "killed", "node-loss") for row in rows):
+        raise argparse.ArgumentTypeError(f"numbers, scale, update, killed or node-loss, not {text!r}")
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -26,6 +26,7 @@ class Tally:
     def __init__(self, engines: Iterable[str]) -> None:
         self._running: dict[str, set[str]] = {engine: set() for engine in engines}
         self.last_change_s = 0.0
+        self.changes = 0
 
     def event(self, engine: str, document: Mapping[str, Any]) -> None:
         """One document of GET /events; the stream of an engine may repeat what a listing told already."""
@@ -33,6 +34,7 @@ class Tally:
         if (container_id in running) == (document["status"] == "start"):
             return
         running ^= {container_id}
+        self.changes += 1
         # Streams of several engines arrive in any order: the state is as old as its newest part.
         self.last_change_s = max(self.last_change_s, document["timeNano"] / 1e9)
 
@@ -41,10 +43,15 @@ class Tally:
         ids = set(container_ids)
         if ids != self._running[engine]:
             self._running[engine] = ids
+            self.changes += 1
             self.last_change_s = max(self.last_change_s, now_s)
 
     def count(self, engines: Iterable[str]) -> int:
         return sum(len(self._running[engine]) for engine in engines)
+
+    def ids(self) -> set[str]:
+        """Of all that run, on any engine."""
+        return set().union(*self._running.values())
 
 
 class RunningContainers:
@@ -63,10 +70,24 @@ class RunningContainers:
     def wait_for(self, count: int, timeout_s: float, engines: Iterable[str] | None = None) -> float:
         """Returns the engines' time (Unix seconds) at which exactly `count` containers ran. Raises NotInTime."""
         names = list(engines or self._engines)
+        return self.wait_until(lambda tally: tally.count(names) == count, timeout_s, f"{count} containers")
+
+    def wait_until(self, done: Callable[[Tally], bool], timeout_s: float, wanted: str) -> float:
+        """Returns the engines' time (Unix seconds) at which `done` held. Raises NotInTime, which names `wanted`."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._tally.count(names) == count, timeout_s):
-                raise NotInTime(f"{self._tally.count(names)} containers run after {timeout_s:g} s, not {count}")
+            if not self._changed.wait_for(lambda: done(self._tally), timeout_s):
+                raise NotInTime(f"{len(self._tally.ids())} containers run after {timeout_s:g} s, not {wanted}")
             return self._tally.last_change_s
+
+    def ids(self) -> set[str]:
+        """Of all that run now."""
+        with self._changed:
+            return self._tally.ids()
+
+    def changes(self) -> int:
+        """How often a container came or went so far."""
+        with self._changed:
+            return self._tally.changes
 
     def count(self, engines: Iterable[str]) -> int:
         """How many run on these engines now."""

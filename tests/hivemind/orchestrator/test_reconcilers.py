@@ -171,6 +171,7 @@ class TestPlacement:
     def test_a_large_one_is_cut_so_that_no_apply_holds_the_loop(self) -> None:
         feed = cluster(3)
         feed.accepted(c.DeployApp(spec("web", 1200)))
+        feed.accepted(*replicas.plan(feed.state, {"web"}))
         assert [len(cmd.placements) for cmd in placement.plan(feed.state, SILENCE)] == [500, 500, 200]
 
     def test_a_message_is_written_only_when_it_changes(self) -> None:
