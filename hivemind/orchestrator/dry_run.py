@@ -33,8 +33,8 @@ def dry_run(state: State, spec: AppSpec, surroundings: Surroundings, now_s: floa
     for command in global_apps.plan(draft.state, [spec.name]):
         apply_command(draft, command)
     while missing := replicas.plan(draft.state, [spec.name]):
-        for command in missing:
-            apply_command(draft, command)
+        for step in missing:
+            apply_command(draft, step)
     after = draft.state
     tasks = [pending for _, pending in pending_tasks(after)]
     explained = explain_all(take_snapshot(after, tasks, surroundings, ReservedCache()), tasks)
