@@ -78,19 +78,7 @@ class Parts:
         self._dead = DeadNodes(membership)
         self._names = NameService(self._resolver())
         self.overlay = _overlay(daemon, self._names)
-        self.agent = Agent(
-            node_id=node_id,
-            cluster_id=daemon.identity.cluster_id,
-            machine=machine,
-            proposer=daemon.proposer,
-            engine=daemon.engine,
-            caught_up=self.standing.caught_up,
-            config=AgentConfig(
-                offline_start_after_s=config.offline_start_after_s,
-                parallel_starts=starts_for(daemon.facts.cpu_cores),
-            ),
-            attach=default_network if self.overlay is None else self.overlay.attach,
-        )
+        self.agent = self._agent()
         self.mesh = Mesh(
             node_id=node_id,
             machine=machine,
@@ -129,6 +117,22 @@ class Parts:
         )
         self.orchestrator = _orchestrator(daemon, self.members, self.ping)
         self._register(channel)
+
+    def _agent(self) -> Agent:
+        daemon = self._daemon
+        return Agent(
+            node_id=daemon.node_id,
+            cluster_id=daemon.identity.cluster_id,
+            machine=daemon.machine,
+            proposer=daemon.proposer,
+            engine=daemon.engine,
+            caught_up=self.standing.caught_up,
+            config=AgentConfig(
+                offline_start_after_s=daemon.config.offline_start_after_s,
+                parallel_starts=starts_for(daemon.facts.cpu_cores),
+            ),
+            attach=default_network if self.overlay is None else self.overlay.attach,
+        )
 
     def _resolver(self) -> Resolver:
         machine = self._daemon.machine
