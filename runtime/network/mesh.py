@@ -22,7 +22,7 @@ from runtime.network.balancer import Balancer
 from runtime.network.dial import SERVICE, Dialer, MeshServer
 from runtime.network.nft.balance import Here, is_kernels
 from runtime.network.permission import Gate
-from runtime.network.route_table import RouteTable
+from runtime.network.route_table import RouteTable, is_news
 from runtime.network.routes import Front, PublishedPort, Route, ServiceAddress
 from runtime.network.tcp_port import Allows, TcpPort, listen_tcp
 from runtime.network.udp_port import UdpPort, bind_udp
@@ -116,9 +116,10 @@ class Mesh:
             async with trio.open_nursery() as nursery:
                 task_status.started()
                 while True:
-                    index = self._machine.watch.index
+                    index, seen = self._machine.watch.index, self._machine.state
                     self._reconcile(nursery)
-                    await self._machine.watch.changed(index)
+                    while not is_news(seen, self._machine.state):
+                        index = await self._machine.watch.changed(index)
         finally:
             self._machine.off_touch(self._touch)
 

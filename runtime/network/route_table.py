@@ -7,6 +7,13 @@ from collections.abc import Iterable
 from consensus.state import State
 from runtime.network.routes import Front, Route, service_routes
 
+_READ = ("tasks", "apps", "services", "nodes", "deployments", "network_policies", "cluster")
+
+
+def is_news(before: State, state: State) -> bool:
+    """Whether routes or rules can differ; reports of load and users come more often than what they depend on."""
+    return any(getattr(before, table) is not getattr(state, table) for table in _READ)
+
 
 class RouteTable:
     """`routes` by front. Feed `update` every State that is to be seen, with the apps that were touched since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -119,9 +120,23 @@ def _rules(cluster: LabCluster, number: int) -> str:
 def _cells(clients: dict[str, list[dict[str, Any]]], server: dict[str, Any]) -> Iterator[Cell]:
     for app, containers in clients.items():
         for container in containers:
-            where = "same" if container["node_id"] == server["node_id"] else "other"
             for port in PORTS:
-                yield app, where, port
+                yield app, _where(container, server), port
+
+
+def _where(container: dict[str, Any], server: dict[str, Any]) -> str:
+    return "same" if container["node_id"] == server["node_id"] else "other"
+
+
+def _reached(cluster: LabCluster, app: str, container: dict[str, Any], server: dict[str, Any]) -> Iterator[Cell]:
+    """The ports at which `container` got an answer, all asked at once: what is refused is only waited for."""
+    request, address = r"GET /hostname HTTP/1.0\r\n\r\n", server["ip_address"]
+    ask = f"printf '{request}' | nc -w 1 {address} $p | tail -n1 | grep -q . && echo $p"
+    ports = " ".join(map(str, PORTS))
+    host = cluster.node(cluster.number_of(container["node_id"])).host
+    script = f"for p in {ports}; do ({ask}) & done; wait"
+    for port in host.docker("exec", container["engine_id"], "sh", "-c", script, check=False).split():
+        yield app, _where(container, server), int(port)
 
 
 def _expect(
@@ -130,14 +145,17 @@ def _expect(
     """Every client reaches the server at just these cells; each node may hear of a change a moment later."""
 
     def table() -> bool:
-        seen.clear()
-        for app, containers in clients.items():
-            for container in containers:
-                where = "same" if container["node_id"] == server["node_id"] else "other"
-                for port in PORTS:
-                    if asked_by(cluster, container, server["ip_address"], port):
-                        seen.add((app, where, port))
-        return seen == allowed
+        with ThreadPoolExecutor() as pool:
+            asked = [
+                pool.submit(lambda a=app, c=container: set(_reached(cluster, a, c, server)))
+                for app, containers in clients.items()
+                for container in containers
+            ]
+        seen[:] = [set().union(*(each.result() for each in asked))]
+        return seen == [allowed]
 
-    seen: set[Cell] = set()
-    wait_until(table, 40, f"{sorted(allowed)}, seen was {seen}")
+    seen: list[set[Cell]] = []
+    try:
+        wait_until(table, 40, "the table")
+    except AssertionError as error:
+        raise AssertionError(f"expected {sorted(allowed)}, got {sorted(*seen)}") from error

@@ -13,6 +13,7 @@ import trio
 from msgspec import Struct
 
 from consensus.machine import Machine
+from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.network.mesh import Mesh
 from runtime.network.nft import traffic
@@ -20,6 +21,7 @@ from runtime.network.nft.compiler import Compiler
 from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
 from runtime.network.nft.nft import Nft, NftError, filter_bridge
 from runtime.network.nft.ruleset import Ruleset, changes, put_table, remove_table
+from runtime.network.route_table import is_news
 
 log = structlog.get_logger()
 
@@ -82,7 +84,7 @@ class PacketRules:
 
     async def _keep(self, backoff: Backoff) -> None:
         while True:
-            index = self._machine.watch.index
+            seen = self._machine.state
             try:
                 await self._reconcile()
             except NftError as error:
@@ -92,7 +94,7 @@ class PacketRules:
                 continue
             self._tell(await trio.to_thread.run_sync(filter_bridge, self._bridge))
             backoff.reset()
-            await self._news(index)
+            await self._news(seen)
 
     async def remove(self) -> None:
         """Takes the table away, for good. Raises NftError."""
@@ -102,7 +104,7 @@ class PacketRules:
     def _touch(self, apps: Set[str]) -> None:
         self._touched |= apps
 
-    async def _news(self, index: int) -> None:
+    async def _news(self, seen: State) -> None:
         """Until there may be something to do; looks after the table now and then."""
         with trio.move_on_at(self._look_at_s):
             async with trio.open_nursery() as nursery:
@@ -111,11 +113,16 @@ class PacketRules:
                     await waits
                     nursery.cancel_scope.cancel()
 
-                nursery.start_soon(wake, self._machine.watch.changed(index))
+                nursery.start_soon(wake, self._other_state(seen))
                 nursery.start_soon(wake, self._mesh.proxied_changed())
         if trio.current_time() >= self._look_at_s:
             await self._look()
             self._look_at_s = trio.current_time() + self._config.look_s
+
+    async def _other_state(self, seen: State) -> None:
+        index = self._machine.watch.index
+        while not is_news(seen, self._machine.state):
+            index = await self._machine.watch.changed(index)
 
     async def _look(self) -> None:
         if self._in_kernel is None:
