@@ -64,9 +64,11 @@ type Restart struct {
 }
 
 // Deployment is the body of POST /deploy. Replicas is 1 where it is 0; Scale takes 0.
+// With Mode "global" there is one replica on each node that fits.
 type Deployment struct {
 	Name            string            `json:"name"`
 	Image           string            `json:"image"`
+	Mode            string            `json:"mode,omitempty"`
 	Service         string            `json:"service,omitempty"`
 	Replicas        int               `json:"replicas,omitempty"`
 	Command         []string          `json:"command,omitempty"`
