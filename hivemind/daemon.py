@@ -181,6 +181,7 @@ class Daemon:
         await nursery.start(parts.membership.run)
         await self._start_raft(nursery)
         nursery.start_soon(self._watch_fault)
+        nursery.start_soon(self._watch_removal, parts)
         nursery.start_soon(parts.state_check.run)
         await nursery.start(parts.members.run)
         nursery.start_soon(parts.presence.meet_peers, parts.membership, self.addresses)
@@ -225,6 +226,13 @@ class Daemon:
         while self.machine.fault is None:
             await self.machine.watch.changed(self.machine.watch.index)
         raise StartupError(self.machine.fault)
+
+    async def _watch_removal(self, parts: Parts) -> None:
+        """Only what a leader confirms counts: a log that is replayed may tell of an earlier removal."""
+        await parts.standing.caught_up()
+        while parts.leaving.under_way or (reason := parts.standing.why_removed(self.node_id)) is None:
+            await self.machine.watch.changed(self.machine.watch.index)
+        raise StartupError(reason)
 
     async def _leave_when_asked(self, parts: Parts, left: trio.Event) -> None:
         await parts.leaving.run()

@@ -48,6 +48,11 @@ class Leaving:
         self._membership = membership
         self._asked = trio.Event()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it was asked."""
+        return self._asked.is_set()
+
     async def serve(self, peer: str, body: object) -> dict[str, str]:
         """Agrees to leave; it is done afterwards. Raises PeerRefusal where nobody would be left to take over."""
         await trio.lowlevel.checkpoint()

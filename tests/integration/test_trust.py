@@ -99,3 +99,14 @@ def test_a_backup_of_the_running_cluster_begins_a_new_one(odd: Cluster, tmp_path
         assert restored.join_token() != odd.join_token()
     finally:
         restored.stop()
+
+
+def test_a_removed_node_is_told_so_and_stops(odd: Cluster) -> None:
+    gone = next(node for node in odd.nodes if node is not leader(odd))
+    asked = next(node for node in odd.nodes if node is not gone)
+    with odd.client(asked.number) as client:
+        assert client.delete(f"/api/nodes/{gone.name}?force=true").status_code == 200
+    assert gone.wait(30) != 0
+    assert "was removed from the cluster" in gone.log_tail()
+    rest = [node.number for node in odd.nodes if node is not gone]
+    odd.wait_ready(rest)
