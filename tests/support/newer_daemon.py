@@ -5,8 +5,6 @@ At level 2 there is `RotateTokenKey`, which in this version is as old as the res
 
 from __future__ import annotations
 
-import sys
-
 from consensus import features
 from consensus.commands import RotateTokenKey
 from hivemind.cli.main import main
@@ -14,4 +12,4 @@ from hivemind.cli.main import main
 if __name__ == "__main__":
     features.LEVEL = 2
     features.COMMANDS_SINCE = {RotateTokenKey: 2}
-    sys.exit(main())
+    main()

@@ -5,7 +5,6 @@ It stands for everything by which a replica may come to differ: a bug that reads
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from consensus import apply
@@ -28,4 +27,4 @@ def _deploy_otherwise(draft: Draft, command: Any) -> AnyOutcome:
 
 if __name__ == "__main__":
     apply._APPLY[DeployApp] = _deploy_otherwise
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The dashboard's files fit together, and what they ask for is there. tests/e2e looks at it in a browser."""
+"""The dashboard's files fit together, and what they ask for is there."""
 
 from __future__ import annotations
 
