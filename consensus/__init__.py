@@ -1,6 +1,6 @@
 """What the cluster has agreed: a replicated log of commands, and the state that it makes.
 
-commands.py     what can be decided: the entries of the log
+commands/       what can be decided: the entries of the log, a file per noun
 model/          the nouns: frozen values, a file each
 apply/          what each command does: pure functions, a file per noun
 digest.py       a row's version; fingerprint.py: the whole replica's

@@ -6,7 +6,7 @@ restarts         pure: whether and when what ended is started again; task_probes
 operations       performs a machine's effects on the engine
 reporter         status changes in batches, until the cluster has accepted them
 health/          probes of running containers: commands, HTTP, TCP
-volumes          engine volumes for named volumes
+volumes/         named volumes: what is mounted, and their data on any node
 gateway          logs, stats and health of containers, on this node or another
 network/         published ports; overlay/ between containers of all nodes; dns/ their names
 vitals           load figures of this node
