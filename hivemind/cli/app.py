@@ -56,7 +56,7 @@ def deploy(session: Session, file: Path | None, detach: bool, timeout: float, **
 def plan(session: Session, file: Path | None, **options: Any) -> None:
     """Show where the replicas of a deploy would go, and why not; deploys nothing."""
     body = deploy_body(file, **options)
-    answer = session.run(lambda client: client.post("/deploy?dry_run=true", body))
+    answer = session.run(lambda client: client.request("POST", "/deploy", body=body, params={"dry_run": True})).data
     if session.output != "table":
         show(session.output, answer)
         return

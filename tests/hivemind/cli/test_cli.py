@@ -37,6 +37,10 @@ class Api:
             offset = int(request.url.params["offset"])
             pages = {"next_offset": offset + 1 if offset < 2 else None}
             return _good({"volumes": VOLUMES[offset : offset + 1], "total": 3, "pagination": pages})
+        if path == "/deploy":
+            assert request.url.params.get("dry_run") == "true"
+            planned = {"node_id": "n1", "message": "score 0.50", "score": {"total": 0.5}}
+            return _good({"app_id": "web", "placements": [planned], "preempted": ["low.1.0"], "message": "1 of 1"})
         if path == "/volumes/create":
             return _good({"name": json.loads(request.content)["name"], "message": "Volume created successfully"})
         if path == "/health":
@@ -153,3 +157,10 @@ def test_wrong_input_names_the_flag(hivemind: Hivemind, api: Api) -> None:
         assert found.exit_code == Exit.USAGE
         assert named in found.output
     assert api.asked == []
+
+
+def test_a_plan_is_a_dry_run_and_tells_where_and_why(hivemind: Hivemind) -> None:
+    result = hivemind("app", "plan", "--name", "web", "--image", "busybox")
+    assert result.exit_code == 0, result.output
+    for word in ("n1", "0.5", "score 0.50", "low.1.0", "1 of 1"):
+        assert word in result.output
