@@ -48,7 +48,7 @@ def info(session: Session, name: str) -> None:
 @click.option("--size", help="Such as 10G.")
 @click.option("--node", help="Where a local or hostpath one shall be.")
 @click.option("--path", help="The host's directory, or the server's exported one.")
-@click.option("--server", help="The server of an nfs or network one.")
+@click.option("--from-server", help="The server of an nfs or network one.")
 @click.option("--filesystem", help="What a network one is mounted as, such as cifs.")
 @click.option("--mount-options", help="For mount(8), such as nfsvers=4,soft.")
 @click.option(
@@ -57,6 +57,7 @@ def info(session: Session, name: str) -> None:
 @session_options
 def create(session: Session, name: str, kind: str, **options: str | None) -> None:
     """Make a volume."""
+    options["server"] = options.pop("from_server")
     given = {key: value for key, value in options.items() if value is not None}
     body: dict[str, Any] = {"name": name, "type": kind, **given}
     show(session.output, session.run(lambda client: client.post("/volumes/create", body)))
