@@ -119,7 +119,7 @@ async def cluster_with(folder: Path, count: int) -> AsyncIterator[LogCluster]:
             assert crowd.stdout is not None
             with trio.fail_after(_READY_TIMEOUT_S):
                 said = await crowd.stdout.receive_some()
-            if said != b"ready\n":
+            if not said.startswith(b"ready"):
                 raise RuntimeError("the learners did not come up")
             yield cluster
         finally:
