@@ -22,7 +22,15 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "api/clients/go"
 PROGRAMS = Path(__file__).parent / "go"
 NOT_FOR_PROGRAMS = {"GET /docs", "GET /openapi.json", "POST /graphql", "DELETE /volumes/{}"}
-IN_STREAMS = {"GET /stream/events", "GET /containers/{}/logs", "GET /apps/{}/logs"}
+IN_STREAMS = {
+    "GET /stream/events",
+    "GET /containers/{}/logs",
+    "GET /apps/{}/logs",
+    "GET /jobs/{}/runs/{}/logs",
+    "GET /volumes/{}/backup",
+    "PUT /volumes/{}/restore",
+    "GET /cluster/backup",
+}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -140,7 +148,7 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
 def test_every_operation_of_the_api_has_a_method() -> None:
     asked = set(IN_STREAMS)
     for path in (MODULE / "pkg/client").glob("*.go"):
-        for method, expression in re.findall(r"c, (?:(get|post|put|remove), )?(\"/.*)", path.read_text()):
+        for method, expression in re.findall(r"c, (?:(get|post|put|patch|remove), )?(\"/.*)", path.read_text()):
             asked.add(f"{_METHODS[method]} {_path_of(expression)}")
         for method, expression in re.findall(r"(?:Do|ask)\(ctx, (get|post), (\".*)", path.read_text()):
             asked.add(f"{_METHODS[method]} {_path_of(expression)}")
@@ -148,7 +156,7 @@ def test_every_operation_of_the_api_has_a_method() -> None:
     assert not routes - asked - NOT_FOR_PROGRAMS
 
 
-_METHODS = {"get": "GET", "post": "POST", "put": "PUT", "remove": "DELETE", "": "GET"}
+_METHODS = {"get": "GET", "post": "POST", "put": "PUT", "patch": "PATCH", "remove": "DELETE", "": "GET"}
 
 
 def _path_of(expression: str) -> str:

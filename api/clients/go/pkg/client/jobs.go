@@ -55,23 +55,23 @@ func (c *Client) Runs(ctx context.Context, job string, query Query) (*Page[types
 
 // Run answers one run with its containers.
 func (c *Client) Run(ctx context.Context, job, id string) (*types.Run, error) {
-	return one[types.Run](ctx, c, get, runPath(job, id), nil)
+	return one[types.Run](ctx, c, get, "/jobs/"+part(job)+"/runs/"+part(id), nil)
 }
 
 // StopRun ends a run; what it wrote is kept.
 func (c *Client) StopRun(ctx context.Context, job, id string) (*types.Done, error) {
-	return one[types.Done](ctx, c, post, runPath(job, id)+"/stop", nil)
+	return one[types.Done](ctx, c, post, "/jobs/"+part(job)+"/runs/"+part(id)+"/stop", nil)
 }
 
 // DeleteRun forgets a run that is over, and what it wrote.
 func (c *Client) DeleteRun(ctx context.Context, job, id string) (*types.Done, error) {
-	return one[types.Done](ctx, c, remove, runPath(job, id), nil)
+	return one[types.Done](ctx, c, remove, "/jobs/"+part(job)+"/runs/"+part(id), nil)
 }
 
 // RunLogs answers what all attempts of a run wrote, each line with its container's name.
 func (c *Client) RunLogs(ctx context.Context, job, id string, options LogOptions) (string, error) {
 	var answer struct{ Logs string }
-	err := c.Do(ctx, http.MethodGet, runPath(job, id)+"/logs", options.query(), nil, &answer)
+	err := c.Do(ctx, http.MethodGet, "/jobs/"+part(job)+"/runs/"+part(id)+"/logs", options.query(), nil, &answer)
 	return answer.Logs, err
 }
 
@@ -79,10 +79,6 @@ func (c *Client) RunLogs(ctx context.Context, job, id string, options LogOptions
 func (c *Client) FollowRunLogs(ctx context.Context, job, id string, options LogOptions) (io.ReadCloser, error) {
 	query := options.query()
 	query.Set("follow", "true")
-	_, body, err := c.open(ctx, c.server(), runPath(job, id)+"/logs", query)
+	_, body, err := c.open(ctx, c.server(), "/jobs/"+part(job)+"/runs/"+part(id)+"/logs", query)
 	return body, err
-}
-
-func runPath(job, id string) string {
-	return "/jobs/" + part(job) + "/runs/" + part(id)
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +15,7 @@ const (
 	get    = http.MethodGet
 	post   = http.MethodPost
 	put    = http.MethodPut
+	patch  = http.MethodPatch
 	remove = http.MethodDelete
 )
 
@@ -249,6 +251,11 @@ func (c *Client) LabelNode(
 	return one[types.Done](ctx, c, put, "/nodes/"+part(id)+"/labels", body)
 }
 
+// ChangeNodeLabels sets and removes single labels and taints of a node.
+func (c *Client) ChangeNodeLabels(ctx context.Context, id string, change *types.NodeLabelChange) (*types.Done, error) {
+	return one[types.Done](ctx, c, patch, "/nodes/"+part(id)+"/labels", change)
+}
+
 // RemoveNode takes a node out of the cluster; with force also while it has containers.
 func (c *Client) RemoveNode(ctx context.Context, id string, force bool) (*types.Done, error) {
 	return one[types.Done](ctx, c, remove, "/nodes/"+part(id)+"?force="+strconv.FormatBool(force), nil)
@@ -316,6 +323,21 @@ func (c *Client) JoinToken(ctx context.Context) (string, error) {
 	var answer struct{ Token string }
 	err := c.Do(ctx, get, "/cluster/token", nil, nil, &answer)
 	return answer.Token, err
+}
+
+// TransferLeader lets another node lead; an empty one is chosen there.
+func (c *Client) TransferLeader(ctx context.Context, node string) (*types.LeaderChanged, error) {
+	body := map[string]string{}
+	if node != "" {
+		body["node"] = node
+	}
+	return one[types.LeaderChanged](ctx, c, post, "/cluster/transfer-leader", body)
+}
+
+// BackupCluster reads a copy of all that the cluster has agreed. Where it breaks off, reading fails. Close it.
+func (c *Client) BackupCluster(ctx context.Context) (io.ReadCloser, error) {
+	_, body, err := c.open(ctx, c.server(), "/cluster/backup", nil)
+	return body, err
 }
 
 // GossipKeys lists the keys that gossip is sealed with, the used ones first.

@@ -413,6 +413,26 @@ type Cluster struct {
 	CreatedAt     time.Time `json:"created_at"`
 }
 
+// NodeLabelChange changes only what is named; a nil label is taken away.
+type NodeLabelChange struct {
+	Labels       map[string]*string `json:"labels,omitempty"`
+	AddTaints    []Taint            `json:"add_taints,omitempty"`
+	RemoveTaints []TaintName        `json:"remove_taints,omitempty"`
+}
+
+// TaintName names taints to remove: those of the key, with the effect or with any.
+type TaintName struct {
+	Key    string `json:"key"`
+	Effect string `json:"effect,omitempty"`
+}
+
+// LeaderChanged tells who leads now.
+type LeaderChanged struct {
+	Leader         string `json:"leader"`
+	PreviousLeader string `json:"previous_leader"`
+	Message        string `json:"message"`
+}
+
 // GossipKey is a key that gossip is sealed with, called by its fingerprint.
 type GossipKey struct {
 	Fingerprint string   `json:"fingerprint"`
