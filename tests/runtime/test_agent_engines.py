@@ -181,6 +181,7 @@ async def test_published_ports_lead_to_the_containers(place: Place) -> None:
             machine=place.cluster.machine,
             peers=channel,
             peer_failures=(FakePeerError,),
+            rng=random.Random(1),
             config=MeshConfig(bind_address=bind),
         )
         nursery.start_soon(mesh.run)

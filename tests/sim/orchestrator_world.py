@@ -200,7 +200,7 @@ class Machinery:
         reports = [
             TaskReport(task_id, status)
             for task_id, status in self.containers.items()
-            if task_id in share and share[task_id].status != status
+            if task_id in share and share[task_id].status != status and status.follows(share[task_id].status)
         ]
         removed = [
             task.id
@@ -348,7 +348,9 @@ class World:
         found += self.doubled
         found += [f"{run.id} goes on" for run in state.runs.values() if not run.status.finished]
         found += self._misplaced()
-        found += [f"alert: {alert.message}" for alert in state.alerts.values()]
+        # That a rollout failed stays to be seen until the next one has succeeded.
+        alerts = [alert for alert in state.alerts.values() if not alert.id.startswith("rollout-failed.")]
+        found += [f"alert: {alert.message}" for alert in alerts]
         found += [f"{node.id} is {node.status}" for node in state.nodes.values() if node.status is not NodeStatus.READY]
         return found
 
