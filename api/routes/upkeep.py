@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-
 from msgspec import Struct
-from quart.wrappers.response import ResponseBody
 
 from api.answer import Answer, Stream
+from api.byte_body import ByteBody
 from api.call import Call
 from api.errors import NotFound
 from api.route import Access, Route
@@ -29,31 +25,6 @@ class LeaderAnswer(Struct, frozen=True):
     message: str
 
 
-class _Pieces(ResponseBody):
-    """Entering it makes the file, so what goes wrong there can still be answered as an error."""
-
-    def __init__(self, pieces: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> None:
-        self._pieces = pieces
-        self._iterator: AsyncIterator[bytes] | None = None
-
-    async def __aenter__(self) -> _Pieces:
-        self._iterator = await self._pieces.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._pieces.__aexit__(kind, error, trace)
-
-    def __aiter__(self) -> _Pieces:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._iterator is None:
-            raise RuntimeError("enter the body before reading it")
-        return await self._iterator.__anext__()
-
-
 async def transfer_leader(call: Call) -> Answer:
     body = await call.body(TransferBody)
     if body.node is not None and body.node not in call.state.nodes:
@@ -66,7 +37,7 @@ async def transfer_leader(call: Call) -> Answer:
 
 async def back_up(call: Call) -> Stream:
     _note(call)
-    return Stream(_Pieces(call.deps.upkeep.backup()), BACKUP_TYPE)
+    return Stream(ByteBody(call.deps.upkeep.backup()), BACKUP_TYPE)
 
 
 def _note(call: Call) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
 
 import structlog
 from msgspec import Struct, field
-from quart.wrappers.response import ResponseBody
 
 from api.answer import Answer, Stream
+from api.byte_body import ByteBody
 from api.call import Call
 from api.deps import VolumeContents, VolumeUnavailable
 from api.errors import Conflict, InvalidRequest, NotFound
@@ -65,31 +64,16 @@ class DataAnswer(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class _Archive(ResponseBody):
-    """Entering it finds the volume, so what goes wrong there is still answered as an error."""
+class _Archive(ByteBody):
+    """A volume's archive; it breaks off where the node stops."""
 
     def __init__(self, pieces: AbstractAsyncContextManager[AsyncIterator[bytes]], closing: Closing) -> None:
-        self._pieces = pieces
+        super().__init__(pieces)
         self._closing = closing
-        self._iterator: AsyncIterator[bytes] | None = None
-
-    async def __aenter__(self) -> _Archive:
-        self._iterator = await self._pieces.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._pieces.__aexit__(kind, error, trace)
-
-    def __aiter__(self) -> _Archive:
-        return self
 
     async def __anext__(self) -> bytes:
-        if self._iterator is None:
-            raise RuntimeError("enter the body before reading it")
         with self._closing.wait_scope(math.inf):
-            return await self._iterator.__anext__()
+            return await super().__anext__()
         raise ConnectionAbortedError("the node stops")
 
 
