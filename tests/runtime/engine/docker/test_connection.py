@@ -15,7 +15,7 @@ from runtime.engine.docker import Docker, DockerConnectionError, DockerError
 from runtime.engine.docker_engine import DockerEngine
 from runtime.engine.errors import EngineBusy, EngineUnavailable, ImageNotFound, ImagePullFailed, InvalidSpec
 
-_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
 
 def chunked(*chunks: bytes, end: bool = True) -> bytes:
@@ -25,11 +25,15 @@ def chunked(*chunks: bytes, end: bool = True) -> bytes:
 
 
 def whole(status: bytes, body: bytes) -> bytes:
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+    return b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
 class FakeEngine:
-    """Answers each connection's one request with the next of `answers`, and closes it."""
+    """Answers each connection's one request with the next of `answers`, and closes it.
+
+    The answers say so (`Connection: close`): a client that kept the connection could send its next request into it
+    just before it is closed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.url = f"unix://{path}"
