@@ -16,7 +16,7 @@ from api.answer import Answer, Raw
 from api.auth.authenticator import Authenticator
 from api.auth.identity import Identity
 from api.deps import Deps
-from api.errors import InvalidRequest, UnsupportedMediaType, refused
+from api.errors import InvalidRequest, NotFound, UnsupportedMediaType, refused
 from api.events.closing import Closing
 from api.events.frames import Frames
 from api.journal import Journal
@@ -182,6 +182,24 @@ class Call:
                 raise InvalidRequest("header If-Match: this operation is not about one resource")
             about = (subject.table, self.path[subject.variable])
         return etags.guard(if_match, *about)
+
+    def named(self, rows: Mapping[str, T], variable: str, noun: str) -> T:
+        """The row of `rows` that the path's `variable` names. Raises NotFound."""
+        row = rows.get(self.path[variable])
+        if row is None:
+            raise NotFound(f"there is no {noun} {self.path[variable]!r}")
+        return row
+
+    def note(self, message: str = "") -> None:
+        """Writes down for the audit log what was done without a command of the user's."""
+        self.services.journal.note(
+            user_id=self.identity.user_id,
+            address=self.address,
+            action=self.route.name,
+            target=self.target,
+            outcome="done",
+            message=message,
+        )
 
     async def listed(self, sources: Sequence[S], show: Callable[[S], Struct]) -> Answer:
         """The page that was asked for of what `show` makes of `sources`.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 
 from msgspec import Struct
-from quart.wrappers.response import ResponseBody
 
 from api.answer import encode
+from api.byte_body import ByteBody
 from api.deps import LogLine
 from api.events.closing import Closing
 from consensus.timestamp import iso_utc
@@ -39,8 +38,8 @@ def as_sse(line: LogLine) -> bytes:
     )
 
 
-class LogBody(ResponseBody):
-    """Entering it finds the container, so what goes wrong there can still be answered as an error."""
+class LogBody(ByteBody[LogLine]):
+    """It ends where the node stops."""
 
     def __init__(
         self,
@@ -48,26 +47,10 @@ class LogBody(ResponseBody):
         render: Callable[[LogLine], bytes],
         closing: Closing,
     ) -> None:
-        self._lines = lines
-        self._render = render
+        super().__init__(lines, render)
         self._closing = closing
-        self._iterator: AsyncIterator[LogLine] | None = None
-
-    async def __aenter__(self) -> LogBody:
-        self._iterator = await self._lines.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._lines.__aexit__(kind, error, trace)
-
-    def __aiter__(self) -> LogBody:
-        return self
 
     async def __anext__(self) -> bytes:
-        if self._iterator is None:
-            raise RuntimeError("enter the body before reading it")
         with self._closing.wait_scope(math.inf):
-            return self._render(await self._iterator.__anext__())
+            return await super().__anext__()
         raise StopAsyncIteration

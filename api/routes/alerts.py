@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from api.answer import Answer, Message
 from api.call import Call
-from api.errors import NotFound
 from api.route import Access, Listing, Route, Subject
 from api.views.container import time_or_none
 from consensus.commands import AcknowledgeAlert
@@ -46,10 +45,7 @@ async def list_alerts(call: Call) -> Answer:
 
 
 async def get_alert(call: Call) -> Answer:
-    alert = call.state.alerts.get(call.path["id"])
-    if alert is None:
-        raise NotFound(f"there is no alert {call.path['id']!r}")
-    return Answer(alert_item(alert))
+    return Answer(alert_item(call.named(call.state.alerts, "id", "alert")))
 
 
 async def acknowledge(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.deps import PlannedReplica
-from api.errors import InternalError, NotFound, refused
+from api.errors import InternalError, refused
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
@@ -81,11 +81,7 @@ async def list_apps(call: Call) -> Answer:
 
 
 async def get_app(call: Call) -> Answer:
-    name = call.path["app_name"]
-    app = call.state.apps.get(name)
-    if app is None:
-        raise NotFound(f"there is no app {name!r}")
-    return Answer(app_detail(call.state, app))
+    return Answer(app_detail(call.state, call.named(call.state.apps, "app_name", "app")))
 
 
 async def scale(call: Call) -> Answer:

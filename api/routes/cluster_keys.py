@@ -72,14 +72,7 @@ def _key_of(body: InstallBody) -> bytes:
 
 
 def _done(call: Call, fingerprint: str, message: str, *, status: int = 200) -> Answer:
-    call.services.journal.note(
-        user_id=call.identity.user_id,
-        address=call.address,
-        action=call.route.name,
-        target=call.target,
-        outcome="done",
-        message=f"gossip key {fingerprint}",
-    )
+    call.note(f"gossip key {fingerprint}")
     return Answer(KeyAnswer(fingerprint=fingerprint, message=message), status=status)
 
 

@@ -46,11 +46,7 @@ class StatsAnswer(Struct, frozen=True, kw_only=True):
 
 def find(call: Call) -> Task:
     """The task that the path names. Raises NotFound."""
-    container_id = call.path["container_id"]
-    task = call.state.tasks.get(container_id)
-    if task is None:
-        raise NotFound(f"there is no container {container_id!r}")
-    return task
+    return call.named(call.state.tasks, "container_id", "container")
 
 
 def find_placed(call: Call) -> Task:
@@ -130,10 +126,8 @@ async def get_logs(call: Call) -> Answer | Stream:
 
 
 async def get_app_logs(call: Call) -> Answer | Stream:
-    name = call.path["app_name"]
-    if name not in call.state.apps:
-        raise NotFound(f"there is no app {name!r}")
-    return await answer_logs(call, of_app(name))
+    app = call.named(call.state.apps, "app_name", "app")
+    return await answer_logs(call, of_app(app.name))
 
 
 async def answer_logs(call: Call, source: LogSource) -> Answer | Stream:

@@ -80,17 +80,11 @@ class UpdateAnswer(Struct, frozen=True):
 
 
 def _deployment(call: Call) -> Deployment:
-    deployment = call.state.deployments.get(call.path["id"])
-    if deployment is None:
-        raise NotFound(f"there is no deployment {call.path['id']!r}")
-    return deployment
+    return call.named(call.state.deployments, "id", "deployment")
 
 
 def _app(call: Call) -> App:
-    app = call.state.apps.get(call.path["app_name"])
-    if app is None:
-        raise NotFound(f"there is no app {call.path['app_name']!r}")
-    return app
+    return call.named(call.state.apps, "app_name", "app")
 
 
 async def _record(call: Call, command: CreateDeployment) -> Recorded:

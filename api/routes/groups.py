@@ -8,7 +8,6 @@ from msgspec import Meta, Struct, field
 
 from api.answer import Answer, Message
 from api.call import Call
-from api.errors import NotFound
 from api.route import Access, Listing, Route, Subject
 from api.routes.roles import RoleName
 from consensus.commands import CreateGroup, DeleteGroup, UpdateGroup
@@ -47,11 +46,7 @@ async def list_groups(call: Call) -> Answer:
 
 
 async def get_group(call: Call) -> Answer:
-    name = call.path["group_name"]
-    group = call.state.groups.get(name)
-    if group is None:
-        raise NotFound(f"there is no group {name!r}")
-    return Answer(group_item(group))
+    return Answer(group_item(call.named(call.state.groups, "group_name", "group")))
 
 
 async def create_group(call: Call) -> Answer:

@@ -27,10 +27,7 @@ class JobAnswer(Struct, frozen=True):
 
 
 def _job(call: Call) -> Job:
-    job = call.state.jobs.get(call.path["name"])
-    if job is None:
-        raise NotFound(f"there is no job {call.path['name']!r}")
-    return job
+    return call.named(call.state.jobs, "name", "job")
 
 
 def _run(call: Call) -> Run:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import InvalidRequest, NotFound
+from api.errors import InvalidRequest
 from api.route import Access, Listing, Route, Subject
 from api.views.network_policy import NetworkPolicyItem, network_policy_item
 from consensus.commands import CreateNetworkPolicy, DeleteNetworkPolicy, UpdateNetworkPolicy
@@ -28,9 +28,7 @@ async def list_policies(call: Call) -> Answer:
 
 
 async def get_policy(call: Call) -> Answer:
-    policy = call.state.network_policies.get(call.path["policy_name"])
-    if policy is None:
-        raise NotFound(f"there is no network policy {call.path['policy_name']!r}")
+    policy = call.named(call.state.network_policies, "policy_name", "network policy")
     return Answer(network_policy_item(call.state, policy))
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import InvalidRequest, NotFound
+from api.errors import InvalidRequest
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.node import NodeDetail, NodeItem, node_detail, node_item
 from consensus.commands import ChangeNodeLabels, LabelNode, RemoveNode, SetMaintenance
@@ -46,11 +46,7 @@ class LabelChangesBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 def find(call: Call) -> Node:
     """The node that the path names. Raises NotFound."""
-    node_id = call.path["node_id"]
-    node = call.state.nodes.get(node_id)
-    if node is None:
-        raise NotFound(f"there is no node {node_id!r}")
-    return node
+    return call.named(call.state.nodes, "node_id", "node")
 
 
 async def list_nodes(call: Call) -> Answer:
@@ -113,13 +109,7 @@ async def remove_node(call: Call) -> Answer:
 async def leave(call: Call) -> Answer:
     node = find(call)
     await call.deps.nodes.request_leave(node.id)
-    call.services.journal.note(
-        user_id=call.identity.user_id,
-        address=call.address,
-        action=call.route.name,
-        target=call.target,
-        outcome="done",
-    )
+    call.note()
     return Answer(Message(id=node.id, message="Node drains and leaves"))
 
 

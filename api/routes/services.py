@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import InvalidRequest, NotFound
+from api.errors import InvalidRequest
 from api.route import Access, Listing, Route, Subject
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from consensus.commands import CreateService, DeleteService, UpdateService
@@ -35,10 +35,7 @@ async def list_services(call: Call) -> Answer:
 
 
 async def get_service(call: Call) -> Answer:
-    name = call.path["service_name"]
-    service = call.state.services.get(name)
-    if service is None:
-        raise NotFound(f"there is no service {name!r}")
+    service = call.named(call.state.services, "service_name", "service")
     return Answer(service_detail(call.state, service))
 
 

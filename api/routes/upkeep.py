@@ -31,23 +31,13 @@ async def transfer_leader(call: Call) -> Answer:
         raise NotFound(f"there is no node {body.node!r}")
     previous = call.deps.cluster.leader_id
     leader = await call.deps.upkeep.transfer_leadership(body.node)
-    _note(call)
+    call.note()
     return Answer(LeaderAnswer(leader, previous, f"Node {leader} leads now"))
 
 
 async def back_up(call: Call) -> Stream:
-    _note(call)
-    return Stream(ByteBody(call.deps.upkeep.backup()), BACKUP_TYPE)
-
-
-def _note(call: Call) -> None:
-    call.services.journal.note(
-        user_id=call.identity.user_id,
-        address=call.address,
-        action=call.route.name,
-        target=call.target,
-        outcome="done",
-    )
+    call.note()
+    return Stream(ByteBody(call.deps.upkeep.backup(), bytes), BACKUP_TYPE)
 
 
 ROUTES = (

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from api.answer import Answer, Message
 from api.call import Call
-from api.errors import NotFound, PermissionDenied
+from api.errors import PermissionDenied
 from api.route import Access, Listing, Need, Route, Subject
 from consensus.commands import CreateUser, DeleteUser, UpdateUser
 from consensus.model.user import Role, User
@@ -56,11 +56,7 @@ def user_item(state: State, user: User) -> UserItem:
 
 
 def _find(call: Call) -> User:
-    user_id = call.path["user_id"]
-    user = call.state.users.get(user_id)
-    if user is None:
-        raise NotFound(f"there is no user {user_id!r}")
-    return user
+    return call.named(call.state.users, "user_id", "user")
 
 
 async def list_users(call: Call) -> Answer:

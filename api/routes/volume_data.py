@@ -17,7 +17,7 @@ from api.answer import Answer, Stream
 from api.byte_body import ByteBody
 from api.call import Call
 from api.deps import VolumeContents, VolumeUnavailable
-from api.errors import Conflict, InvalidRequest, NotFound
+from api.errors import Conflict, InvalidRequest
 from api.events.closing import Closing
 from api.route import Access, Listing, Parameter, Route
 from api.views.volume import VolumeItem, users_by_volume, volume_item
@@ -64,11 +64,11 @@ class DataAnswer(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class _Archive(ByteBody):
+class _Archive(ByteBody[bytes]):
     """A volume's archive; it breaks off where the node stops."""
 
     def __init__(self, pieces: AbstractAsyncContextManager[AsyncIterator[bytes]], closing: Closing) -> None:
-        super().__init__(pieces)
+        super().__init__(pieces, bytes)
         self._closing = closing
 
     async def __anext__(self) -> bytes:
@@ -79,12 +79,10 @@ class _Archive(ByteBody):
 
 def _find(call: Call) -> Volume:
     """Raises NotFound, Conflict."""
-    name = call.path["volume_name"]
-    volume = call.state.volumes.get(name)
-    if volume is None:
-        raise NotFound(f"there is no volume {name!r}")
+    volume = call.named(call.state.volumes, "volume_name", "volume")
     if volume.type != "local":
-        raise Conflict(f"volume {name!r} is of type {volume.type}: only the data of local ones is kept by the cluster")
+        kept = "only the data of local ones is kept by the cluster"
+        raise Conflict(f"volume {volume.name!r} is of type {volume.type}: {kept}")
     return volume
 
 
@@ -234,14 +232,7 @@ async def move(call: Call) -> Answer:
 
 
 def _done(call: Call, name: str, node_id: str, contents: VolumeContents, message: str, *, status: int = 200) -> Answer:
-    call.services.journal.note(
-        user_id=call.identity.user_id,
-        address=call.address,
-        action=call.route.name,
-        target=call.target,
-        outcome="done",
-        message=message,
-    )
+    call.note(message)
     answer = DataAnswer(name=name, node_id=node_id, bytes=contents.size_bytes, files=contents.files, message=message)
     return Answer(answer, status=status)
 

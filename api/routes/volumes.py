@@ -8,7 +8,6 @@ from msgspec import Struct, field
 
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
-from api.errors import NotFound
 from api.route import Access, Kind, Listing, Need, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import CreateVolume, DeleteVolume
@@ -44,11 +43,8 @@ async def list_volumes(call: Call) -> Answer:
 
 
 async def get_volume(call: Call) -> Answer:
-    name = call.path["volume_name"]
-    volume = call.state.volumes.get(name)
-    if volume is None:
-        raise NotFound(f"there is no volume {name!r}")
-    return Answer(volume_item(volume, [task.id for task in call.state.volume_users(name)]))
+    volume = call.named(call.state.volumes, "volume_name", "volume")
+    return Answer(volume_item(volume, [task.id for task in call.state.volume_users(volume.name)]))
 
 
 async def create(call: Call) -> Answer:
