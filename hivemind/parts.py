@@ -15,6 +15,7 @@ from hivemind.dead_nodes import DeadNodes
 from hivemind.leadership import GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
 from hivemind.observability import metrics
+from hivemind.observability.dns_metrics import of_names
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps as OrchestratorDeps
 from hivemind.orchestrator.loop import Orchestrator
@@ -40,6 +41,7 @@ from runtime.network.mesh import Mesh, MeshConfig
 from runtime.network.nft.compiler import here_of
 from runtime.network.nft.driver import PacketRules
 from runtime.network.nft.nft import NftError
+from runtime.network.overlay import keys
 from runtime.network.overlay.attachment import default_network
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
@@ -76,7 +78,8 @@ class Parts:
             node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
         )
         self._dead = DeadNodes(membership)
-        self._names = NameService(self._resolver())
+        self._resolver = self._make_resolver()
+        self._names = NameService(self._resolver)
         self.overlay = _overlay(daemon, self._names)
         self.agent = self._agent()
         self.mesh = Mesh(
@@ -113,7 +116,7 @@ class Parts:
             gateway=gateway,
             local=local,
             volumes=volumes,
-            sources=[metrics.of_policies(lambda: self.packet_rules.counts)],
+            sources=[metrics.of_policies(lambda: self.packet_rules.counts), of_names(self._resolver.counters)],
         )
         self.orchestrator = _orchestrator(daemon, self.members, self.ping)
         self._register(channel)
@@ -134,7 +137,7 @@ class Parts:
             attach=default_network if self.overlay is None else self.overlay.attach,
         )
 
-    def _resolver(self) -> Resolver:
+    def _make_resolver(self) -> Resolver:
         machine = self._daemon.machine
 
         def upstream() -> list[str]:
@@ -160,6 +163,7 @@ class Parts:
             try:
                 await self.packet_rules.remove()
                 await self.overlay.remove()
+                keys.forget(self._daemon.config.data_dir)
             except (OverlayError, EngineError, NftError) as error:
                 log.warning("overlay_not_removed", reason=str(error))
 
@@ -203,7 +207,7 @@ def _overlay(daemon: Daemon, names: NameService) -> Overlay | None:
         node_id=daemon.node_id,
         machine=daemon.machine,
         networks=daemon.engine.networks,
-        kernel=HostKernel(),
+        kernel=HostKernel(keys.load_or_make(daemon.config.data_dir)),
         labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
         names=names,
     )

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import structlog
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from consensus.machine import Machine
 from runtime.network.dns import records
@@ -36,18 +36,24 @@ _MAX_STREAMS = 128
 _STREAM_IDLE_S = 10.0
 _MAX_KNOWN_CLIENTS = 4096
 _UDP, _TCP = b"u", b"t"
+_RCODE = 0x0F
+"""Of the second byte of an answer without its id."""
 
 Address = tuple[str, int]
 
 
 class DnsCounters(Struct):
-    """Since the daemon's start. `hits` were answered from their bytes; `refused` came from outside of the overlay."""
+    """Since the daemon's start. `hits` were answered from their bytes; `refused` came from outside of the overlay.
+
+    `answers`: by their code (RFC 6895 §2.3). `unanswered`: forwarded, or to be, and no upstream resolver answered.
+    """
 
     queries: int = 0
     hits: int = 0
     forwarded: int = 0
     unanswered: int = 0
     refused: int = 0
+    answers: list[int] = field(default_factory=lambda: [0] * 16)
 
 
 class Resolver:
@@ -106,6 +112,7 @@ class Resolver:
             return
         answer = self._answer(query, tcp=False)
         if isinstance(answer, bytes):
+            counters.answers[answer[1] & _RCODE] += 1
             _send(datagrams, query[:2] + answer, client)
         elif answer is not None:
             if self._forwards < _MAX_FORWARDED:
@@ -119,6 +126,7 @@ class Resolver:
             answer = await self._forward(query, tcp=False)
         finally:
             self._forwards -= 1
+        self.counters.answers[answer[1] & _RCODE] += 1
         _send(datagrams, query[:2] + answer, client)
 
     # -- streams
@@ -144,6 +152,7 @@ class Resolver:
                         return
                     if not isinstance(answer, bytes):
                         answer = await self._forward(query, tcp=True)
+                    self.counters.answers[answer[1] & _RCODE] += 1
                     await stream.send_all((len(answer) + 2).to_bytes(2, "big") + query[:2] + answer)
 
     # -- answers

@@ -121,7 +121,11 @@ async def test_others_names_are_asked_upstream_and_kept() -> None:
         assert upstream.asked == 1
         upstream.deaf = True
         assert (await ask(port, "silent.example.com")).rcode() == dns.rcode.SERVFAIL
-        assert resolver.counters.unanswered == 1
+        assert (await ask(port, "nothing.local")).rcode() == dns.rcode.NXDOMAIN
+    counters = resolver.counters
+    assert (counters.queries, counters.hits, counters.forwarded, counters.unanswered) == (4, 1, 2, 1)
+    by_code = {dns.rcode.to_text(dns.rcode.Rcode(code)): count for code, count in enumerate(counters.answers) if count}
+    assert by_code == {"NOERROR": 2, "SERVFAIL": 1, "NXDOMAIN": 1}
 
 
 def test_kept_answers_age_and_end() -> None:
