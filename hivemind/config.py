@@ -20,7 +20,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from consensus.model.network import OverlayMode
+from consensus.model.network import Encryption, OverlayMode
 from hivemind.settings import DEFAULT_PEER_PORT, SETTINGS, RateLimits, Setting
 
 
@@ -63,6 +63,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
     log_format: str = "console"
     preset: str = "lan"
     overlay: OverlayMode = OverlayMode.VXLAN
+    overlay_encryption: Encryption | None = None
     restart_grace_s: float = 60.0
     lost_after_s: float = 2.0
     voter_grace_s: float = 30.0
@@ -84,6 +85,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True):
             raise ConfigError("tls_client_ca is set without TLS: expected tls_cert and tls_key, or tls auto")
         if self.join and self.admin_password is not None:
             raise ConfigError("admin_password is for founding a cluster: expected it without join")
+        if self.join and self.overlay_encryption is not None:
+            raise ConfigError("overlay_encryption is for founding a cluster: expected it without join")
 
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import structlog
+
 from membership import Membership, MemberState, VitalsChanged
+
+log = structlog.get_logger()
 
 
 class DeadNodes:
@@ -24,4 +28,5 @@ class DeadNodes:
         gone = (MemberState.DEAD, MemberState.LEFT)
         ids = frozenset(name for name, member in self._membership.members.items() if member.state in gone)
         if ids != self.ids:
+            log.info("nodes_gone", nodes=sorted(ids))
             self.ids = ids

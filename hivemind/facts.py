@@ -5,9 +5,11 @@ from __future__ import annotations
 import psutil
 
 from consensus import features
+from consensus.model.network import OverlayMode
 from consensus.model.node import NodeFacts
 from hivemind.config import DaemonConfig
 from runtime.engine.base import EngineInfo
+from runtime.network.overlay import keys
 from runtime.network.overlay.choice import Choice
 
 
@@ -28,4 +30,5 @@ def gather(config: DaemonConfig, engine: EngineInfo, overlay: Choice, version: s
         feature_level=features.LEVEL,
         overlay=overlay.mode,
         overlay_reason=overlay.reason,
+        overlay_key="" if overlay.mode is OverlayMode.OFF else keys.load_or_make(config.data_dir).public,
     )

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from consensus.model.network import OverlayMode
+from consensus.model.node import NodeStatus
 from hivemind import forwarding, leadership, leaving, standing, state_check, upkeep
 from hivemind.api_server import ApiServer
 from hivemind.dead_nodes import DeadNodes
@@ -47,6 +48,7 @@ from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.kernel import HostKernel
 from runtime.network.overlay.plan import BRIDGE, gateway
+from runtime.network.overlay.prober import Prober
 from runtime.network.overlay.reporter import OverlayReporter
 from runtime.vitals import VitalsSampler
 from runtime.volumes.data import VolumeData
@@ -80,7 +82,8 @@ class Parts:
         self._dead = DeadNodes(membership)
         self._resolver = self._make_resolver()
         self._names = NameService(self._resolver)
-        self.overlay = _overlay(daemon, self._names)
+        self._prober = Prober(self._should_answer)
+        self.overlay = _overlay(daemon, self._names, self._prober)
         self.agent = self._agent()
         self.mesh = Mesh(
             node_id=node_id,
@@ -155,7 +158,14 @@ class Parts:
         await nursery.start(self.overlay.run)
         reporter = OverlayReporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
         nursery.start_soon(reporter.run)
+        nursery.start_soon(self._prober.run, self.overlay)
         nursery.start_soon(self.packet_rules.run)
+
+    def _should_answer(self, node_id: str) -> bool:
+        """Whether a node's daemon is up, so that it gives echoes through the overlay."""
+        node, member = self._daemon.machine.state.nodes.get(node_id), self.membership.members.get(node_id)
+        ready = node is not None and node.status is NodeStatus.READY and node.overlay is not None
+        return ready and member is not None and member.state is MemberState.ALIVE
 
     async def remove_overlay(self) -> None:
         """At the end of this node's membership."""
@@ -199,7 +209,7 @@ class Parts:
         self._volume_server.serve(channel)
 
 
-def _overlay(daemon: Daemon, names: NameService) -> Overlay | None:
+def _overlay(daemon: Daemon, names: NameService, reach: Prober) -> Overlay | None:
     """None where this node takes no part in it."""
     if daemon.facts.overlay is OverlayMode.OFF or not isinstance(daemon.engine, DockerEngine):
         return None
@@ -210,6 +220,7 @@ def _overlay(daemon: Daemon, names: NameService) -> Overlay | None:
         kernel=HostKernel(keys.load_or_make(daemon.config.data_dir)),
         labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
         names=names,
+        reach=reach,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from consensus.model.network import OverlayMode
+from consensus.model.network import Encryption, OverlayMode
 
 NODE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9./_-]{0,61}[A-Za-z0-9])?")
@@ -146,6 +146,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("log_format", _one_of("console", "json"), "console or json", "How it is logged."),
     Setting("preset", _one_of("lan", "wan", "local"), "lan, wan or local", "Timings of failure detection."),
     Setting("overlay", OverlayMode, "vxlan, host-gw or off", "How packets reach other nodes' containers."),
+    Setting("overlay_encryption", Encryption, "wireguard or off", "How nodes' packets are sealed, when founding."),
     Setting("restart_grace", _seconds, "seconds", "How long a restarting daemon's tasks are left alone."),
     Setting("lost_after", _seconds, "seconds", "How long a suspected node must be silent to be lost."),
     Setting("voter_grace", _seconds, "seconds", "How long a lost voter keeps its vote before it is replaced."),

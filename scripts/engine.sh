@@ -5,7 +5,7 @@ engine_dir=
 engine_pid=
 engine_bridge=
 engine_packages=(docker.io containerd runc iptables nftables iproute2 util-linux tini busybox-static
-  gcc libc6-dev libnetfilter-queue-dev bind9-dnsutils)
+  gcc libc6-dev libnetfilter-queue-dev bind9-dnsutils wireguard-go wireguard-tools)
 
 # Installs what the engine and the lab need and this machine lacks; answers whether all of it is there.
 ensure_engine_packages() {

@@ -1,4 +1,4 @@
-"""The overlay: look at it, and extend it."""
+"""The overlay: look at it, extend it, encrypt it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from api.answer import Answer, Message
 from api.call import Call
 from api.route import Access, Route
 from api.views.overlay import OverlayView, overlay_view
-from consensus.commands import ExtendOverlay
+from consensus.commands import EncryptOverlay, ExtendOverlay
+from consensus.model.network import Encryption
 
 
 class RangeBody(Struct, frozen=True, forbid_unknown_fields=True):
     range: str
+
+
+class OverlayBody(Struct, frozen=True, forbid_unknown_fields=True):
+    encryption: Encryption
 
 
 async def get_overlay(call: Call) -> Answer:
@@ -25,6 +30,12 @@ async def add_range(call: Call) -> Answer:
     return Answer(Message(name=body.range, message="Range added successfully"), status=201)
 
 
+async def encrypt(call: Call) -> Answer:
+    body = await call.body(OverlayBody)
+    await call.propose(EncryptOverlay(encryption=body.encryption))
+    return Answer(Message(name=body.encryption.value, message="Overlay updated successfully"))
+
+
 ROUTES = (
     Route(
         method="GET",
@@ -33,6 +44,15 @@ ROUTES = (
         permission="cluster:read",
         handler=get_overlay,
         answer=OverlayView,
+    ),
+    Route(
+        method="PUT",
+        path="/overlay",
+        access=Access.ADMIN,
+        permission="cluster:update",
+        handler=encrypt,
+        body=OverlayBody,
+        answer=Message,
     ),
     Route(
         method="POST",

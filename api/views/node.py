@@ -63,12 +63,24 @@ class TaintView(Struct, frozen=True):
     effect: str
 
 
+class CapabilityView(Struct, frozen=True):
+    """What the machine has or lacks; `detail` says what serves as it, or what is missing."""
+
+    name: str
+    available: bool
+    detail: str
+
+
 class NodeNetwork(Struct, frozen=True):
-    """`overlay_status`: connected, degraded or disabled; `overlay_message` says why it is not connected."""
+    """`overlay_status`: connected, degraded or disabled; `overlay_message` says why it is not connected.
+
+    `capabilities`: what the overlay found on the machine; empty until its daemon has looked.
+    """
 
     subnet: str | None
     overlay_status: str
     overlay_message: str
+    capabilities: list[CapabilityView]
 
 
 class NodeDetail(_Node, frozen=True, kw_only=True):
@@ -176,11 +188,18 @@ def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
 
 
 def node_network(node: Node, member: MemberView | None) -> NodeNetwork:
+    status, message = _overlay_status(node, member)
+    told = () if node.overlay is None else node.overlay.capabilities
+    capabilities = [CapabilityView(each.name, each.available, each.detail) for each in told]
+    return NodeNetwork(node.subnet, status.value, message, capabilities)
+
+
+def _overlay_status(node: Node, member: MemberView | None) -> tuple[OverlayStatus, str]:
     """A node that others do not reach cannot be connected, whatever it said last."""
     if node.facts.overlay is OverlayMode.OFF:
-        return NodeNetwork(node.subnet, OverlayStatus.DISABLED.value, node.facts.overlay_reason)
+        return OverlayStatus.DISABLED, node.facts.overlay_reason
     if member is None or member.state != "alive":
-        return NodeNetwork(node.subnet, OverlayStatus.DEGRADED.value, "the node does not answer")
+        return OverlayStatus.DEGRADED, "the node does not answer"
     if node.overlay is None:
-        return NodeNetwork(node.subnet, OverlayStatus.DEGRADED.value, "its daemon is starting")
-    return NodeNetwork(node.subnet, node.overlay.status.value, node.overlay.reason)
+        return OverlayStatus.DEGRADED, "its daemon is starting"
+    return node.overlay.status, node.overlay.reason

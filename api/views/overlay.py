@@ -6,7 +6,7 @@ import ipaddress
 
 from msgspec import Struct
 
-from api.views.node import Members, node_network
+from api.views.node import CapabilityView, Members, node_network
 from consensus.model.network import SUBNET_BITS, Network
 from consensus.state import State
 
@@ -19,28 +19,31 @@ class OverlayNode(Struct, frozen=True):
     subnet: str | None
     overlay_status: str
     overlay_message: str
+    capabilities: list[CapabilityView]
 
 
 class OverlayView(Struct, frozen=True, kw_only=True):
-    """`subnets_total`: how many nodes the ranges are enough for."""
+    """`subnets_total`: how many nodes the ranges are enough for. `encryption` is wireguard or off."""
 
     ranges: list[str]
+    encryption: str
     subnets_total: int
     subnets_used: int
     nodes: list[OverlayNode]
 
 
 def overlay_view(state: State, members: Members) -> OverlayView:
-    ranges = Network().ranges if state.cluster is None else state.cluster.network.ranges
+    network = Network() if state.cluster is None else state.cluster.network
+    ranges = network.ranges
     nodes = []
     for node_id in sorted(state.nodes):
         node = state.nodes[node_id]
         part = node_network(node, members.get(node_id))
-        nodes.append(
-            OverlayNode(node_id, node.facts.overlay.value, part.subnet, part.overlay_status, part.overlay_message)
-        )
+        fields = {name: getattr(part, name) for name in part.__struct_fields__}
+        nodes.append(OverlayNode(node_id=node_id, mode=node.facts.overlay.value, **fields))
     return OverlayView(
         ranges=list(ranges),
+        encryption=network.encryption.value,
         subnets_total=sum(2 ** (SUBNET_BITS - ipaddress.IPv4Network(each).prefixlen) for each in ranges),
         subnets_used=sum(node.subnet is not None for node in state.nodes.values()),
         nodes=nodes,

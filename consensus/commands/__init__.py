@@ -49,7 +49,7 @@ from consensus.commands.node import (
     SetNodeStatus,
     StartNode,
 )
-from consensus.commands.overlay import ExtendOverlay, ReportOverlay
+from consensus.commands.overlay import EncryptOverlay, ExtendOverlay, ReportOverlay
 from consensus.commands.priority import CreatePriorityClass, DeletePriorityClass
 from consensus.commands.service import CreateService, DeleteService, UpdateService
 from consensus.commands.setting import SetSetting, UnsetSetting
@@ -84,6 +84,7 @@ AnyCommand = (
     | LabelNode
     | ChangeNodeLabels
     | RemoveNode
+    | EncryptOverlay
     | ExtendOverlay
     | ReportOverlay
     | DeployApp
@@ -178,6 +179,7 @@ __all__ = [
     "DeleteUser",
     "DeleteVolume",
     "DeployApp",
+    "EncryptOverlay",
     "EndRun",
     "EndStandby",
     "ExecuteDeployment",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from consensus.commands.base import Command
-from consensus.model.network import OverlayReport
+from consensus.model.network import Encryption, OverlayReport
 
 
 class ExtendOverlay(Command, frozen=True):
     """Adds a range that node subnets are handed out of."""
 
     range: str
+
+
+class EncryptOverlay(Command, frozen=True):
+    """Says how packets between nodes are sealed from now on."""
+
+    encryption: Encryption
 
 
 class ReportOverlay(Command, frozen=True):

@@ -23,10 +23,25 @@ class OverlayMode(enum.StrEnum):
     HOST_GW = "host-gw"
 
 
+class Encryption(enum.StrEnum):
+    """How packets between nodes are sealed. `WIREGUARD`: in tunnels of WireGuard, whatever the nodes' modes."""
+
+    OFF = "off"
+    WIREGUARD = "wireguard"
+
+
 class OverlayStatus(enum.StrEnum):
     CONNECTED = "connected"
     DEGRADED = "degraded"
     DISABLED = "disabled"
+
+
+class Capability(Struct, frozen=True):
+    """What a machine has or lacks: `detail` says what serves as it, or what is missing and what that means."""
+
+    name: str
+    available: bool
+    detail: str
 
 
 class OverlayReport(Struct, frozen=True, omit_defaults=True):
@@ -34,12 +49,17 @@ class OverlayReport(Struct, frozen=True, omit_defaults=True):
 
     status: OverlayStatus
     reason: str = ""
+    capabilities: tuple[Capability, ...] = ()
+
+    def capability(self, name: str) -> Capability | None:
+        return next((each for each in self.capabilities if each.name == name), None)
 
 
 class Network(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`ranges`: subnets are handed out of them in this order; a range is never taken away."""
 
     ranges: tuple[str, ...] = (DEFAULT_RANGE,)
+    encryption: Encryption = Encryption.OFF
 
 
 def range_problem(text: str, taken: Iterable[str]) -> str | None:
@@ -56,6 +76,12 @@ def range_problem(text: str, taken: Iterable[str]) -> str | None:
         if network.overlaps(other):
             return f"{text} overlaps with {other}"
     return None
+
+
+def in_ranges(ranges: Iterable[str], address: str) -> bool:
+    """Whether an IPv4 address is of one of them."""
+    found = ipaddress.IPv4Address(address)
+    return any(found in ipaddress.IPv4Network(each) for each in ranges)
 
 
 def subnets(ranges: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,6 @@ from msgspec import Meta, Struct, field
 from consensus.model.workload import Name, PortNumber
 
 Direction = Literal["ingress", "egress"]
-NO_ENCRYPTION = "traffic between containers is not encrypted in this cluster, so that it cannot be required"
 
 
 class PortRange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +76,7 @@ Rule = IngressRule | EgressRule
 class NetworkPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`policy_types`: the directions that are closed for the selected containers but for its rules; by default
     ingress, and egress where there are egress rules. `traffic_logging`: new connections are told in the nodes' logs.
+    `encryption_required`: the overlay stays encrypted as long as the policy is there.
     """
 
     name: Name
@@ -101,8 +101,6 @@ class NetworkPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say: pairs of field path and what was expected there."""
-        if self.encryption_required:
-            yield "encryption_required", NO_ENCRYPTION
         for i, rule in enumerate(self.ingress_rules):
             yield from _rule_problems(f"ingress_rules[{i}]", rule.ports, {"from": rule.peers})
         for i, egress in enumerate(self.egress_rules):

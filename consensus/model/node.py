@@ -26,7 +26,10 @@ class Taint(Struct, frozen=True, omit_defaults=True):
 
 
 class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a node says of itself each time that its daemon starts; `overlay_reason`: why it takes no part there."""
+    """What a node says of itself each time that its daemon starts.
+
+    `overlay_reason`: why it takes no part in the overlay; `overlay_key`: its public key of WireGuard, in base64.
+    """
 
     address: str
     api_port: int
@@ -43,6 +46,7 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The newest that its version knows (consensus/features.py)."""
     overlay: OverlayMode = OverlayMode.OFF
     overlay_reason: str = ""
+    overlay_key: str = ""
 
 
 class RemovedNode(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from consensus.model.network import Encryption
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 
@@ -33,6 +34,14 @@ def ls(session: Session) -> None:
 def info(session: Session) -> None:
     """Show its ranges, and how much of them is used."""
     show(session.output, session.run(lambda client: client.get("/overlay")))
+
+
+@overlay.command()
+@click.argument("how", type=click.Choice([each.value for each in Encryption]))
+@session_options
+def encrypt(session: Session, how: str) -> None:
+    """Seal packets between nodes by WireGuard from now on, or no longer; refused where a node cannot."""
+    show(session.output, session.run(lambda client: client.put("/overlay", {"encryption": how})))
 
 
 @overlay.command()

@@ -11,6 +11,7 @@ from nacl.secret import SecretBox
 from consensus import features
 from consensus.commands import FoundCluster
 from consensus.model.cluster import Cluster
+from consensus.model.network import Network
 from consensus.model.user import Role, User
 from hivemind.peer.ca import ClusterCA, make_csr, make_key
 from hivemind.peer.identity import Identity
@@ -38,6 +39,7 @@ async def found_cluster(
     hash_password: Callable[[str], Awaitable[str]],
     now_s: float,
     member_key: bytes | None = None,
+    network: Network | None = None,
 ) -> Founding:
     """Makes CA, keys, join secret and admin (with a random password where none is given).
 
@@ -68,6 +70,7 @@ async def found_cluster(
         join_secret_hash=secret_hash(secret),
         join_secret_sealed=seal(secret.encode(), member_key),
         feature_level=features.LEVEL,
+        network=network or Network(),
     )
     admin = User(
         id=ADMIN, username=ADMIN, password_hash=await hash_password(password), role=Role.ADMIN, created_at_s=now_s

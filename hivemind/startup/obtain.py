@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
+from consensus.model.network import Encryption, Network
 from consensus.model.node import NodeFacts
 from hivemind.config import DaemonConfig, generated_name
 from hivemind.peer.errors import IdentityBroken, IdentityMissing, TokenInvalid
@@ -72,7 +73,11 @@ async def _new_identity(
     if config.join:
         return await _join(config, node_id, facts, known=False)
     founding = await found_cluster(
-        node_id, admin_password=config.admin_password, hash_password=hash_password, now_s=time.time()
+        node_id,
+        admin_password=config.admin_password,
+        hash_password=hash_password,
+        now_s=time.time(),
+        network=Network(encryption=config.overlay_encryption or Encryption.OFF),
     )
     await trio.to_thread.run_sync(first_steps.save, config.data_dir, Found(founding.command))
     await trio.to_thread.run_sync(founding.identity.save, config.data_dir)

@@ -35,7 +35,8 @@ async def test_nodes(admin: Any, world: Any) -> None:
     detail = await admin.get("/nodes/node-1")
     assert detail["containers"] == [{"id": task_id, "name": "web-1", "status": "running"}]
     assert detail["labels"] == {"zone": "zone1"}
-    assert detail["network"] == {"subnet": None, "overlay_status": "disabled", "overlay_message": "it is turned off"}
+    part = {"subnet": None, "overlay_status": "disabled", "overlay_message": "it is turned off", "capabilities": []}
+    assert detail["network"] == part
     assert (await admin.get("/nodes?role=worker&fields=id"))["nodes"] == [{"id": "node-2"}]
     assert (await admin.get("/nodes?labels.zone=zone1"))["total"] == 2
 

@@ -14,7 +14,7 @@ from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.hook import Hook, Hooks
 from consensus.model.job import JobSpec, KeptRuns
-from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
+from consensus.model.network import Encryption, OverlayMode, OverlayReport, OverlayStatus
 from consensus.model.node import NodeStatus, Taint
 from consensus.model.run import RunStatus
 from consensus.model.service import GivenEndpoint, ServiceChange, ServicePort
@@ -207,6 +207,7 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.ChangeNodeLabels(rng.choice(_NODES), {"zone": rng.choice([None, "b"])}, [], [Taint("t", "", "")]),
     lambda rng, _: c.RemoveNode(rng.choice(_NODES), force=rng.random() < 0.5),
     lambda rng, _: c.ExtendOverlay(rng.choice(["10.246.0.0/16", "10.247.0.0/24", "none"])),
+    lambda rng, _: c.EncryptOverlay(rng.choice(list(Encryption))),
     lambda rng, _: c.ReportOverlay(
         rng.choice(_NODES), f"boot{rng.randint(1, 3)}", OverlayReport(rng.choice(list(OverlayStatus)), "why")
     ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from runtime.network.overlay.plan import BRIDGE, VXLAN
+from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD
 from tests.e2e.lab_cluster import NOT_YET, LabCluster
 from tests.support.waiting import wait_until
 
@@ -38,6 +39,68 @@ def test_containers_reach_each_other_by_name_across_nodes_and_damage_is_mended(c
     wait_until(lambda: _all_reach_all(cluster, web), 60, "the overlay whole again")
     cluster.wait_ready(cluster.numbers)
     _wait_connected(cluster)
+
+
+def test_encrypted_packets_are_nobody_elses_to_read_and_the_tunnel_is_put_back(cluster: LabCluster) -> None:
+    _wait_connected(cluster)
+    web = cluster.deploy(1, "web", 3, service="shop.local", command=["httpd", "-f", "-p", "80", "-h", "/etc"])
+    wait_until(lambda: _all_reach_all(cluster, web), 15, "every container reached from every other by name")
+    assert _seen_on_the_wire(cluster, web), "the test sees what is not encrypted"
+    assert cluster.cli(2, "overlay", "encrypt", "wireguard").returncode == 0
+    wait_until(lambda: _encrypted(cluster), 30, "a tunnel of WireGuard on every node", errors=NOT_YET)
+    wait_until(lambda: _all_reach_all(cluster, web), 30, "every container reached through it")
+    assert not _seen_on_the_wire(cluster, web)
+
+    cluster.node(1).host.exec("ip", "link", "del", WIREGUARD)
+    cluster.node(2).host.exec("sh", "-c", "kill -9 $(pidof wireguard-go)")
+    wait_until(lambda: _encrypted(cluster) and _all_reach_all(cluster, web), 30, "the tunnels again", errors=NOT_YET)
+    assert cluster.cli(3, "overlay", "encrypt", "off").returncode == 0
+    wait_until(lambda: not _tunnels(cluster, WIREGUARD) and _tunnels(cluster, VXLAN) == 3, 30, "plain tunnels again")
+
+
+def _tunnels(cluster: LabCluster, name: str) -> int:
+    """How many nodes have the link."""
+    return sum(f" {name}: " in cluster.node(number).host.exec("ip", "-o", "link") for number in cluster.numbers)
+
+
+def _encrypted(cluster: LabCluster) -> bool:
+    overlay = cluster.get(1, "/overlay")
+    if overlay["encryption"] != "wireguard" or {each["overlay_status"] for each in overlay["nodes"]} != {"connected"}:
+        return False
+    return (_tunnels(cluster, WIREGUARD), _tunnels(cluster, VXLAN)) == (3, 0)
+
+
+_MARK = "for-your-eyes-only"
+_SNIFFER = f"""
+import socket, sys
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+raw.bind(("eth0", 0))
+print("ready", flush=True)
+raw.settimeout(4)
+try:
+    while {_MARK.encode()!r} not in raw.recv(65536):
+        pass
+except TimeoutError:
+    sys.exit(3)
+"""
+"""Ends with 0 as soon as the mark passes, else with 3."""
+
+
+def _seen_on_the_wire(cluster: LabCluster, containers: Containers) -> bool:
+    """Whether the underlay shows what one container says to one on another node; it must have arrived there."""
+    client, server = containers[0], containers[1]
+    host = cluster.node(cluster.number_of(client["node_id"])).host
+    log = host.folder / "log" / "sniffer.log"
+    log.unlink(missing_ok=True)
+    sniffer = host.popen([sys.executable, "-c", _SNIFFER], log=log)
+    wait_until(lambda: log.exists() and "ready" in log.read_text(), 10, "the sniffer")
+    answer = _run(
+        cluster,
+        client,
+        f"echo 'GET /{_MARK}' | nc -w 2 {server['ip_address']} 80; wget -qO- http://{server['ip_address']}/hostname",
+    )
+    assert server["engine_id"][:12] in answer
+    return sniffer.wait(20) == 0
 
 
 def _wait_connected(cluster: LabCluster) -> None:

@@ -117,6 +117,11 @@ class Switch:
                 for source, target in ((a, b), (b, a)):
                     self._nft(f"add rule bridge lab partition iifname p{source} oifname p{target} drop")
 
+    def block_udp(self, port: int, side: int, other: int) -> None:
+        """Let no datagram to this port pass between two hosts, either way, until `unpartition`."""
+        for source, target in ((side, other), (other, side)):
+            self._nft(f"add rule bridge lab partition iifname p{source} oifname p{target} udp dport {port} drop")
+
     def unpartition(self) -> None:
         self._nft("flush chain bridge lab partition")
 

@@ -49,6 +49,10 @@ class AsyncNodeMethods(AsyncOperations):
     async def overlay(self) -> models.Overlay:
         return typed(await self.get("/overlay"), models.Overlay)
 
+    async def encrypt_overlay(self, encryption: str) -> Done:
+        """Seal packets between nodes: `wireguard`, or `off`."""
+        return typed(await self.put("/overlay", {"encryption": encryption}), Done)
+
     async def extend_overlay(self, cidr: str) -> Done:
         """A range of addresses for the containers of more nodes."""
         return typed(await self.post("/overlay/ranges", {"range": cidr}), Done)

@@ -50,6 +50,10 @@ class SyncNodeMethods(SyncOperations):
     def overlay(self) -> models.Overlay:
         return typed(self.get("/overlay"), models.Overlay)
 
+    def encrypt_overlay(self, encryption: str) -> Done:
+        """Seal packets between nodes: `wireguard`, or `off`."""
+        return typed(self.put("/overlay", {"encryption": encryption}), Done)
+
     def extend_overlay(self, cidr: str) -> Done:
         """A range of addresses for the containers of more nodes."""
         return typed(self.post("/overlay/ranges", {"range": cidr}), Done)

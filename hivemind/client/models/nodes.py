@@ -109,28 +109,35 @@ class NodeContainer(Struct, frozen=True, kw_only=True):
     status: str
 
 
+class Capability(Struct, frozen=True, kw_only=True):
+    """What a machine has or lacks, and what serves as it or is missing."""
+
+    name: str
+    available: bool
+    detail: str
+
+
 class NodeNetwork(Struct, frozen=True, kw_only=True):
     """`overlay_status` is connected, degraded or disabled; `overlay_message` says why."""
 
     overlay_status: str
     overlay_message: str = ""
     subnet: str | None = None
+    capabilities: list[Capability] = []
 
 
-class OverlayNode(Struct, frozen=True, kw_only=True):
+class OverlayNode(NodeNetwork, frozen=True, kw_only=True):
     """A node's part; `mode` is vxlan, host-gw or off."""
 
     node_id: str
     mode: str
-    overlay_status: str
-    overlay_message: str = ""
-    subnet: str | None = None
 
 
 class Overlay(Struct, frozen=True, kw_only=True):
     """The network between containers of all nodes."""
 
     ranges: list[str]
+    encryption: str = "off"
     subnets_total: int
     subnets_used: int
     nodes: list[OverlayNode]

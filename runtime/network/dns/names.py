@@ -11,6 +11,7 @@ from collections.abc import Iterator, Set
 
 from msgspec import Struct
 
+from consensus.model import network
 from consensus.model.network import Network
 from consensus.model.node import NodeStatus
 from consensus.model.task import Task
@@ -65,9 +66,7 @@ def reverse_address(name: str) -> str | None:
 
 def in_ranges(state: State, address: str) -> bool:
     """Whether it is an address of the overlay."""
-    ranges = Network().ranges if state.cluster is None else state.cluster.network.ranges
-    found = ipaddress.IPv4Address(address)
-    return any(found in ipaddress.IPv4Network(each) for each in ranges)
+    return network.in_ranges((Network() if state.cluster is None else state.cluster.network).ranges, address)
 
 
 def pointer(state: State, dead: Set[str], address: str) -> str | None:

@@ -2,11 +2,15 @@
 
 choice       whether this daemon may touch the machine's network at all
 plan         pure: from a State to what this node's part shall be
-links        pure: from what the kernel has to the changes that are due
+found, changes  pure: what the kernel has, and what can be done to it
+links        pure: from what it has to the changes that are due; tunnels: those of VXLAN and WireGuard
 firewall     pure: rules that let the packets pass, as text of iptables-save
 netlink      the kernel's links, routes and entries, by pyroute2
+wireguard    the device that encrypts; keys: this node's
+capabilities what this machine has and lacks
 kernel       all that the driver asks of the machine; its news
 driver       looks, changes, looks again
+reach        pure: which nodes do not answer through it; prober: asks them
 reporter     tells the cluster how it went
 attachment   which network containers are put on
 """

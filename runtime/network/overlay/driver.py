@@ -13,18 +13,19 @@ from typing import Protocol
 import structlog
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consensus.machine import Machine
-from consensus.model.network import OverlayMode, OverlayReport, OverlayStatus
+from consensus.model.network import Capability, Encryption, OverlayMode, OverlayReport, OverlayStatus
 from consensus.state import State
 from runtime.backoff import Backoff
-from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec
+from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec, NetworkState
 from runtime.engine.errors import ContainerNotFound, EngineError
 from runtime.network.overlay import firewall, links
 from runtime.network.overlay.attachment import Attachment
 from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
-from runtime.network.overlay.links import Found
 from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan
 
 log = structlog.get_logger()
@@ -54,6 +55,12 @@ class Names(Protocol):
     def problems(self) -> Sequence[str]: ...
 
 
+class Reach(Protocol):
+    """Which nodes do not answer through the overlay; runtime/network/overlay/prober.py."""
+
+    def problems(self) -> Sequence[str]: ...
+
+
 class Overlay:
     """
     Args:
@@ -62,6 +69,7 @@ class Overlay:
     Attributes:
         report: how this node's part is just now; None before the first look.
         plan: what it is made from; None while the node has no subnet.
+        mtu: of the way to other nodes; None before it was laid for the first time.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Overlay:
         kernel: Kernel,
         labels: Mapping[str, str],
         names: Names,
+        reach: Reach,
         config: OverlayConfig | None = None,
     ) -> None:
         self._node_id = node_id
@@ -81,6 +90,7 @@ class Overlay:
         self._kernel = kernel
         self._labels = dict(labels)
         self._names = names
+        self._reach = reach
         self._config = config or OverlayConfig()
         self._looked = trio.Event()
         self._woken = trio.Event()
@@ -88,7 +98,9 @@ class Overlay:
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
         self._has_network = False
+        self._capabilities: tuple[Capability, ...] = ()
         self.plan: OverlayPlan | None = None
+        self.mtu: int | None = None
         self.report: OverlayReport | None = None
 
     # -- what others ask
@@ -112,7 +124,7 @@ class Overlay:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._kernel.follow, self._wake)
+                    nursery.start_soon(self._kernel.follow, self.look_again)
                     nursery.start_soon(self._follow_replica)
                     nursery.start_soon(self._kernel.load)
                     task_status.started()
@@ -135,7 +147,7 @@ class Overlay:
                 await self._woken.wait()
             await trio.sleep(self._config.gather_s)
 
-    def _wake(self) -> None:
+    def look_again(self) -> None:
         self._woken.set()
 
     async def _follow_replica(self) -> None:
@@ -146,7 +158,7 @@ class Overlay:
             if known is None or state.nodes is not known.nodes or state.cluster is not known.cluster:
                 known = state
                 if plan(state, self._node_id) != self.plan:
-                    self._wake()
+                    self.look_again()
             index = await self._machine.watch.changed(index)
 
     def _tell(self, report: OverlayReport | None) -> None:
@@ -168,21 +180,34 @@ class Overlay:
             if node is None or node.facts.overlay is OverlayMode.OFF:
                 # The cluster has not heard yet that this run of the daemon takes part.
                 return None
-            return OverlayReport(OverlayStatus.DEGRADED, "this node has no subnet: the overlay's ranges are exhausted")
+            return self._reported_as("this node has no subnet: the overlay's ranges are exhausted")
         try:
+            await self._look_at_machine(wanted)
             found = await self._kernel.look()
             await self._ensure_network(wanted, found)
             await self._kernel.forward_packets()
-            found = await self._settle(wanted)
             await self._ensure_rules(wanted, found)
+            found = await self._settle(wanted)
         except (OverlayError, EngineError) as error:
-            return OverlayReport(OverlayStatus.DEGRADED, str(error))
+            return self._reported_as(str(error))
         far = [
             f"{peer.node_id} is not on this node's network, use --overlay vxlan" for peer in links.far(wanted, found)
         ]
-        reasons = [*wanted.misfits, *far, *self._names.problems()]
+        return self._reported_as(*wanted.misfits, *far, *self._names.problems(), *self._reach.problems())
+
+    def _reported_as(self, *reasons: str) -> OverlayReport:
         status = OverlayStatus.DEGRADED if reasons else OverlayStatus.CONNECTED
-        return OverlayReport(status, "; ".join(reasons))
+        return OverlayReport(status, "; ".join(reasons), self._capabilities)
+
+    async def _look_at_machine(self, wanted: OverlayPlan) -> None:
+        """Once, and again for what is needed and was not there."""
+        needed = wanted.encryption is not Encryption.OFF
+        lacking = [each.name for each in self._capabilities if needed and not each.available]
+        if not self._capabilities or wanted.encryption.value in lacking:
+            found = await self._kernel.capabilities()
+            if found != self._capabilities:
+                log.info("overlay_capabilities", **{each.name: each.detail for each in found})
+            self._capabilities = found
 
     async def _settle(self, wanted: OverlayPlan) -> Found:
         lacked_bridge = False
@@ -192,6 +217,7 @@ class Overlay:
             if not due:
                 if lacked_bridge:
                     await self._adopt_ports()
+                self.mtu = links.mtu_of(wanted, found.links)
                 return found
             lacked_bridge = lacked_bridge or BRIDGE not in found.links
             log.info("overlay_changes", changes=[type(change).__name__ for change in due])
@@ -231,13 +257,13 @@ class Overlay:
             labels=self._labels,
         )
         there = await self._networks.find(NETWORK)
-        if there is not None and there.spec == spec:
+        if there is not None and (there.spec == spec or _only_mtu_differs(there, spec)):
             self._has_network = True
             return
         self._has_network = False
         if there is not None:
             if there.containers:
-                whose = "of another subnet or MTU" if there.spec.labels == self._labels else "of somebody else"
+                whose = "of another subnet" if there.spec.labels == self._labels else "of somebody else"
                 raise OverlayError(f"the engine has a network {NETWORK!r} {whose}, with containers on it")
             await self._networks.remove(NETWORK)
         await self._networks.create(spec)
@@ -256,3 +282,8 @@ class Overlay:
             await self._networks.remove(NETWORK)
         await self._kernel.change(links.removal(await self._kernel.look()))
         log.info("overlay_removed")
+
+
+def _only_mtu_differs(there: NetworkState, spec: NetworkSpec) -> bool:
+    """Containers on it keep their MTU: the bridge tells them of packets that are too big for the way (RFC 1191)."""
+    return bool(there.containers) and replace(there.spec, mtu=spec.mtu) == spec

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from consensus.model.network import OverlayMode
-from runtime.network.overlay.plan import BRIDGE, VXLAN, OverlayPlan
+from consensus.model.network import Encryption
+from runtime.network.overlay.plan import BRIDGE, OverlayPlan
 
 CHAIN = "HIVEMIND-OVERLAY"
 _USER_CHAIN = "DOCKER-USER"
@@ -20,13 +20,13 @@ _MULTICAST = "224.0.0.0/4"
 def filter_rules(plan: OverlayPlan, underlay: str) -> list[str]:
     """Rules of `CHAIN` in the filter table, in the words of iptables-save."""
     rules = []
+    outside = plan.tunnel or underlay
     for each in sorted(plan.ranges):
-        if plan.mode is OverlayMode.VXLAN:
-            rules.append(f"-A {CHAIN} -s {each} -i {VXLAN} -o {BRIDGE} -j ACCEPT")
-            rules.append(f"-A {CHAIN} -d {each} -i {BRIDGE} -o {VXLAN} -j ACCEPT")
-        else:
-            rules.append(f"-A {CHAIN} -s {each} -i {underlay} -o {BRIDGE} -j ACCEPT")
-            rules.append(f"-A {CHAIN} -d {each} -i {BRIDGE} -o {underlay} -j ACCEPT")
+        rules.append(f"-A {CHAIN} -s {each} -i {outside} -o {BRIDGE} -j ACCEPT")
+        rules.append(f"-A {CHAIN} -d {each} -i {BRIDGE} -o {outside} -j ACCEPT")
+        if plan.encryption is not Encryption.OFF:
+            # Nobody speaks for a container of another node but through the tunnel.
+            rules.append(f"-A {CHAIN} -s {each} -i {underlay} -o {BRIDGE} -j DROP")
     return rules
 
 
@@ -41,7 +41,7 @@ def restore_input(saved: str, plan: OverlayPlan, underlay: str) -> str | None:
     tables = _tables(saved)
     have = tables.get("filter", [])
     parts = []
-    gate = _gate(have)
+    gate = _gate(have, plan)
     jumps = [] if gate is None else [f"-A {gate} -j {CHAIN}"]
     parts += _restored("filter", have, filter_rules(plan, underlay), jumps)
     jump = f"-A POSTROUTING -s {plan.subnet} -j {CHAIN}"
@@ -61,11 +61,12 @@ def removal_input(saved: str) -> str | None:
     return "\n".join([*parts, ""]) if parts else None
 
 
-def _gate(lines: Sequence[str]) -> str | None:
-    """The chain from which ours must be entered; None where nothing is dropped anyway."""
+def _gate(lines: Sequence[str], plan: OverlayPlan) -> str | None:
+    """The chain from which ours must be entered; None where all may pass and does."""
     if f":{_USER_CHAIN}" in _chains(lines):
         return _USER_CHAIN
-    return "FORWARD" if any(line.startswith(":FORWARD DROP") for line in lines) else None
+    dropping = any(line.startswith(":FORWARD DROP") for line in lines)
+    return "FORWARD" if dropping or plan.encryption is not Encryption.OFF else None
 
 
 def _restored(table: str, have: Sequence[str], rules: Sequence[str], jumps: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""This machine's kernel, as the overlay's driver uses it: netlink in threads, iptables as a command, and their news."""
+"""This machine's kernel, as the overlay's driver uses it: netlink in threads, iptables and wg as commands, and news."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 import trio
+from msgspec.structs import replace
 
-from runtime.network.overlay import netlink
+from consensus.model.network import Capability
+from runtime.network.overlay import capabilities, netlink, wireguard
+from runtime.network.overlay.changes import AddWireguard, AnyChange, ConfigureWireguard, NetlinkChange
 from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.links import AnyChange, Found
+from runtime.network.overlay.found import Found
+from runtime.network.overlay.keys import TunnelKey
+from runtime.network.overlay.plan import WIREGUARD
 
 # linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h
 _NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
@@ -30,8 +35,12 @@ class Kernel(Protocol):
         """Makes the first `look` as fast as the next."""
         ...
 
+    async def capabilities(self) -> tuple[Capability, ...]: ...
     async def look(self) -> Found: ...
-    async def change(self, changes: Sequence[AnyChange]) -> None: ...
+    async def change(self, changes: Sequence[AnyChange]) -> None:
+        """In this order, up to the first that fails."""
+        ...
+
     async def adopt_ports(self, pids: Iterable[int]) -> int: ...
     async def forward_packets(self) -> None:
         """Turns forwarding between links on, as Docker does."""
@@ -49,16 +58,34 @@ class Kernel(Protocol):
 
 
 class HostKernel:
-    """The real one."""
+    """The real one; `key` is this node's own."""
+
+    def __init__(self, key: TunnelKey) -> None:
+        self._key = key
 
     async def load(self) -> None:
         await trio.to_thread.run_sync(netlink.load)
 
+    async def capabilities(self) -> tuple[Capability, ...]:
+        return await capabilities.look()
+
     async def look(self) -> Found:
-        return await trio.to_thread.run_sync(netlink.look)
+        found = await trio.to_thread.run_sync(netlink.look)
+        return replace(found, wireguard=await wireguard.look(WIREGUARD)) if WIREGUARD in found.links else found
 
     async def change(self, changes: Sequence[AnyChange]) -> None:
-        await trio.to_thread.run_sync(netlink.change, changes)
+        together: list[NetlinkChange] = []
+        for each in changes:
+            if not isinstance(each, AddWireguard | ConfigureWireguard):
+                together.append(each)
+                continue
+            await trio.to_thread.run_sync(netlink.change, tuple(together))
+            together.clear()
+            if isinstance(each, AddWireguard):
+                await wireguard.add(each)
+            else:
+                await wireguard.configure(each, self._key)
+        await trio.to_thread.run_sync(netlink.change, tuple(together))
 
     async def adopt_ports(self, pids: Iterable[int]) -> int:
         return await trio.to_thread.run_sync(netlink.adopt_ports, tuple(pids))

@@ -14,27 +14,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, assert_never
 
-from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.links import (
-    ROUTE_PROTOCOL,
+from runtime.network.overlay.changes import (
     AddAddress,
     AddBridge,
     AddForwarding,
     AddRoute,
     AddVxlan,
-    AnyChange,
     DeleteForwarding,
     DeleteLink,
     DeleteNeighbour,
     DeleteRoute,
-    Found,
-    Link,
-    Route,
+    NetlinkChange,
     SetLink,
     SetMac,
     SetNeighbour,
-    VxlanFacts,
 )
+from runtime.network.overlay.errors import OverlayError
+from runtime.network.overlay.found import ROUTE_PROTOCOL, Found, Link, Route, VxlanFacts
 from runtime.network.overlay.plan import BRIDGE, VXLAN
 
 _RTNH_F_ONLINK = 4
@@ -42,8 +38,10 @@ _NUD_PERMANENT = 0x80
 _NTF_SELF = 2
 _IFF_UP = 1
 _MAIN_TABLE = 254
+_LAST_RESORT = 0xF0000000
 _NO_NAMESPACE_ID = 0xFFFFFFFF
 _ALREADY = (errno.EEXIST,)
+_UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENOTSUP)
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
 
 
@@ -120,10 +118,10 @@ def _link(raw: Any, names: dict[int, str], addresses: set[str]) -> Link:
 
 def _routes(kernel: Any, names: dict[int, str]) -> Iterator[Route]:
     for route in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
-        if route["proto"] == ROUTE_PROTOCOL and route.get("dst") and route.get("gateway"):
+        if route["proto"] == ROUTE_PROTOCOL and route.get("dst"):
             onlink = bool(route["flags"] & _RTNH_F_ONLINK)
             subnet = f"{route.get('dst')}/{route['dst_len']}"
-            yield Route(subnet, route.get("gateway"), names.get(route.get("oif"), ""), onlink)
+            yield Route(subnet, route.get("gateway") or "", names.get(route.get("oif"), ""), onlink)
 
 
 def _neighbours(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
@@ -138,19 +136,19 @@ def _forwarding(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
             yield entry.get("lladdr"), entry.get("dst")
 
 
-def change(changes: Iterable[AnyChange]) -> None:
+def change(changes: Iterable[NetlinkChange]) -> None:
     """Makes them, in order. What is there already, or gone already, is as good as done."""
     for each in changes:
         with _netlink(_words(each)) as kernel:
             _tolerant(kernel, each)
 
 
-def _words(change: AnyChange) -> str:
+def _words(change: NetlinkChange) -> str:
     fields = " ".join(str(getattr(change, name)) for name in change.__struct_fields__)
     return f"{type(change).__name__} {fields}"
 
 
-def _tolerant(kernel: Any, change: AnyChange) -> None:
+def _tolerant(kernel: Any, change: NetlinkChange) -> None:
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
@@ -161,7 +159,7 @@ def _tolerant(kernel: Any, change: AnyChange) -> None:
             raise
 
 
-def _make(kernel: Any, change: AnyChange) -> None:
+def _make(kernel: Any, change: NetlinkChange) -> None:
     match change:
         case AddBridge(name, mtu, mac):
             kernel.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu)
@@ -214,14 +212,30 @@ def _index(kernel: Any, name: str) -> int:
 
 
 def _route(kernel: Any, route: Route) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "dst": route.subnet,
-        "gateway": route.via,
-        "oif": _index(kernel, route.link),
-        "proto": ROUTE_PROTOCOL,
-        "table": _MAIN_TABLE,
-    }
-    return {**known, "flags": _RTNH_F_ONLINK} if route.onlink else known
+    told: dict[str, Any] = {"dst": route.subnet, "proto": ROUTE_PROTOCOL, "table": _MAIN_TABLE}
+    if not route.link:
+        return {**told, "type": "unreachable", "priority": _LAST_RESORT}
+    told["oif"] = _index(kernel, route.link)
+    if route.via:
+        told["gateway"] = route.via
+    else:
+        told["scope"] = "link"
+    return {**told, "flags": _RTNH_F_ONLINK} if route.onlink else told
+
+
+def can_make_wireguard(name: str) -> bool:
+    """Makes a device of WireGuard, where the kernel has it."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with _netlink(f"add the device {name} of WireGuard") as kernel:
+        try:
+            kernel.link("add", ifname=name, kind="wireguard")
+        except NetlinkError as error:
+            if error.code in _UNKNOWN_KIND:
+                return False
+            if error.code not in _ALREADY:
+                raise
+    return True
 
 
 def adopt_ports(pids: Iterable[int]) -> int:

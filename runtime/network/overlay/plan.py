@@ -1,8 +1,10 @@
 """From the State to what this node's part of the overlay shall be. Pure.
 
-Node N has a subnet; its gateway (.1) is on the bridge that N's containers are on, and its tunnel end (.0) on the VXLAN
-device, as flannel does it. MACs are made from these addresses: nobody needs to be asked for a tunnel end's, and a
-bridge that was taken away comes back with the one that its containers remember (they would for most of a minute).
+Node N has a subnet; its gateway (.1) is on the bridge that N's containers are on, and its tunnel end (.0) on the
+tunnel's device, as flannel does it. An encrypted overlay is a tunnel of WireGuard, whatever its nodes' modes.
+
+MACs are made from these addresses: nobody needs to be asked for a tunnel end's, and a bridge that was taken away
+comes back with the one that its containers remember (they would for most of a minute).
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import ipaddress
 
 from msgspec import Struct
 
-from consensus.model.network import Network, OverlayMode
+from consensus.model.network import Encryption, Network, OverlayMode
+from consensus.model.node import Node
 from consensus.state import State
 
 NETWORK = "hivemind"
@@ -19,19 +22,30 @@ BRIDGE = "hivemind0"
 VXLAN = "hivemind-vxlan"
 VXLAN_ID = 42
 VXLAN_PORT = 4789
-_OVERHEAD_BYTES = {4: 50, 6: 70}
-"""Outer IP (20 or 40), UDP (8), VXLAN (8) and inner Ethernet (14) headers."""
+WIREGUARD = "hivemind-wg"
+WIREGUARD_PORT = 51842
+"""Not 51820, which a machine's own tunnels have by default."""
+TUNNEL_PORTS = {VXLAN: VXLAN_PORT, WIREGUARD: WIREGUARD_PORT}
+_OUTER_BYTES = {4: 28, 6: 48}
+"""Outer IP (20 or 40) and UDP (8) headers."""
+_OVERHEAD_BYTES = {VXLAN: 22, WIREGUARD: 32}
+"""VXLAN (8) and inner Ethernet (14) headers (RFC 7348 §5); type, receiver, counter and tag (WireGuard §5.4.6)."""
 MIN_MTU = 1280
 _MAC_PREFIX = "0e:48"
 """Locally administered, unicast."""
 
 
 class Peer(Struct, frozen=True):
-    """Another node: its subnet, and where the underlay reaches it."""
+    """Another node: its subnet, where the underlay reaches it, and its public key of WireGuard."""
 
     node_id: str
     subnet: str
     address: str
+    key: str = ""
+
+    @property
+    def gateway(self) -> str:
+        return gateway(self.subnet)
 
     @property
     def tunnel_end(self) -> str:
@@ -43,7 +57,7 @@ class Peer(Struct, frozen=True):
 
 
 class OverlayPlan(Struct, frozen=True, kw_only=True):
-    """`address`: this node's own on the underlay. `misfits`: nodes that cannot be reached, and why."""
+    """`address` and `key`: this node's own on the underlay. `misfits`: nodes that cannot be reached, and why."""
 
     mode: OverlayMode
     subnet: str
@@ -51,6 +65,15 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
     ranges: tuple[str, ...]
     peers: tuple[Peer, ...]
     misfits: tuple[str, ...] = ()
+    encryption: Encryption = Encryption.OFF
+    key: str = ""
+
+    @property
+    def tunnel(self) -> str | None:
+        """The link that packets to other nodes leave by; None: the underlay's own."""
+        if self.encryption is Encryption.WIREGUARD:
+            return WIREGUARD
+        return VXLAN if self.mode is OverlayMode.VXLAN else None
 
     @property
     def gateway(self) -> str:
@@ -82,11 +105,12 @@ def mac_of(address: str) -> str:
     return ":".join([_MAC_PREFIX, *(f"{octet:02x}" for octet in octets)])
 
 
-def overlay_mtu(mode: OverlayMode, address: str, underlay_mtu: int) -> int:
+def overlay_mtu(tunnel: str | None, address: str, underlay_mtu: int) -> int:
     """What fits into a packet of the underlay."""
-    if mode is not OverlayMode.VXLAN:
+    if tunnel is None:
         return underlay_mtu
-    return max(MIN_MTU, underlay_mtu - _OVERHEAD_BYTES[ipaddress.ip_address(address).version])
+    outer_bytes = _OUTER_BYTES[ipaddress.ip_address(address).version]
+    return max(MIN_MTU, underlay_mtu - outer_bytes - _OVERHEAD_BYTES[tunnel])
 
 
 def plan(state: State, node_id: str) -> OverlayPlan | None:
@@ -94,20 +118,33 @@ def plan(state: State, node_id: str) -> OverlayPlan | None:
     own = state.nodes.get(node_id)
     if own is None or own.subnet is None or own.facts.overlay is OverlayMode.OFF:
         return None
+    cluster = state.cluster
+    network = Network() if cluster is None else cluster.network
     peers, misfits = [], []
     for node in sorted(state.nodes.values(), key=lambda node: node.id):
         if node.id == node_id or node.subnet is None or node.facts.overlay is OverlayMode.OFF:
             continue
-        if node.facts.overlay is own.facts.overlay:
-            peers.append(Peer(node.id, node.subnet, node.facts.address))
+        misfit = _misfit(own, node, network.encryption)
+        if misfit is None:
+            peers.append(Peer(node.id, node.subnet, node.facts.address, node.facts.overlay_key))
         else:
-            misfits.append(f"{node.id} uses {node.facts.overlay}, this node {own.facts.overlay}")
-    cluster = state.cluster
+            misfits.append(misfit)
     return OverlayPlan(
         mode=own.facts.overlay,
         subnet=own.subnet,
         address=own.facts.address,
-        ranges=Network().ranges if cluster is None else cluster.network.ranges,
+        ranges=network.ranges,
         peers=tuple(peers),
         misfits=tuple(misfits),
+        encryption=network.encryption,
+        key=own.facts.overlay_key,
     )
+
+
+def _misfit(own: Node, other: Node, encryption: Encryption) -> str | None:
+    """Why packets between the two cannot travel."""
+    if encryption is Encryption.OFF:
+        if other.facts.overlay is own.facts.overlay:
+            return None
+        return f"{other.id} uses {other.facts.overlay}, this node {own.facts.overlay}"
+    return None if other.facts.overlay_key else f"{other.id} has no key: nothing is sent to it unencrypted"

@@ -71,7 +71,6 @@ def test_what_a_policy_lets_pass(policies: list[dict[str, Any]], allowed: set[tu
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"encryption_required": True}, "encryption_required"),
         ({"ingress_rules": [{"from": [{}]}]}, "ingress_rules[0].from[0]"),
         ({"ingress_rules": [{"from": [{"ip_block": "web"}]}]}, "ingress_rules[0].from[0].ip_block"),
         ({"egress_rules": [{"ports": [{"port_min": 9, "port_max": 8}]}]}, "egress_rules[0].ports[0].port_max"),

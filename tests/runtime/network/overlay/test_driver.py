@@ -9,17 +9,19 @@ import trio
 from msgspec.structs import replace
 
 from consensus import commands as c
-from consensus.model.network import OverlayMode, OverlayStatus
+from consensus.model.network import Capability, Encryption, Network, OverlayMode, OverlayStatus
 from runtime.engine.docker_networks import NetworkSpec, NetworkState
 from runtime.engine.errors import EngineError, EngineUnavailable
 from runtime.network.overlay.attachment import Attachment
+from runtime.network.overlay.changes import AddWireguard, AnyChange
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.links import AnyChange, Found, Link
-from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, OverlayPlan
+from runtime.network.overlay.found import Found, Link
+from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, WIREGUARD, OverlayPlan
+from runtime.network.overlay.prober import Prober
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
 from tests.runtime.network.overlay.test_firewall import FakeTables
-from tests.runtime.network.overlay.test_links import FakeKernel
+from tests.runtime.network.overlay.test_links import OWN_KEY, FakeKernel
 
 _RULES = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"
 _OWN = {"hivemind.node": "n1"}
@@ -35,6 +37,7 @@ class Machine:
         self.tables = FakeTables(_RULES)
         self.found: dict[str, NetworkState] = {}
         self.adopted: list[int] = []
+        self.can_encrypt = False
         self.broken: OverlayError | EngineError | None = None
         self._tell: Callable[[], None] = lambda: None
 
@@ -46,6 +49,10 @@ class Machine:
     async def load(self) -> None:
         await trio.lowlevel.checkpoint()
 
+    async def capabilities(self) -> tuple[Capability, ...]:
+        await trio.lowlevel.checkpoint()
+        return (Capability("wireguard", self.can_encrypt, "a fake"),)
+
     async def look(self) -> Found:
         await trio.lowlevel.checkpoint()
         return self.kernel.look()
@@ -54,7 +61,10 @@ class Machine:
         await trio.lowlevel.checkpoint()
         if isinstance(self.broken, OverlayError):
             raise self.broken
-        self.kernel.make(changes)
+        for each in changes:
+            if isinstance(each, AddWireguard) and not self.can_encrypt:
+                raise OverlayError("missing: WireGuard")
+            self.kernel.make([each])
         self._tell()
 
     async def adopt_ports(self, pids: Iterable[int]) -> int:
@@ -117,11 +127,12 @@ class FakeNames:
         return ()
 
 
-def founded(mode: OverlayMode = OverlayMode.VXLAN, nodes: int = 2) -> Feed:
+def founded(encryption: Encryption = Encryption.OFF) -> Feed:
     feed = Feed()
-    feed.accepted(c.FoundCluster(CLUSTER, ADMIN))
-    for number in range(1, nodes + 1):
-        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode)))
+    feed.accepted(c.FoundCluster(replace(CLUSTER, network=Network(encryption=encryption)), ADMIN))
+    for number in (1, 2):
+        key = OWN_KEY if number == 1 else f"key{number}"
+        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=OverlayMode.VXLAN, overlay_key=key)))
     return feed
 
 
@@ -134,6 +145,7 @@ async def running(feed: Feed, machine: Machine) -> AsyncIterator[Overlay]:
         kernel=machine,
         labels=_OWN,
         names=FakeNames(),
+        reach=Prober(lambda node_id: True),
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(overlay.run)
@@ -183,6 +195,35 @@ async def test_what_is_missing_is_the_reason_and_tried_again(autojump_clock: tri
         assert await status(overlay) == (OverlayStatus.DEGRADED, "the engine is stopping")
         machine.broken = None
         assert await status(overlay) == _CONNECTED
+
+
+async def test_it_encrypts_or_says_why_not_and_is_never_silently_open(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine = founded(Encryption.WIREGUARD), Machine()
+    async with running(feed, machine) as overlay:
+        assert await status(overlay) == (OverlayStatus.DEGRADED, "missing: WireGuard")
+        assert {route.link for route in machine.kernel.routes} == {""}
+        assert "HIVEMIND-OVERLAY" in machine.tables.saved, "its containers reach the world"
+        machine.can_encrypt = True
+        assert await status(overlay) == _CONNECTED
+        assert overlay.report is not None
+        assert overlay.report.capabilities == (Capability("wireguard", True, "a fake"),)
+        assert {route.link for route in machine.kernel.routes} == {"", WIREGUARD}
+
+
+async def test_containers_keep_their_network_when_packets_become_shorter(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine = founded(), Machine()
+    machine.can_encrypt = True
+    async with running(feed, machine) as overlay:
+        assert await status(overlay) == _CONNECTED
+        machine.found[NETWORK] = NetworkState(machine.found[NETWORK].spec, ("41",))
+        feed.accepted(c.EncryptOverlay(Encryption.OFF))
+        node = feed.state.nodes["n1"]
+        for name in ("n1", "n2"):
+            feed.accepted(c.ReportOverlay(name, node.boot_id, overlay.report))
+        feed.accepted(c.EncryptOverlay(Encryption.WIREGUARD))
+        assert await status(overlay) == _CONNECTED
+        assert machine.found[NETWORK].spec.mtu == 1450
+        assert machine.kernel.links[BRIDGE].mtu == 1440
 
 
 async def test_somebody_elses_network_is_taken_over_only_when_nobody_uses_it(autojump_clock: trio.abc.Clock) -> None:

@@ -10,13 +10,15 @@ import pytest
 from msgspec.structs import replace
 
 from consensus import commands as c
-from consensus.model.network import OverlayMode
-from runtime.network.overlay import links
+from consensus.model.network import Encryption, Network, OverlayMode
+from runtime.network.overlay import changes, links
+from runtime.network.overlay.changes import AnyChange
 from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.links import AnyChange, Found, Link, Route, VxlanFacts
-from runtime.network.overlay.plan import BRIDGE, VXLAN, OverlayPlan, mac_of, overlay_mtu, plan
+from runtime.network.overlay.found import Found, Link, Route, VxlanFacts, WireguardFacts, WireguardPeer
+from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD, OverlayPlan, mac_of, overlay_mtu, plan
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
 
+OWN_KEY = "own key"
 _ETH0 = Link(name="eth0", mtu=1500, up=True, mac="02:00:00:00:00:01", addresses=frozenset({"10.0.0.2/24"}))
 
 
@@ -28,6 +30,7 @@ class FakeKernel:
         self.routes: set[Route] = set()
         self.neighbours: dict[str, str] = {}
         self.forwarding: dict[str, str] = {}
+        self.wireguard: WireguardFacts | None = None
 
     def look(self) -> Found:
         return Found(
@@ -35,6 +38,7 @@ class FakeKernel:
             routes=frozenset(self.routes),
             neighbours=frozenset(self.neighbours.items()),
             forwarding=frozenset(self.forwarding.items()),
+            wireguard=self.wireguard,
         )
 
     def delete(self, name: str) -> None:
@@ -42,41 +46,49 @@ class FakeKernel:
         self.routes = {route for route in self.routes if route.link != name}
         if name == VXLAN:
             self.neighbours, self.forwarding = {}, {}
+        if name == WIREGUARD:
+            self.wireguard = None
 
-    def make(self, changes: Iterable[AnyChange]) -> None:
-        for change in changes:
+    def make(self, due: Iterable[AnyChange]) -> None:
+        for change in due:
             self._make(change)
 
     def _make(self, change: AnyChange) -> None:
         match change:
-            case links.AddBridge(name, mtu, mac):
+            case changes.AddBridge(name, mtu, mac):
                 assert name not in self.links
                 self.links[name] = Link(name=name, mtu=mtu, up=False, mac=mac)
-            case links.AddVxlan(name, mtu, mac, vni, port, local, underlay):
+            case changes.AddVxlan(name, mtu, mac, vni, port, local, underlay):
                 assert name not in self.links
                 vxlan = VxlanFacts(vni, port, local, underlay, False)
                 self.links[name] = Link(name=name, mtu=mtu, up=False, mac=mac, vxlan=vxlan)
-            case links.DeleteLink(name):
+            case changes.AddWireguard(name):
+                assert name not in self.links
+                self.links[name] = Link(name=name, mtu=1420, up=False)
+                self.wireguard = WireguardFacts("", 0, frozenset())
+            case changes.ConfigureWireguard(_, port, peers):
+                self.wireguard = WireguardFacts(OWN_KEY, port, frozenset(peers))
+            case changes.DeleteLink(name):
                 self.delete(name)
-            case links.SetLink(name, mtu):
+            case changes.SetLink(name, mtu):
                 self.links[name] = replace(self.links[name], mtu=mtu, up=True)
-            case links.SetMac(name, mac):
+            case changes.SetMac(name, mac):
                 self.links[name] = replace(self.links[name], mac=mac)
-            case links.AddAddress(name, address):
+            case changes.AddAddress(name, address):
                 link = self.links[name]
                 self.links[name] = replace(link, addresses=link.addresses | {address})
-            case links.AddRoute(route):
-                assert self.links[route.link].up
-                self.routes = {each for each in self.routes if each.subnet != route.subnet} | {route}
-            case links.DeleteRoute(route):
+            case changes.AddRoute(route):
+                assert not route.link or self.links[route.link].up
+                self.routes = {each for each in self.routes if each.key != route.key} | {route}
+            case changes.DeleteRoute(route):
                 self.routes.remove(route)
-            case links.SetNeighbour(_, address, mac):
+            case changes.SetNeighbour(_, address, mac):
                 self.neighbours[address] = mac
-            case links.DeleteNeighbour(_, address):
+            case changes.DeleteNeighbour(_, address):
                 del self.neighbours[address]
-            case links.AddForwarding(_, mac, address):
+            case changes.AddForwarding(_, mac, address):
                 self.forwarding[mac] = address
-            case links.DeleteForwarding(_, mac, address):
+            case changes.DeleteForwarding(_, mac, address):
                 assert self.forwarding.pop(mac) == address
             case _:
                 assert_never(change)
@@ -91,11 +103,12 @@ def settle(kernel: FakeKernel, wanted: OverlayPlan) -> None:
     raise AssertionError(f"not settled: {due}")
 
 
-def plan_of(nodes: int, mode: OverlayMode = OverlayMode.VXLAN) -> OverlayPlan:
+def plan_of(nodes: int, mode: OverlayMode = OverlayMode.VXLAN, encryption: Encryption = Encryption.OFF) -> OverlayPlan:
     feed = Feed()
-    feed.accepted(c.FoundCluster(CLUSTER, ADMIN))
+    feed.accepted(c.FoundCluster(replace(CLUSTER, network=Network(encryption=encryption)), ADMIN))
     for number in range(1, nodes + 1):
-        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode)))
+        key = OWN_KEY if number == 1 else f"key{number}"
+        feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode, overlay_key=key)))
     wanted = plan(feed.state, "n1")
     assert wanted is not None
     return wanted
@@ -123,7 +136,8 @@ def test_a_bare_machine_becomes_what_is_planned() -> None:
 def test_whatever_is_taken_away_is_put_back(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    kernel, wanted = FakeKernel(), plan_of(4, rng.choice([OverlayMode.VXLAN, OverlayMode.HOST_GW]))
+    mode, encryption = rng.choice([OverlayMode.VXLAN, OverlayMode.HOST_GW]), rng.choice(list(Encryption))
+    kernel, wanted = FakeKernel(), plan_of(4, mode, encryption)
     settle(kernel, wanted)
     whole = kernel.look()
     for _ in range(rng.randint(1, 5)):
@@ -134,7 +148,7 @@ def test_whatever_is_taken_away_is_put_back(seed: int) -> None:
 
 def _damage(kernel: FakeKernel, rng: random.Random) -> None:
     own = sorted(name for name in kernel.links if name.startswith("hivemind"))
-    match rng.randrange(6):
+    match rng.randrange(7):
         case 0 if own:
             kernel.delete(rng.choice(own))
         case 1 if own:
@@ -146,12 +160,14 @@ def _damage(kernel: FakeKernel, rng: random.Random) -> None:
         case 3:
             kernel.neighbours.pop("10.244.1.0", None)
             kernel.forwarding.clear()
-        case 4 if own:
-            name = rng.choice(own)
+        case 4 if set(own) - {WIREGUARD}:
+            name = next(name for name in own if name != WIREGUARD)
             kernel.links[name] = replace(kernel.links[name], mac="02:02:02:02:02:02")
         case 5 if own:
             name = rng.choice(own)
             kernel.links[name] = replace(kernel.links[name], mtu=900, addresses=frozenset())
+        case 6 if kernel.wireguard is not None:
+            kernel.wireguard = rng.choice([replace(kernel.wireguard, port=1), replace(kernel.wireguard, public_key="")])
         case _:
             kernel.routes.add(Route("10.244.99.0/24", "10.0.0.99", "eth0", False))
 
@@ -202,7 +218,60 @@ def test_nodes_with_another_mode_are_named() -> None:
 
 def test_mtu_leaves_room_for_the_outer_headers() -> None:
     """RFC 7348 §5: outer Ethernet aside, IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14."""
-    assert overlay_mtu(OverlayMode.VXLAN, "10.0.0.1", 1500) == 1450
-    assert overlay_mtu(OverlayMode.VXLAN, "fd00::1", 1500) == 1430
-    assert overlay_mtu(OverlayMode.VXLAN, "10.0.0.1", 9000) == 8950
-    assert overlay_mtu(OverlayMode.HOST_GW, "10.0.0.1", 1500) == 1500
+    assert overlay_mtu(VXLAN, "10.0.0.1", 1500) == 1450
+    assert overlay_mtu(VXLAN, "fd00::1", 1500) == 1430
+    assert overlay_mtu(VXLAN, "10.0.0.1", 9000) == 8950
+    assert overlay_mtu(None, "10.0.0.1", 1500) == 1500
+    assert overlay_mtu(WIREGUARD, "10.0.0.1", 1500) == 1440
+    assert overlay_mtu(WIREGUARD, "fd00::1", 1500) == 1420
+
+
+_SEALED = {"encryption": Encryption.WIREGUARD}
+_NOWHERE = Route("10.244.0.0/16", "", "", False)
+
+
+@pytest.mark.parametrize("mode", [OverlayMode.VXLAN, OverlayMode.HOST_GW])
+def test_an_encrypted_overlay_has_one_tunnel_and_no_other_way(mode: OverlayMode) -> None:
+    kernel, plain = FakeKernel(), plan_of(3, mode)
+    settle(kernel, plain)
+    wanted = replace(plain, **_SEALED)
+    settle(kernel, wanted)
+    assert VXLAN not in kernel.links
+    tunnel = kernel.links[WIREGUARD]
+    assert (tunnel.addresses, tunnel.up, tunnel.mtu) == ({"10.244.0.0/32"}, True, 1440)
+    assert kernel.routes == {
+        Route("10.244.1.0/24", "", WIREGUARD, False),
+        Route("10.244.2.0/24", "", WIREGUARD, False),
+        _NOWHERE,
+    }
+    peers = {
+        WireguardPeer("key2", "10.0.0.3:51842", "10.244.1.0/24"),
+        WireguardPeer("key3", "10.0.0.4:51842", "10.244.2.0/24"),
+    }
+    assert kernel.wireguard == WireguardFacts(OWN_KEY, 51842, frozenset(peers))
+    settle(kernel, plain)
+    assert WIREGUARD not in kernel.links
+    assert _NOWHERE not in kernel.routes
+
+
+def test_where_the_tunnel_cannot_be_made_nothing_is_left_that_leaks() -> None:
+    """Making it is the last of all changes: those before it are done when it fails."""
+    kernel, plain = FakeKernel(), plan_of(2)
+    settle(kernel, plain)
+    due = links.changes(replace(plain, **_SEALED), kernel.look())
+    assert due[-1] == changes.AddWireguard(WIREGUARD)
+    kernel.make(due[:-1])
+    assert kernel.routes == {_NOWHERE}
+    assert VXLAN not in kernel.links
+
+
+def test_a_node_without_a_key_is_sent_nothing() -> None:
+    feed = Feed()
+    feed.accepted(c.FoundCluster(replace(CLUSTER, network=Network(encryption=Encryption.WIREGUARD)), ADMIN))
+    feed.accepted(c.AddNode("n1", replace(facts(1), overlay=OverlayMode.VXLAN, overlay_key=OWN_KEY)))
+    feed.accepted(c.AddNode("n2", replace(facts(2), overlay=OverlayMode.HOST_GW, overlay_key="key2")))
+    feed.accepted(c.AddNode("n3", replace(facts(3), overlay=OverlayMode.VXLAN)))
+    wanted = plan(feed.state, "n1")
+    assert wanted is not None
+    assert [peer.node_id for peer in wanted.peers] == ["n2"]
+    assert wanted.misfits == ("n3 has no key: nothing is sent to it unencrypted",)

@@ -266,6 +266,11 @@ func (c *Client) Overlay(ctx context.Context) (*types.Overlay, error) {
 	return one[types.Overlay](ctx, c, get, "/overlay", nil)
 }
 
+// EncryptOverlay seals packets between nodes: "wireguard", or "off".
+func (c *Client) EncryptOverlay(ctx context.Context, encryption string) (*types.Done, error) {
+	return one[types.Done](ctx, c, put, "/overlay", map[string]any{"encryption": encryption})
+}
+
 // ExtendOverlay adds a range of addresses for the containers of more nodes.
 func (c *Client) ExtendOverlay(ctx context.Context, cidr string) (*types.Done, error) {
 	return one[types.Done](ctx, c, post, "/overlay/ranges", map[string]any{"range": cidr})

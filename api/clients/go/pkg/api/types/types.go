@@ -310,11 +310,19 @@ type NodeContainer struct {
 	Status string `json:"status"`
 }
 
+// Capability is what a machine has or lacks, and what serves as it or is missing.
+type Capability struct {
+	Name      string `json:"name"`
+	Available bool   `json:"available"`
+	Detail    string `json:"detail"`
+}
+
 // NodeNetwork is a node's part of the overlay: connected, degraded or disabled, and why.
 type NodeNetwork struct {
-	Subnet         string `json:"subnet"`
-	OverlayStatus  string `json:"overlay_status"`
-	OverlayMessage string `json:"overlay_message"`
+	Subnet         string       `json:"subnet"`
+	OverlayStatus  string       `json:"overlay_status"`
+	OverlayMessage string       `json:"overlay_message"`
+	Capabilities   []Capability `json:"capabilities"`
 }
 
 // OverlayNode is a node's part of the overlay; its mode is vxlan, host-gw or off.
@@ -324,9 +332,10 @@ type OverlayNode struct {
 	Mode   string `json:"mode"`
 }
 
-// Overlay is the network between containers of all nodes.
+// Overlay is the network between containers of all nodes; its encryption is wireguard or off.
 type Overlay struct {
 	Ranges       []string      `json:"ranges"`
+	Encryption   string        `json:"encryption"`
 	SubnetsTotal int           `json:"subnets_total"`
 	SubnetsUsed  int           `json:"subnets_used"`
 	Nodes        []OverlayNode `json:"nodes"`
