@@ -38,6 +38,7 @@ _NUD_PERMANENT = 0x80
 _NTF_SELF = 2
 _IFF_UP = 1
 _MAIN_TABLE = 254
+_LINK_SCOPE = 253
 _LAST_RESORT = 0xF0000000
 _NO_NAMESPACE_ID = 0xFFFFFFFF
 _ALREADY = (errno.EEXIST,)
@@ -82,6 +83,9 @@ def look() -> Found:
         names = {link["index"]: link.get("ifname") for link in raw}
         addresses: dict[int, set[str]] = {}
         for entry in kernel.get_addr():
+            if entry["scope"] == _LINK_SCOPE:
+                # A kernel with IPv6 gives one to every link.
+                continue
             address = entry.get("local") or entry.get("address")
             addresses.setdefault(entry["index"], set()).add(f"{address}/{entry['prefixlen']}")
         links = {names[link["index"]]: _link(link, names, addresses.get(link["index"], set())) for link in raw}
@@ -175,6 +179,8 @@ def _make(kernel: Any, change: NetlinkChange) -> None:
                 vxlan_port=port,
                 vxlan_link=_index(kernel, underlay),
                 vxlan_learning=0,
+                # RFC 7348 §5; the inner packet has its own.
+                vxlan_udp_csum=0,
                 **{family: local},
             )
         case DeleteLink(name):

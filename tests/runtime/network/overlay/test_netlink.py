@@ -1,0 +1,52 @@
+"""Changes made to a real kernel, in a network namespace of its own, and what is seen of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_ALONE = ["unshare", "--net", sys.executable, "-c"]
+_SCRIPT = """
+import subprocess, time
+from msgspec.structs import replace
+from runtime.network.overlay import links, netlink
+from runtime.network.overlay.plan import VXLAN
+from tests.runtime.network.overlay.test_links import plan_of
+
+def ip(words):
+    subprocess.run(["ip", *words.split()], check=True)
+
+ip("link add eth0 type veth peer name other")
+ip("addr add 10.0.0.2/24 dev eth0")
+ip("link set eth0 up")
+ip("link set other up")
+plan = plan_of(3)
+
+def settle():
+    for passes in range(8):
+        due = links.changes(plan, netlink.look())
+        if not due:
+            return
+        netlink.change(due)
+    raise AssertionError(due)
+
+settle()
+deadline = time.monotonic() + 10
+while "inet6 fe80" not in subprocess.check_output(["ip", "addr", "show", VXLAN], text=True):
+    assert time.monotonic() < deadline, "this kernel has no IPv6, or the link no address of its own"
+assert links.changes(plan, netlink.look()) == []
+ip(f"link del {VXLAN}")
+settle()
+netlink.change(links.removal(netlink.look()))
+assert VXLAN not in netlink.look().links
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace needs root")
+def test_links_settle_also_where_the_kernel_gives_each_an_ipv6_address_of_its_own() -> None:
+    """It would be taken for a tunnel that is not as it was made, and be made anew for ever."""
+    done = subprocess.run([*_ALONE, _SCRIPT], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
