@@ -45,7 +45,7 @@ class Compiler:
         self._maps: dict[str, NamedSet] = {}
         self._base: dict[str, Chain] = {}
         self._filter = Ruleset()
-        self._own: tuple[str, ...] = ()
+        self._own_of_app: dict[str, frozenset[str]] = {}
         self._own_pairs = balance.own_pairs(())
         self._state = State()
         self._proxied: Mapping[Front, int] = {}
@@ -58,7 +58,8 @@ class Compiler:
         which the user-space proxy serves virtual addresses.
         """
         before, self._state = self._state, state
-        changed = self._table.update(state, touched_apps)
+        touched = set(touched_apps)
+        changed = self._table.update(state, touched)
         here = here_of(state, self._node_id)
         if here is None:
             self._here = self.ruleset = None
@@ -67,10 +68,12 @@ class Compiler:
         if anew:
             self._here, self._base = here, balance.base_chains(here)
             changed = set(self._table.routes)
+            touched = {task.app for task in state.tasks_on_node(here.node_id)} | self._own_of_app.keys()
         known, self._proxied = self._proxied, dict(proxied)
         changed |= {front for front in known.keys() | proxied.keys() if known.get(front) != proxied.get(front)}
         for front in changed:
             self._compile(front, here)
+        self._pair_own(state, here, touched)
         if anew or state.tasks is not before.tasks or state.network_policies is not before.network_policies:
             self._filter_anew(state, here)
         self.ruleset = self._whole()
@@ -94,11 +97,21 @@ class Compiler:
         port = self._proxied.get(front)
         return None if port is None else balance.proxy_chain(front, here, port)
 
+    def _pair_own(self, state: State, here: Here, apps: Iterable[str]) -> None:
+        """Keeps the addresses of this node's containers, an app at a time."""
+        news = False
+        for app in apps:
+            own = {t.status.ip_address for t in state.tasks_of_app(app) if t.node_id == here.node_id}
+            addresses = frozenset(address for address in own if address is not None)
+            if addresses != self._own_of_app.get(app, frozenset()):
+                self._own_of_app[app] = addresses
+                news = True
+            if not addresses:
+                self._own_of_app.pop(app, None)
+        if news:
+            self._own_pairs = balance.own_pairs(sorted(frozenset().union(*self._own_of_app.values())))
+
     def _filter_anew(self, state: State, here: Here) -> None:
-        tasks = state.tasks_on_node(here.node_id)
-        own = tuple(sorted({t.status.ip_address for t in tasks if t.status.ip_address is not None}))
-        if own != self._own:
-            self._own, self._own_pairs = own, balance.own_pairs(own)
         policies = [state.network_policies[name] for name in sorted(state.network_policies)]
         self._filter = policy_rules(policies, Addresses(state) if policies else Addresses(State()), here)
 
