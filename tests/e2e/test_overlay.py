@@ -72,16 +72,19 @@ def _encrypted(cluster: LabCluster) -> bool:
 
 _MARK = "for-your-eyes-only"
 _SNIFFER = f"""
-import socket, sys
+import socket, sys, time
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
 raw.bind(("eth0", 0))
 print("ready", flush=True)
-raw.settimeout(4)
-try:
-    while {_MARK.encode()!r} not in raw.recv(65536):
+raw.settimeout(0.5)
+deadline = time.monotonic() + 3
+while time.monotonic() < deadline:
+    try:
+        if {_MARK.encode()!r} in raw.recv(65536):
+            sys.exit(0)
+    except TimeoutError:
         pass
-except TimeoutError:
-    sys.exit(3)
+sys.exit(3)
 """
 """Ends with 0 as soon as the mark passes, else with 3."""
 

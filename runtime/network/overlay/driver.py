@@ -285,5 +285,5 @@ class Overlay:
 
 
 def _only_mtu_differs(there: NetworkState, spec: NetworkSpec) -> bool:
-    """Containers on it keep their MTU: the bridge tells them of packets that are too big for the way (RFC 1191)."""
-    return bool(there.containers) and replace(there.spec, mtu=spec.mtu) == spec
+    """No reason to make it anew: the bridge tells containers of packets too big for the way (RFC 1191)."""
+    return replace(there.spec, mtu=spec.mtu) == spec
