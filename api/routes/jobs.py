@@ -7,7 +7,7 @@ from msgspec import Struct
 from api.answer import Answer, Message, Stream
 from api.app_logs import of_run
 from api.call import Call, refuse_problems
-from api.errors import InternalError, InvalidRequest, NotFound
+from api.errors import Conflict, InternalError, InvalidRequest, NotFound
 from api.route import Access, Listing, Route, Subject
 from api.routes.containers import LOG_PARAMETERS, LogsAnswer, answer_logs
 from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
@@ -113,7 +113,7 @@ async def stop_run(call: Call) -> Answer:
 async def forget_run(call: Call) -> Answer:
     run = _run(call)
     if not run.status.finished:
-        raise InvalidRequest(f"run {run.id!r} goes on; stop it first")
+        raise Conflict(f"run {run.id!r} goes on; stop it first")
     await call.propose(ForgetRuns([run.id]))
     return Answer(Message(id=run.id, message="Run deleted successfully"))
 

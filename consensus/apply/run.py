@@ -82,14 +82,23 @@ def note_change(draft: Draft, before: Task, task: Task) -> None:
             finish(draft, run, RunStatus.SUCCEEDED, "")
         else:
             draft.put_run(run)
-    elif status.state is not TaskState.STOPPED or before.status.state >= TaskState.STARTING:
+    elif not _was_cut_short(run, task) and (
+        status.state is not TaskState.STOPPED or before.status.state >= TaskState.STARTING
+    ):
         _count_failure(draft, run, status.message or f"attempt {task.id} was {status.state.word}")
+
+
+def _was_cut_short(run: Run, task: Task) -> bool:
+    """Whether the cluster stopped it, as for a drain: no fault of the work. What must not begin twice has failed."""
+    return not task.wanted and run.policy.backoff_limit > 0
 
 
 def note_loss(draft: Draft, task: Task) -> None:
     """An attempt is forgotten; what became of it, nobody will tell."""
     run = draft.state.runs.get(task.run)
     if run is None or run.status.finished or task.ended or task.status.state < TaskState.STARTING:
+        return
+    if _was_cut_short(run, task):
         return
     _count_failure(draft, run, f"attempt {task.id} was lost with node {task.node_id}")
 

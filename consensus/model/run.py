@@ -30,9 +30,9 @@ class RunStatus(enum.StrEnum):
 class RunPolicy(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`completions` tasks must end well, at most `parallelism` at a time, `timeout_s` after the run's beginning.
 
-    Every attempt that began and did not end well counts, whatever ended it: the run fails with the first one beyond
-    `backoff_limit`. With 0, nothing is ever begun a second time. The first retry waits `retry_delay_s`, each further
-    one twice as long.
+    Every attempt that began and did not end well counts, but for those that the cluster stopped (a drain): the run
+    fails with the first one beyond `backoff_limit`. With 0, nothing is ever begun a second time: there those count,
+    too. The first retry waits `retry_delay_s`, each further one twice as long.
     """
 
     completions: int = 1

@@ -33,7 +33,7 @@ async def test_a_job_and_its_run_can_be_seen(admin: Client) -> None:
 async def test_stop_and_delete_a_run(admin: Client) -> None:
     run_id = (await created(admin))["run_id"]
     path = f"/jobs/backup/runs/{run_id}"
-    assert (await admin.send("DELETE", path))[0] == 400
+    assert (await admin.send("DELETE", path))[0] == 409
     assert (await admin.send("POST", f"{path}/stop"))[0] == 200
     assert (await admin.send("POST", f"{path}/stop"))[0] == 409
     assert (await admin.get(path))["message"] == "stopped by admin"

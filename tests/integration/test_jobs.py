@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from hivemind.cli.exits import Exit
+from hivemind.cli.main import cli
 from tests.support.cluster import Cluster
 from tests.support.leaders import followers, leader, wait_whole
 from tests.support.waiting import wait_until
@@ -50,6 +54,73 @@ def test_a_job_is_tried_again_and_what_each_attempt_wrote_is_read_at_any_node(th
         text = get(three, node.number, f"{path}/logs")["logs"]
         assert text.count(f"part 0 of {answer['run_id']}") == 2, text
         assert text.count("done") == 1, text
+
+
+def test_jobs_on_the_command_line(three: Cluster) -> None:
+    def hivemind(*arguments: str) -> str:
+        found = CliRunner().invoke(
+            cli,
+            arguments,
+            env={
+                "HIVEMIND_SERVER": three.node(3).url,
+                "HIVEMIND_USERNAME": "admin",
+                "HIVEMIND_PASSWORD": three.admin_password,
+            },
+        )
+        codes.append(found.exit_code)
+        return found.output
+
+    codes: list[int] = []
+    said = hivemind(
+        "job", "create", "--name", "cli", "--image", "sh", "--schedule", "@yearly", "--wait", "--", "-c", ":"
+    )
+    assert "cli" in said
+    assert "@yearly" in hivemind("job", "ls")
+    script = 'echo "from $HIVEMIND_RUN"; exec sleep 600'
+    update = ["--name", "cli", "--image", "sh", "--schedule", "@yearly", "--backoff-limit", "0", "--cpu", "0.1"]
+    hivemind("job", "update", *update, "--env", "A=b", "--", "sh", "-c", script)
+    run_id = json.loads(hivemind("job", "run", "cli", "-o", "json"))["run_id"]
+    wait_until(lambda: f"from {run_id}" in hivemind("job", "logs", "cli"), 30, "it wrote", poll_s=0.1)
+    assert run_id in hivemind("job", "runs", "cli")
+    assert "b" in json.loads(hivemind("job", "info", "cli", "-o", "json"))["spec"]["env"]["A"]
+    assert set(codes) == {0}
+    assert "goes on; stop it first" in hivemind("job", "delete", "cli", run_id)
+    assert codes[-1] == Exit.CONFLICT
+    codes.clear()
+    hivemind("job", "stop", "cli", run_id)
+    wait_until(lambda: "stopped" in hivemind("job", "runs", "cli", run_id), 30, "it has stopped", poll_s=0.1)
+    assert f"from {run_id}" in hivemind("job", "logs", "cli", run_id, "--follow")
+    hivemind("job", "suspend", "cli")
+    assert json.loads(hivemind("job", "info", "cli", "-o", "json"))["suspended"] is True
+    hivemind("job", "resume", "cli")
+    hivemind("job", "delete", "cli", run_id)
+    hivemind("job", "delete", "cli")
+    assert set(codes) == {0}
+    assert "there is no job" in hivemind("job", "info", "cli")
+
+
+@pytest.mark.soak
+def test_an_attempt_that_a_drain_stops_is_begun_elsewhere_and_does_not_count(three: Cluster) -> None:
+    body = {"command": ["sh", "-c", "exec sleep 600"], "backoff_limit": 1, "retry_delay": "100ms"}
+    run_id = create(three, 1, {"name": "drained", **body})["run_id"]
+
+    def at_work() -> dict[str, Any]:
+        found = get(three, 1, f"/jobs/drained/runs/{run_id}")
+        seen[:] = [item for item in found["containers"] if item["status"] == "running"]
+        return found
+
+    seen: list[dict[str, Any]] = []
+    wait_until(lambda: bool(at_work()["active"]) and bool(seen), 30, "it runs", poll_s=0.1)
+    node_id = seen[0]["node_id"]
+    with three.client(1, timeout_s=30) as client:
+        client.post(f"/api/nodes/{node_id}/maintenance", json={"enable": True, "drain": True})
+        wait_until(
+            lambda: bool(at_work()) and bool(seen) and seen[0]["node_id"] != node_id, 30, "elsewhere", poll_s=0.1
+        )
+        found = at_work()
+        assert (found["status"], found["failures"]) == ("running", 0)
+        assert client.post(f"/api/nodes/{node_id}/maintenance", json={"enable": False}).status_code == 200
+        assert client.delete("/api/jobs/drained").status_code == 200
 
 
 @pytest.mark.soak

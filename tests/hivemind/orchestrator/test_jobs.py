@@ -99,7 +99,28 @@ def test_a_drain_stops_the_attempt_and_the_next_begins_once_it_has_ended() -> No
     assert plan_runs(feed, 2000.0) == []
     feed.report(TaskStatus(state=TaskState.STOPPED), task_id)
     assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
-    assert feed.state.runs[run.id].failures == 1
+    assert feed.state.runs[run.id].failures == 0, "that it was stopped is no fault of the work"
+
+
+def test_what_must_not_begin_twice_has_failed_when_a_drain_stopped_it() -> None:
+    feed = feed_with(backoff_limit=0)
+    (task_id,) = start(feed)
+    feed.accepted(c.SetMaintenance("n1", enable=True, drain=True), c.RemoveTasks([task_id]))
+    feed.report(TaskStatus(state=TaskState.STOPPED), task_id)
+    (run,) = feed.state.runs.values()
+    assert (run.status, run.failures) == (RunStatus.FAILED, 1)
+
+
+def test_an_attempt_that_a_drain_stopped_and_whose_node_was_then_lost_does_not_count() -> None:
+    feed = feed_with(retry_delay=0, backoff_limit=1)
+    (task_id,) = start(feed)
+    (run,) = feed.state.runs.values()
+    feed.accepted(c.SetMaintenance("n1", enable=True, drain=True), c.RemoveTasks([task_id]))
+    status = feed.state.nodes["n1"].status
+    feed.accepted(c.SetNodeStatus("n1", expected=status, status=status.LOST))
+    feed.accepted(*lost.plan(feed.state, 2000.0))
+    assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
+    assert feed.state.runs[run.id].failures == 0
 
 
 def test_a_lost_nodes_attempts_are_made_again_and_its_ended_ones_stay_with_it() -> None:
