@@ -116,14 +116,21 @@ class State(Struct, frozen=True, kw_only=True):
 
     def outdated(self, task: Task) -> bool:
         """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody
-        wants, on a node that drains or has a NoExecute taint that it does not tolerate, or being moved."""
+        wants, on a node that drains, that cannot run its image, where another program has a port that it publishes or
+        that has a NoExecute taint that it does not tolerate, or being moved."""
         app = self.apps.get(task.app)
         if app is not None and (task.generation < app.generation or not self.is_live(app, task.revision)):
             return True
         if self.moves and self.moves_away(task.id):
             return True
         node = None if task.node_id is None else self.nodes.get(task.node_id)
-        if node is None or not (node.draining or node.taints):
+        if node is None:
+            return False
+        if app is not None and app.architectures and not node.facts.runs(app.architectures.get(task.revision, "")):
+            return True
+        if node.taken_ports and not task.bound_to and self.spec_of(task).host_ports.intersection(node.taken_ports):
+            return True
+        if not (node.draining or node.taints):
             return False
         return node.draining or intolerable(node.taints, self.spec_of(task).tolerations, ("NoExecute",))
 

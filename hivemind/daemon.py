@@ -193,6 +193,7 @@ class Daemon:
         await parts.start_overlay(nursery)
         await nursery.start(parts.agent.run)
         await nursery.start(parts.mesh.run)
+        nursery.start_soon(parts.port_reporter.run)
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
         nursery.start_soon(self.renewal.run)

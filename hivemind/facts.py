@@ -9,6 +9,7 @@ from consensus.model.network import OverlayMode
 from consensus.model.node import NodeFacts
 from hivemind.config import DaemonConfig
 from runtime.engine.base import EngineInfo
+from runtime.engine.emulation import emulated_architectures
 from runtime.network.overlay import keys
 from runtime.network.overlay.choice import Choice
 
@@ -23,6 +24,8 @@ def gather(config: DaemonConfig, engine: EngineInfo, overlay: Choice, version: s
         engine=engine.name,
         engine_version=engine.version,
         architecture=engine.architecture,
+        # Of an engine on another machine nobody tells.
+        emulates=[] if (config.docker_host or "").startswith("tcp:") else emulated_architectures(),
         cpu_cores=float(engine.cpu_cores or psutil.cpu_count() or 1),
         memory_bytes=engine.memory_bytes or psutil.virtual_memory().total,
         disk_bytes=psutil.disk_usage(str(config.data_dir)).total,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import structlog
 import trio
 
 from consensus.raft import RaftNode
@@ -13,7 +14,11 @@ from hivemind.orchestrator.members import MemberState, MemberView
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from hivemind.peer.channel import PeerChannel
 from membership import Membership, VitalsChanged
+from runtime.engine.base import CpuTime
+from runtime.gateway import ContainerGateway, GatewayError
 from runtime.vitals import unpack
+
+log = structlog.get_logger()
 
 PING_SERVICE = "ping"
 PING_TIMEOUT_S = 1.0
@@ -104,6 +109,20 @@ def surroundings_of(membership: Membership) -> Surroundings:
             # In tenths: nodes whose measures differ by less are alike.
             busy[name] = min(1.0, round(percent / 10) / 10)
     return Surroundings(busy=busy, places=membership.coordinates())
+
+
+class CpuCounters:
+    """Reads the CPU counters of tasks where they run (`Deps.cpu_times`)."""
+
+    def __init__(self, gateway: ContainerGateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, node_id: str, task_ids: Sequence[str]) -> Mapping[str, CpuTime]:
+        try:
+            return await self._gateway.cpu_times(node_id, task_ids)
+        except GatewayError as error:
+            log.info("cpu_not_measured", node=node_id, reason=str(error))
+            return {}
 
 
 class Ping:

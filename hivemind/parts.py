@@ -13,7 +13,7 @@ from consensus.model.node import NodeStatus
 from hivemind import forwarding, leadership, leaving, standing, state_check, upkeep
 from hivemind.api_server import ApiServer
 from hivemind.dead_nodes import DeadNodes
-from hivemind.leadership import GossipMembers, LeaderRaft, Ping
+from hivemind.leadership import CpuCounters, GossipMembers, LeaderRaft, Ping
 from hivemind.leaving import Leaving
 from hivemind.observability import metrics
 from hivemind.observability.dns_metrics import of_names
@@ -50,6 +50,7 @@ from runtime.network.overlay.kernel import HostKernel
 from runtime.network.overlay.plan import BRIDGE, gateway
 from runtime.network.overlay.prober import Prober
 from runtime.network.overlay.reporter import OverlayReporter
+from runtime.network.port_reporter import PortReporter
 from runtime.vitals import VitalsSampler
 from runtime.volumes.data import VolumeData
 from runtime.volumes.gateway import VolumeGateway
@@ -94,6 +95,7 @@ class Parts:
             config=MeshConfig(bind_address=config.bind),
             virtual=here_of,
         )
+        self.port_reporter = PortReporter(node_id, daemon.boot_id, machine, daemon.proposer, self.mesh)
         self.packet_rules = PacketRules(node_id=node_id, machine=machine, mesh=self.mesh, bridge=BRIDGE)
         self.vitals = VitalsSampler(
             config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
@@ -121,7 +123,7 @@ class Parts:
             volumes=volumes,
             sources=[metrics.of_policies(lambda: self.packet_rules.counts), of_names(self._resolver.counters)],
         )
-        self.orchestrator = _orchestrator(daemon, self.members, self.ping)
+        self.orchestrator = _orchestrator(daemon, self.members, self.ping, CpuCounters(gateway))
         self._register(channel)
 
     def _agent(self) -> Agent:
@@ -138,6 +140,7 @@ class Parts:
                 parallel_starts=starts_for(daemon.facts.cpu_cores),
             ),
             attach=default_network if self.overlay is None else self.overlay.attach,
+            facts=daemon.facts,
         )
 
     def _make_resolver(self) -> Resolver:
@@ -235,7 +238,7 @@ def _state_check(daemon: Daemon, membership: Membership) -> StateCheck:
     )
 
 
-def _orchestrator(daemon: Daemon, members: GossipMembers, ping: Ping) -> Orchestrator:
+def _orchestrator(daemon: Daemon, members: GossipMembers, ping: Ping, cpu_times: CpuCounters) -> Orchestrator:
     config = daemon.config
     return Orchestrator(
         OrchestratorDeps(
@@ -245,6 +248,7 @@ def _orchestrator(daemon: Daemon, members: GossipMembers, ping: Ping) -> Orchest
             raft=LeaderRaft(daemon.raft),
             members=members,
             ping=ping,
+            cpu_times=cpu_times,
         ),
         OrchestratorConfig(
             lost_after_s=config.lost_after_s,

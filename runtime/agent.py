@@ -15,6 +15,7 @@ import trio
 from immutables import Map
 
 from consensus.machine import Machine
+from consensus.model.node import NodeFacts
 from consensus.model.service import Service, ServiceCheck
 from consensus.model.task import Task
 from consensus.proposer import Proposer
@@ -46,6 +47,7 @@ class Agent:
         caught_up: returns when the replica has, since the daemon's start, been level with a leader's log.
         now_s: the wall clock, for times that users see.
         attach: tells which network new containers are put on.
+        facts: which images this machine runs; without them all are tried.
 
     Attributes:
         engine_problem: why the engine cannot be used just now, in its words; None while it can.
@@ -63,6 +65,7 @@ class Agent:
         config: AgentConfig | None = None,
         now_s: Callable[[], float] = time.time,
         attach: Attach = default_network,
+        facts: NodeFacts | None = None,
     ) -> None:
         self._config = config or AgentConfig()
         self._config.validate()
@@ -84,6 +87,7 @@ class Agent:
             volumes=self.volumes,
             now_s=now_s,
             attach=attach,
+            facts=facts,
         )
         self.volume_cleaner = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
         self._tasks: TaskTable | None = None

@@ -9,7 +9,7 @@ GatewayError
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Protocol
 
@@ -17,13 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from consensus.model.task import Task
-from runtime.engine.base import ContainerStats, LogLine
+from runtime.engine.base import ContainerStats, CpuTime, LogLine
 from runtime.framing import FrameError, FrameReader
 from runtime.health.tracker import HealthReport
 from runtime.peers import PeerCalls, PeerFailures
 from runtime.vitals import NodeVitals
 
 STATS_SERVICE = "container.stats"
+CPU_SERVICE = "container.cpu"
 HEALTH_SERVICE = "container.health"
 LOGS_SERVICE = "container.logs"
 NODE_HISTORY_SERVICE = "node.history"
@@ -88,6 +89,7 @@ class LocalContainers(Protocol):
     """This node's own containers (`gateway_server`)."""
 
     async def stats(self, task_id: str) -> ContainerStats: ...
+    async def cpu_times(self, task_ids: Sequence[str]) -> dict[str, CpuTime]: ...
     def health(self, task_id: str) -> HealthReport: ...
     def logs(self, request: LogRequest) -> AbstractAsyncContextManager[AsyncIterator[LogLine]]: ...
     def history(self) -> list[NodeVitals]: ...
@@ -107,6 +109,12 @@ class ContainerGateway:
         if node_id == self._node_id:
             return await self._local.stats(task.id)
         return msgspec.convert(await self._ask(node_id, STATS_SERVICE, task.id), ContainerStats)
+
+    async def cpu_times(self, node_id: str, task_ids: Sequence[str]) -> dict[str, CpuTime]:
+        """Of those of these tasks that run on the node; the others are left out."""
+        if node_id == self._node_id:
+            return await self._local.cpu_times(task_ids)
+        return msgspec.convert(await self._ask(node_id, CPU_SERVICE, list(task_ids)), dict[str, CpuTime])
 
     async def health(self, task: Task) -> HealthReport:
         """The owning node's probe results, newest first."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import msgspec
 import trio
 
-from runtime.engine.base import ContainerState, ContainerStats, Engine, ExecStream, LogLine
+from runtime.engine.base import ContainerState, ContainerStats, CpuTime, Engine, ExecStream, LogLine
 from runtime.engine.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from runtime.framing import send_frame
 from runtime.gateway import (
+    CPU_SERVICE,
     HEALTH_SERVICE,
     LOGS_SERVICE,
     NODE_HISTORY_SERVICE,
@@ -30,6 +31,8 @@ from runtime.vitals import NodeVitals
 
 _QUEUED_LINES = 256
 _BATCH_BYTES = 64 * 1024
+_ASKED_AT_ONCE = 16
+"""Counters that the engine is asked for side by side."""
 
 
 class TaskContainers(Protocol):
@@ -68,6 +71,21 @@ class NodeContainers:
     async def stats(self, task_id: str) -> ContainerStats:
         with _translated(task_id):
             return await self._engine.stats(self._engine_id(task_id))
+
+    async def cpu_times(self, task_ids: Sequence[str]) -> dict[str, CpuTime]:
+        found: dict[str, CpuTime] = {}
+        limiter = trio.CapacityLimiter(_ASKED_AT_ONCE)
+
+        async def ask(task_id: str) -> None:
+            async with limiter:
+                # One that does not run has no counter; an engine in trouble has none to tell.
+                with suppress(GatewayError), _translated(task_id):
+                    found[task_id] = await self._engine.cpu_time(self._engine_id(task_id))
+
+        async with trio.open_nursery() as nursery:
+            for task_id in task_ids:
+                nursery.start_soon(ask, task_id)
+        return found
 
     def health(self, task_id: str) -> HealthReport:
         report = self._tasks.health(task_id)
@@ -111,6 +129,7 @@ class GatewayServer:
 
     def serve(self, services: PeerServices) -> None:
         services.serve(STATS_SERVICE, self._stats)
+        services.serve(CPU_SERVICE, self._cpu_times)
         services.serve(HEALTH_SERVICE, self._health)
         services.serve(NODE_HISTORY_SERVICE, self._node_history)
         services.serve_stream(LOGS_SERVICE, self._logs)
@@ -121,6 +140,9 @@ class GatewayServer:
             return _answer(await self._local.stats(str(body)))
         except GatewayError as error:
             return _error(error)
+
+    async def _cpu_times(self, peer: str, body: Any) -> Any:
+        return _answer(await self._local.cpu_times([str(task_id) for task_id in body]))
 
     async def _health(self, peer: str, body: Any) -> Any:
         try:

@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import trio
 
+from consensus.model.node import NodeFacts
 from runtime import labels
 from runtime.agent_config import AgentConfig
 from runtime.container_spec import container_spec
 from runtime.engine.base import ContainerSpec, ContainerState, Engine, PullProgress
-from runtime.engine.errors import ContainerNotFound, EngineError, EngineUnavailable, NameConflict
+from runtime.engine.errors import ContainerNotFound, EngineError, EngineUnavailable, ForeignImage, NameConflict
 from runtime.images import Images
 from runtime.network.overlay.attachment import Attach
 from runtime.task_effects import Create, EnsureImage, Inspect, Operation, Remove, Start, Stop
@@ -22,7 +23,10 @@ _MEBIBYTE = 1024 * 1024
 
 
 class Operations:
-    """`perform` answers with the machine's next input and raises nothing of the engine's."""
+    """`perform` answers with the machine's next input and raises nothing of the engine's.
+
+    `facts` say which images this machine runs; without them all are tried.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,9 @@ class Operations:
         volumes: VolumeProvider,
         now_s: Callable[[], float],
         attach: Attach,
+        facts: NodeFacts | None = None,
     ) -> None:
+        self._facts = facts
         self._engine = engine
         self._volumes = volumes
         self._attach = attach
@@ -60,6 +66,8 @@ class Operations:
             return Failed(number, str(error), container_gone=True)
         except EngineUnavailable as error:
             return Failed(number, f"the container engine does not answer: {error}", engine_down=True)
+        except ForeignImage as error:
+            return Failed(number, str(error), image_architecture=error.architecture)
         except EngineError as error:
             return Failed(number, str(error))
 
@@ -83,6 +91,8 @@ class Operations:
                 progressed(Progressed(operation.number, words))
 
         image = await self._images.ensure(operation.image, tell)
+        if self._facts is not None and not self._facts.runs(image.architecture):
+            raise ForeignImage(operation.image, image.architecture, self._facts.architecture)
         return Succeeded(operation.number, image_id=image.image_id)
 
     async def _container_after(self, operation: Operation) -> ContainerState | None:

@@ -57,13 +57,14 @@ class Failed(Struct, frozen=True):
     """The outstanding operation failed, in the engine's words.
 
     `engine_down`: the engine did not answer, which says nothing of the task. `container_gone`: there is no such
-    container (any more).
+    container (any more). `image_architecture`: that of the image, which cannot be run here.
     """
 
     number: int
     message: str
     engine_down: bool = False
     container_gone: bool = False
+    image_architecture: str = ""
 
 
 class Cancelled(Struct, frozen=True):

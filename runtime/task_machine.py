@@ -185,7 +185,7 @@ class TaskMachine:
         operation, self._operation = self._operation, None
         if isinstance(operation, EnsureImage):
             self._image_ready = True
-            self._update(image_id=item.image_id)
+            self._update(image_id=item.image_id, image_architecture="")
         elif isinstance(operation, Stop) and self.container is not None:
             self.container = replace(self.container, status="exited")
             # Of one that is started again the exit code is of interest.
@@ -201,13 +201,13 @@ class TaskMachine:
                 return
         if isinstance(operation, Inspect):
             self._stale = True
-        if isinstance(operation, Create):
-            self._image_ready = False
+        self._image_ready = self._image_ready and not isinstance(operation, Create)
         if item.engine_down or not self.wanted or not isinstance(operation, EnsureImage | Create | Start):
             self._update(message=item.message)
             self._pause(now_s)
             return
         self._end_run(TaskState.FAILED, item.message)
+        self._update(image_architecture=item.image_architecture)
         if isinstance(operation, EnsureImage):
             # No run: the image may come, whatever is said of restarts.
             self._pause(now_s)

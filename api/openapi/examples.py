@@ -78,6 +78,12 @@ _BY_NAME: dict[str, Any] = {
     "target": "/deploy",
     "timestamp": _TIME,
     "load": 0.5,
+    "min": 2,
+    "max": 10,
+    "cpu_target": 60,
+    "tolerance": 0.1,
+    "up_window": "30s",
+    "down_window": "5m",
     "type": "local",
 }
 

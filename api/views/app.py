@@ -53,6 +53,35 @@ class DependencyView(Struct, frozen=True):
     condition: str
 
 
+class AutoscaledView(Struct, frozen=True):
+    at: str
+    previous_replicas: int
+    replicas: int
+    reason: str
+
+
+class AutoscaleView(Struct, frozen=True, kw_only=True):
+    """`last` is the last time that the number was changed by it."""
+
+    min: int
+    max: int
+    cpu_target: int
+    tolerance: float
+    up_window: Duration
+    down_window: Duration
+    last: AutoscaledView | None
+
+
+def _autoscale_view(app: App) -> AutoscaleView | None:
+    rule, done = app.spec.autoscale, app.autoscaled
+    if rule is None:
+        return None
+    last = (
+        None if done is None else AutoscaledView(iso_utc(done.at_s), done.previous_replicas, done.replicas, done.reason)
+    )
+    return AutoscaleView(**{name: getattr(rule, name) for name in rule.__struct_fields__}, last=last)
+
+
 def _same(view: type[V], value: Struct) -> V:
     """`view` of the fields of `value` that have the same names."""
     return view(**{name: getattr(value, name) for name in view.__struct_fields__})
@@ -103,6 +132,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     drain_timeout: Duration | None
     keep_lost: bool
     rebalance: bool
+    autoscale: AutoscaleView | None
     tolerations: list[Toleration]
     spread: str | None
     update_strategy: Strategy | None
@@ -167,6 +197,7 @@ def app_detail(state: State, app: App) -> AppDetail:
         drain_timeout=spec.drain_timeout,
         keep_lost=spec.keep_lost,
         rebalance=spec.rebalance,
+        autoscale=_autoscale_view(app),
         tolerations=spec.tolerations,
         spread=spec.spread,
         update_strategy=spec.update_strategy,

@@ -186,11 +186,15 @@ def _in_progress(app: App, deployment: Deployment, seen: Progress) -> str:
 
 def revision_item(state: State, app: App, entry: Revision) -> RevisionItem:
     spec = state.specs[app.name, entry.revision]
+    body = msgspec.to_builtins(spec)
+    if spec.is_global:
+        # The nodes say how many those are; nobody may ask for a number.
+        del body["replicas"]
     return RevisionItem(
         number=entry.number,
         image=spec.image,
         created_at=iso_utc(entry.created_at_s),
         reason=entry.reason,
         current=entry == app.history[-1],
-        spec=msgspec.to_builtins(spec),
+        spec=body,
     )

@@ -83,10 +83,18 @@ class NodeNetwork(Struct, frozen=True):
     capabilities: list[CapabilityView]
 
 
+class HostPortView(Struct, frozen=True):
+    port: int
+    protocol: str
+
+
 class NodeDetail(_Node, frozen=True, kw_only=True):
+    """`taken_ports`: published ports that another program has there."""
+
     containers: list[NodeContainer]
     taints: list[TaintView]
     network: NodeNetwork
+    taken_ports: list[HostPortView]
     drain: DrainView | None
     rtt_ms: float | None
 
@@ -182,6 +190,7 @@ def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
         containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
         taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
         network=node_network(node, member),
+        taken_ports=[HostPortView(port.port, port.protocol) for port in node.taken_ports],
         drain=drain_view(state, node),
         rtt_ms=None if member is None or member.rtt_s is None else round(member.rtt_s * 1000, 3),
     )

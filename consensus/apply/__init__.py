@@ -46,6 +46,7 @@ _APPLY: dict[type[commands.Command], Callable[[Draft, Any], AnyOutcome]] = {
     commands.ChangeNodeLabels: node.change_labels,
     commands.RemoveNode: node.remove,
     commands.EncryptOverlay: encryption.encrypt,
+    commands.ReportPorts: node.report_ports,
     commands.ExtendOverlay: subnets.extend,
     commands.ReportOverlay: subnets.report,
     commands.DeployApp: app.deploy,

@@ -15,6 +15,8 @@ from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.draft import Draft, published_ports
 from consensus.model.app import App, Revision
 from consensus.model.app_spec import AppSpec
+from consensus.model.autoscale import Autoscaled
+from consensus.model.event import EventType
 from consensus.model.workload import WorkloadSpec
 from consensus.outcomes import AnyOutcome, Deployed, Done, Refusal, Scaled, conflict, invalid, not_found
 
@@ -28,6 +30,7 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
     if spec.is_global:
         # The leader says which nodes fit.
         spec = replace(spec, replicas=0)
+    spec = spec.sized(spec.replicas)
     refusal = _conflicts(draft, spec)
     if refusal is not None:
         return refusal
@@ -105,16 +108,42 @@ def not_scalable(app: App) -> Refusal | None:
     )
 
 
+def out_of_bounds(app: App, replicas: int) -> Refusal | None:
+    """Of a number that a user asks for, where the app's use of CPU decides."""
+    autoscale = app.spec.autoscale
+    if autoscale is None or autoscale.within(replicas) == replicas:
+        return None
+    return conflict(
+        f"replicas: expected {autoscale.min} to {autoscale.max}, the bounds of autoscale of app {app.name!r},"
+        f" got {replicas}"
+    )
+
+
+def _by_autoscale(draft: Draft, app: App, command: ScaleApp) -> App | Refusal:
+    """`app` with note of it. A decision that was made on older news changes nothing."""
+    autoscale, previous = app.spec.autoscale, app.spec.replicas
+    if autoscale is None or previous != command.previous or autoscale.within(command.replicas) != command.replicas:
+        return conflict(f"app {app.name!r} has changed meanwhile")
+    done = Autoscaled(at_s=draft.time_s, previous_replicas=previous, replicas=command.replicas, reason=command.reason)
+    return replace(app, autoscaled=done)
+
+
 def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
     app = draft.state.apps.get(command.name)
     if app is None:
         return not_found("app", command.name)
-    refusal = not_scalable(app)
+    refusal = not_scalable(app) or (None if command.reason else out_of_bounds(app, command.replicas))
     if refusal is not None:
         return refusal
     previous = app.spec.replicas
+    if command.reason:
+        noted = _by_autoscale(draft, app, command)
+        if isinstance(noted, Refusal):
+            return noted
+        app = noted
     app = replace(app, spec=replace(app.spec, replicas=command.replicas), updated_at_s=draft.time_s)
     draft.put_app(app)
+    _emit_scaled(draft, app, previous, command.reason or "by hand")
     if app.name in draft.state.changing_apps:
         # Of which revision the new ones are is the deployment's matter: the leader makes and ends replicas.
         scale_deployment(draft, app, command.replicas)
@@ -135,12 +164,25 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
     )
 
 
+def _emit_scaled(draft: Draft, app: App, previous: int, reason: str) -> None:
+    draft.emit(
+        EventType.APP_SCALED,
+        [f"app/{app.name}"],
+        name=app.name,
+        app=app.name,
+        previous_replicas=previous,
+        replicas=app.spec.replicas,
+        reason=reason,
+    )
+
+
 def restart(draft: Draft, command: RestartApp) -> AnyOutcome:
     """Makes the replicas outdated; the leader replaces them one after the other."""
     app = draft.state.apps.get(command.name)
     if app is None:
         return not_found("app", command.name)
-    draft.put_app(replace(app, generation=app.generation + 1, updated_at_s=draft.time_s))
+    # What was known of its image may be different now.
+    draft.put_app(replace(app, generation=app.generation + 1, updated_at_s=draft.time_s, architectures={}))
     return Done()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import dependency_cycle, not_scalable, port_conflict, provide, unknown_priority
+from consensus.apply.app import dependency_cycle, not_scalable, out_of_bounds, port_conflict, provide, unknown_priority
 from consensus.apply.hook import begin_hook
 from consensus.apply.service import end_unused
 from consensus.commands import (
@@ -29,7 +29,9 @@ def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
     if app is None:
         return not_found("app", command.app)
     change = command.change
-    refusal = None if change.replicas is None else not_scalable(app)
+    refusal = None
+    if change.replicas is not None:
+        refusal = not_scalable(app) or out_of_bounds(app, change.replicas)
     if refusal is not None:
         return refusal
     spec = change.spec

@@ -12,7 +12,16 @@ from consensus.model.deployment import Deployment, HookRun
 from consensus.model.hook import Hook
 from consensus.model.run import RunStatus
 
-_OWN = ("health_check", "ports", "service", "depends_on", "update_strategy", "min_available", "reschedule_after")
+_OWN = (
+    "health_check",
+    "ports",
+    "service",
+    "depends_on",
+    "update_strategy",
+    "min_available",
+    "reschedule_after",
+    "autoscale",
+)
 """What a hook does not take over from its app: it is no replica."""
 
 

@@ -11,6 +11,7 @@ from consensus.commands import (
     ChangeNodeLabels,
     LabelNode,
     RemoveNode,
+    ReportPorts,
     SetMaintenance,
     SetNodeStatus,
     StartNode,
@@ -85,7 +86,7 @@ def start(draft: Draft, command: StartNode) -> AnyOutcome:
     refusal = _too_old(draft, node.id, command.facts)
     if refusal is not None:
         return refusal
-    started = replace(node, boot_id=command.boot_id, facts=command.facts, overlay=None)
+    started = replace(node, boot_id=command.boot_id, facts=command.facts, overlay=None, taken_ports=())
     draft.put_node(started)
     subnets.settle(draft)
     started = draft.state.nodes[node.id]
@@ -158,6 +159,16 @@ def remove(draft: Draft, command: RemoveNode) -> AnyOutcome:
     _change_status(draft, node, NodeStatus.LEFT, "removed")
     draft.delete_node(node.id)
     subnets.settle(draft)
+    return Done()
+
+
+def report_ports(draft: Draft, command: ReportPorts) -> AnyOutcome:
+    node = draft.state.nodes.get(command.node_id)
+    if node is None:
+        return not_found("node", command.node_id)
+    if command.boot_id != node.boot_id:
+        return conflict(f"node {node.id!r} was started again meanwhile")
+    draft.put_node(replace(node, taken_ports=command.taken))
     return Done()
 
 

@@ -21,7 +21,7 @@ from consensus.model.strategy import ABTesting, BlueGreen
 HISTORY = 20
 """Revisions of one app that are remembered, with their specs."""
 
-_NOT_OF_REPLICAS = ("replicas", "update_strategy", "min_available", "reschedule_after", "depends_on")
+_NOT_OF_REPLICAS = ("replicas", "update_strategy", "min_available", "reschedule_after", "depends_on", "autoscale")
 """What may change without a new replica."""
 
 
@@ -65,6 +65,7 @@ def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Depl
 def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     """The first step, or the hook before it. The app keeps its spec until the new one has proved good."""
     app = end_standby(draft, app)
+    deployment = replace(deployment, replicas=_replicas(app, deployment))
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
@@ -86,6 +87,13 @@ def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     if hooks is not None and hooks.pre is not None:
         return put_deployment(draft, begin_hook(draft, app, deployment, "pre"), message="the pre hook runs")
     return start(draft, app, deployment)
+
+
+def _replicas(app: App, deployment: Deployment) -> int:
+    """How many there shall be at the end. What the use of CPU has decided holds, where nobody asked for a number."""
+    target = target_spec(app, deployment)
+    decided = target.autoscale is not None and app.spec.autoscale is not None and deployment.change.replicas is None
+    return target.sized(app.spec.replicas if decided else deployment.replicas).replicas
 
 
 def start(draft: Draft, app: App, deployment: Deployment) -> Deployment:
@@ -122,7 +130,7 @@ def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:
         spec = replace(spec, **{name: getattr(target, name) for name in _NOT_OF_REPLICAS})
     deployment = put_deployment(draft, deployment, promoted=True, step_at_s=draft.time_s, step=deployment.total_steps)
     app = replace(app, standby=standby)
-    set_spec(draft, app, replace(spec, replicas=deployment.replicas), new, f"{deployment.id}: {spec.image}")
+    set_spec(draft, app, spec.sized(deployment.replicas), new, f"{deployment.id}: {spec.image}")
     return deployment
 
 
@@ -155,8 +163,10 @@ def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> De
     if deployment.promoted:
         instant = standby is not None and standby.revision == old
         standby = Standby(deployment.new_revision, 0, draft.time_s) if instant else None
-        replicas = len(app.places) if app.spec.is_global else deployment.previous_replicas
-        spec = replace(draft.state.specs[app.name, old], replicas=replicas)
+        spec = draft.state.specs[app.name, old]
+        decided = spec.autoscale is not None and app.spec.autoscale is not None
+        replicas = app.spec.replicas if decided or app.spec.is_global else deployment.previous_replicas
+        spec = spec.sized(replicas)
         app = replace(app, rollout=deployment.id, standby=standby)
         deployment = _turned(draft, deployment, reason)
         set_spec(draft, app, spec, old, f"{deployment.id} rolled back")

@@ -177,8 +177,18 @@ def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
         )
     if old.serving != task.serving:
         _emit_service(draft, task)
+    if status.image_architecture:
+        _note_architecture(draft, task)
     if task.run:
         run.note_change(draft, old, task)
+
+
+def _note_architecture(draft: Draft, task: Task) -> None:
+    """What one node has found of an image holds for all that are like it."""
+    app, found = draft.state.apps.get(task.app), task.status.image_architecture
+    if app is not None and app.architectures.get(task.revision) != found:
+        known = {revision: name for revision, name in app.architectures.items() if draft.state.is_live(app, revision)}
+        draft.put_app(replace(app, architectures={**known, task.revision: found}))
 
 
 def _emit(draft: Draft, event_type: EventType, task: Task, **more: Any) -> None:

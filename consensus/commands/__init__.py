@@ -45,6 +45,7 @@ from consensus.commands.node import (
     ChangeNodeLabels,
     LabelNode,
     RemoveNode,
+    ReportPorts,
     SetMaintenance,
     SetNodeStatus,
     StartNode,
@@ -85,6 +86,7 @@ AnyCommand = (
     | ChangeNodeLabels
     | RemoveNode
     | EncryptOverlay
+    | ReportPorts
     | ExtendOverlay
     | ReportOverlay
     | DeployApp
@@ -198,6 +200,7 @@ __all__ = [
     "RemoveNode",
     "RemoveTasks",
     "ReportOverlay",
+    "ReportPorts",
     "ReportTasks",
     "RescheduleTasks",
     "ResolveAlert",

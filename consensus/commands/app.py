@@ -11,8 +11,12 @@ class DeployApp(Command, frozen=True):
 
 
 class ScaleApp(Command, frozen=True):
+    """By hand; or, with the `reason` for it, by the app's `autoscale`: then only from `previous` replicas."""
+
     name: str
     replicas: int
+    reason: str = ""
+    previous: int = 0
 
 
 class PlaceGlobalApp(Command, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import field
 
 from consensus.commands.base import Command
-from consensus.model.node import NodeFacts, NodeStatus, Taint
+from consensus.model.node import HostPort, NodeFacts, NodeStatus, Taint
 
 
 class AddNode(Command, frozen=True):
@@ -64,3 +64,11 @@ class RemoveNode(Command, frozen=True):
 
     node_id: str
     force: bool = False
+
+
+class ReportPorts(Command, frozen=True):
+    """Which published ports the node's daemon of this run could not open, since another program has them."""
+
+    node_id: str
+    boot_id: str
+    taken: tuple[HostPort, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from consensus.model.app_spec import AppSpec
+from consensus.model.autoscale import Autoscaled
 
 
 class Revision(Struct, frozen=True):
@@ -32,7 +33,8 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     its `replicas` is the number wanted now. While a deployment goes on (`rollout` is its id), spec and revision are
     the old ones until the new ones have proved good. `history` is oldest first, its last entry is the present.
     `failed_rollout` is the deployment that failed last, until one is completed.
-    `places` of a global app: the node of each slot.
+    `places` of a global app: the node of each slot. `autoscaled`: the last time that it was scaled by its use.
+    `architectures` by revision: of its image, where a node has found that it cannot run it.
     """
 
     spec: AppSpec
@@ -45,6 +47,8 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
     standby: Standby | None = None
     history: tuple[Revision, ...] = ()
     places: dict[int, str] = field(default_factory=dict)
+    autoscaled: Autoscaled | None = None
+    architectures: dict[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

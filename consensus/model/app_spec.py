@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
+from consensus.model.autoscale import Autoscale
 from consensus.model.dependency import Dependency, dependency_problems
 from consensus.model.health_check import HealthCheck
+from consensus.model.node import HostPort
 from consensus.model.quantity import Duration, duration_problems, duration_s
 from consensus.model.restart import RestartPolicy
 from consensus.model.strategy import Amount, Strategy, amount
@@ -38,6 +41,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             place for a successor, and for those that depend on it. By default all of them.
         reschedule_after: for how long the replicas of a lost node are awaited before they start elsewhere.
         rebalance: whether its replicas may be moved to nodes that have less to do.
+        autoscale: how many replicas it has follows their use of CPU; `replicas` is where that begins.
     """
 
     mode: Literal["replicated", "global"] = "replicated"
@@ -52,10 +56,15 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reschedule_after: Duration | None = None
     update_strategy: Strategy | None = None
     rebalance: bool = True
+    autoscale: Autoscale | None = None
 
     @property
     def is_global(self) -> bool:
         return self.mode == "global"
+
+    def sized(self, replicas: int) -> Self:
+        """With as many replicas as are allowed of `replicas`."""
+        return replace(self, replicas=replicas if self.autoscale is None else self.autoscale.within(replicas))
 
     @property
     def drain_timeout_s(self) -> float:
@@ -76,6 +85,11 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return 0.0 if self.reschedule_after is None else duration_s(self.reschedule_after)
 
     @property
+    def host_ports(self) -> frozenset[HostPort]:
+        """What it publishes on every node."""
+        return frozenset(HostPort(port.host_port, port.protocol) for port in self.ports if port.host_port is not None)
+
+    @property
     def first_tcp_port(self) -> int | None:
         """The container port that is probed where a check names none."""
         return next((port.container_port for port in self.ports if port.protocol == "tcp"), None)
@@ -87,6 +101,10 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.update_strategy is not None:
             yield from ((f"update_strategy.{name}", text) for name, text in self.update_strategy.problems())
         yield from duration_problems(self, ("reschedule_after",))
+        if self.is_global:
+            yield from self._not_global()
+        if self.autoscale is not None:
+            yield from ((f"autoscale.{name}", text) for name, text in self.autoscale.problems())
         yield from dependency_problems(self.name, self.depends_on)
         if self.min_available is not None:
             yield from unreadable("min_available", lambda given: amount(given, 1, up=True), self.min_available)
@@ -95,6 +113,16 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             has_tcp_port = self.first_tcp_port is not None
             for name, text in self.health_check.problems(has_tcp_port=has_tcp_port):
                 yield f"health_check.{name}".rstrip("."), text
+        yield from self._port_problems()
+
+    def _not_global(self) -> Iterator[tuple[str, str]]:
+        told = "expected none with mode global: it has one replica on each node that fits"
+        if self.replicas != 1:
+            yield "replicas", told
+        if self.autoscale is not None:
+            yield "autoscale", told
+
+    def _port_problems(self) -> Iterator[tuple[str, str]]:
         published: set[tuple[int, str]] = set()
         for i, port in enumerate(self.ports):
             if port.protocol not in ("tcp", "udp"):

@@ -20,6 +20,7 @@ class EventType(enum.StrEnum):
     NODE_LEFT = "node_left"
     NODE_HEALTH_CHANGED = "node_health_changed"
     SERVICE_UPDATED = "service_updated"
+    APP_SCALED = "app_scaled"
     ALERT_CREATED = "alert_created"
     ALERT_RESOLVED = "alert_resolved"
     DEPLOYMENT_STARTED = "deployment_started"

@@ -6,6 +6,7 @@ import enum
 
 from msgspec import Struct, field
 
+from consensus.model.architecture import runs
 from consensus.model.network import OverlayMode, OverlayReport
 
 
@@ -25,6 +26,16 @@ class Taint(Struct, frozen=True, omit_defaults=True):
     effect: str = "NoSchedule"
 
 
+class HostPort(Struct, frozen=True, order=True):
+    """A port of a machine."""
+
+    port: int
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.protocol}"
+
+
 class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a node says of itself each time that its daemon starts.
 
@@ -38,6 +49,8 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     engine: str = ""
     engine_version: str = ""
     architecture: str = ""
+    emulates: list[str] = field(default_factory=list)
+    """Architectures that it runs, too, by emulation."""
     cpu_cores: float = 0.0
     memory_bytes: int = 0
     disk_bytes: int = 0
@@ -47,6 +60,10 @@ class NodeFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     overlay: OverlayMode = OverlayMode.OFF
     overlay_reason: str = ""
     overlay_key: str = ""
+
+    def runs(self, image_architecture: str) -> bool:
+        """Whether it can run images of that architecture."""
+        return runs(self.architecture, self.emulates, image_architecture)
 
 
 class RemovedNode(Struct, frozen=True):
@@ -60,6 +77,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause.
 
     `drained_tasks`: how many tasks it had when its draining began.
+    `taken_ports` are those that are published, and that another program has there.
     `subnet` is the node's own in the overlay; `overlay` what this run of its daemon made of it, None until it told.
     """
 
@@ -77,6 +95,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     taints: list[Taint] = field(default_factory=list)
     subnet: str | None = None
     overlay: OverlayReport | None = None
+    taken_ports: tuple[HostPort, ...] = ()
 
     @property
     def all_labels(self) -> dict[str, str]:

@@ -70,6 +70,7 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
         health: by the app's own health check.
         service_health: by the check of its service; None where that has none.
         port_map: container port → port at `ip_address` on that node.
+        image_architecture: of its image, where that cannot run on its node.
         final: it has ended, and by its restart policy is not started again.
     """
 
@@ -80,6 +81,7 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     engine_id: str | None = None
     image_id: str | None = None
+    image_architecture: str = ""
     ip_address: str | None = None
     port_map: dict[int, int] = field(default_factory=dict)
     exit_code: int | None = None

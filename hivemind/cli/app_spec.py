@@ -18,6 +18,7 @@ def deploy_body(
     env: Sequence[str],
     label: Sequence[str],
     volumes: Sequence[str],
+    depends_on: Sequence[str],
     args: Sequence[str],
     **options: Any,
 ) -> dict[str, Any]:
@@ -34,28 +35,26 @@ def deploy_body(
         "priority_class",
         "spread",
         "rebalance",
+        "reschedule_after",
     ):
         if options[name] is not None:
             body[name] = options[name]
-    resources = {
-        name: options[name] for name in ("cpu", "memory", "cpu_limit", "memory_limit") if options[name] is not None
-    }
-    health = {
-        name: options[f"health_{name}"]
-        for name in ("interval", "timeout", "retries", "start_period")
-        if options[f"health_{name}"] is not None
-    }
-    merge(body, "resources", resources)
+    merge(body, "resources", _given(options, ("cpu", "memory", "cpu_limit", "memory_limit")))
     if (target := health_target(options["health_command"], options["health_http"], options["health_tcp"])) is not None:
         # Another kind of probe takes the place of the one before.
         before = {name: value for name, value in (body.get("health_check") or {}).items() if name not in PROBES}
         body["health_check"] = {**before, **target}
-    merge(body, "health_check", health)
+    merge(body, "health_check", _given(options, ("interval", "timeout", "retries", "start_period"), flag="health_"))
+    _merge_numbers(body, options["autoscale"], options["min_available"])
     if options["restart"] is not None:
         merge(body, "restart", _restart(options["restart"]))
     merge(body, "env", dict(pair("--env", text) for text in env))
     merge(body, "labels", dict(pair("--label", text) for text in label))
-    for key, items in (("ports", [_port(t) for t in ports]), ("volumes", [volume(t) for t in volumes])):
+    for key, items in (
+        ("ports", [_port(t) for t in ports]),
+        ("volumes", [volume(t) for t in volumes]),
+        ("depends_on", [_dependency(t) for t in depends_on]),
+    ):
         if items:
             body[key] = items
     if args:
@@ -64,6 +63,11 @@ def deploy_body(
         if not body.get(required):
             raise click.UsageError(f"--{required} is needed (or `{required}` in the file)")
     return body
+
+
+def _given(options: Mapping[str, Any], names: Sequence[str], *, flag: str = "") -> dict[str, Any]:
+    """What was given of the flags that are called by these names after `flag`."""
+    return {name: options[flag + name] for name in names if options[flag + name] is not None}
 
 
 PROBES = ("command", "http", "tcp")
@@ -86,6 +90,28 @@ def _restart(text: str) -> dict[str, Any]:
     if policy not in ("always", "on-failure", "no") or (colon and not attempts.isdecimal()):
         raise click.UsageError(f"--restart: expected always, on-failure or no, and perhaps :MAX, got {text!r}")
     return {"policy": policy, **({"max_attempts": int(attempts)} if colon else {})}
+
+
+def _merge_numbers(body: dict[str, Any], autoscale: str | None, min_available: str | None) -> None:
+    if autoscale == "off":
+        body["autoscale"] = None
+    elif autoscale is not None:
+        merge(body, "autoscale", _autoscale(autoscale))
+    if min_available is not None:
+        body["min_available"] = int(min_available) if min_available.isdecimal() else min_available
+
+
+def _autoscale(text: str) -> dict[str, int]:
+    bounds, _, percent = text.partition("@")
+    low, _, high = bounds.partition("-")
+    if not all(number.isdecimal() for number in (low, high, percent)):
+        raise click.UsageError(f"--autoscale: expected MIN-MAX@PERCENT, such as 2-10@60, or off, got {text!r}")
+    return {"min": int(low), "max": int(high), "cpu_target": int(percent)}
+
+
+def _dependency(text: str) -> dict[str, str]:
+    app, _, condition = text.partition(":")
+    return {"app": app, "condition": condition or "healthy"}
 
 
 def read_body(file: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def update(session: Session, name: str, file: Path | None, detach: bool, timeout
     """Change an app: its present spec, or --file, overlaid by the flags."""
     strategy = strategy_body(options)
     base = _revisions(session, name)[0]["spec"]
-    if options["replicas"] is None:
+    if options["replicas"] is None and base.get("mode") != "global":
         base["replicas"] = session.run(lambda client: client.get(f"/apps/{name}"))["replicas"]
     body = deploy_body(file, base=base, name=name, **options)
     if strategy is not None:

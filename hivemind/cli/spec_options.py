@@ -40,6 +40,12 @@ _OPTIONS = (
     click.option("--service-affinity", metavar="KEY=VALUE", help="Near the replicas with this label."),
     click.option("--spread", metavar="LABEL", help="Spread over the values of this label of nodes, then over nodes."),
     click.option("--rebalance/--no-rebalance", default=None, help="Whether replicas may be moved to idler nodes."),
+    click.option(
+        "--autoscale", metavar="MIN-MAX@PERCENT|off", help="As many as use that share of the CPU that they request."
+    ),
+    click.option("--depends-on", multiple=True, metavar="APP[:started]", help="Start when this app is healthy."),
+    click.option("--min-available", metavar="N|PERCENT", help="How many are enough while nodes are drained."),
+    click.option("--reschedule-after", help="How long a lost node is awaited, such as 5m (default: not at all)."),
     click.option("--priority-class", help="Who is placed first, and whom it may displace."),
 )
 

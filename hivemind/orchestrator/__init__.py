@@ -5,6 +5,7 @@ term.py        one term of it: rounds, on news and on time
 deps.py        what it is handed; raft_view.py, members.py: the Protocols
 plans.py       which reconciler is due on which part of the state
 agenda.py      what time alone makes due
+cpu_reader.py  reading what replicas use, of apps that are scaled by it; cpu_use.py: what it comes to
 pinger.py      asking doubted nodes over the peer channel
 observer.py    what this leader has seen of each node
 scheduler/     where each task goes
@@ -16,6 +17,7 @@ conditions.py  alerts of apps that fail, rollouts that failed, nodes that are lo
 dependencies.py  apps that wait for others
 lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
+autoscaling.py how many replicas an app has by their use
 global_apps.py which nodes fit a global app
 jobs.py        runs that are due by a schedule, and those to forget
 runs.py        attempts for what is still to be done

@@ -11,7 +11,7 @@ from immutables import Map
 from msgspec import Struct
 
 from consensus.commands import AnyCommand
-from consensus.model.node import Node, Taint
+from consensus.model.node import HostPort, Node, Taint
 from consensus.state import State
 from hivemind.orchestrator import (
     alerts,
@@ -30,6 +30,7 @@ from hivemind.orchestrator import (
     runs,
 )
 from hivemind.orchestrator.agenda import Agenda
+from hivemind.orchestrator.autoscaling import Autoscaling
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.evenness_watch import EvennessWatch
 from hivemind.orchestrator.observer import Observer
@@ -48,7 +49,11 @@ class Job(Struct, frozen=True):
 
 
 class Plans:
-    """What is due. Starts with everything, since a new leader does not know what the last one left undone."""
+    """What is due. Starts with everything, since a new leader does not know what the last one left undone.
+
+    Attributes:
+        autoscaling: what was measured of the apps that are scaled by their use.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Plans:
         self._nodes: Map[str, Node] = Map()
         self._due: set[str] = set()
         self._agenda = Agenda()
+        self.autoscaling = Autoscaling()
         self._evenness = EvennessWatch()
         self._placed_on: tuple[object, ...] | None = None
         self._waiting: dict[tuple[str, int], str] = {}
@@ -73,11 +79,13 @@ class Plans:
         """Something of these apps was written."""
         self._due |= apps
         self._evenness.touched(apps)
+        self.autoscaling.touched(apps)
 
     def everything(self, state: State) -> None:
         """Nothing is known to be in order, as after a proposal whose outcome is unknown."""
         self._due = {*state.workloads, *state.task_ids_by_app}
         self._evenness.touched(state.apps.keys())
+        self.autoscaling.touched(state.apps.keys())
         self._placed_on = None
 
     def stages(self) -> list[Callable[[State, float, float], Job | None]]:
@@ -88,6 +96,7 @@ class Plans:
             self._alerts,
             self._lost,
             self._global_apps,
+            self._autoscaling,
             self._rollouts,
             self._jobs,
             self._runs,
@@ -117,6 +126,10 @@ class Plans:
         names = frozenset(name for name in self._due if _is_global(state, name))
         size = len(state.nodes) * len(names)
         return Job("global apps", size, lambda: global_apps.plan(state, names)) if names else None
+
+    def _autoscaling(self, state: State, now_s: float, wall_s: float) -> Job | None:
+        found = self.autoscaling.apps(state)
+        return Job("autoscaling", 0, lambda: self.autoscaling.plan(state, now_s)) if found else None
 
     def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
         return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
@@ -156,7 +169,7 @@ class Plans:
             return
         for node_id, node in state.nodes.items():
             before = self._nodes.get(node_id)
-            if before is not node and _repels(node) != (_repels(before) if before is not None else (False, [])):
+            if before is not node and _repels(node) != (_repels(before) if before is not None else (False, [], ())):
                 self._due |= {task.app for task in state.tasks_on_node(node_id)}
         self._due |= {name for name in state.apps if _is_global(state, name)}
         self._nodes = state.nodes
@@ -191,9 +204,9 @@ def _is_global(state: State, name: str) -> bool:
     return app is not None and app.spec.is_global
 
 
-def _repels(node: Node) -> tuple[bool, list[Taint]]:
+def _repels(node: Node) -> tuple[bool, list[Taint], tuple[HostPort, ...]]:
     """What may make tasks leave a node."""
-    return node.draining, node.taints
+    return node.draining, node.taints, node.taken_ports
 
 
 def _size(state: State, apps: Set[str]) -> int:

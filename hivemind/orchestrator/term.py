@@ -20,6 +20,7 @@ from consensus.raft.errors import RaftError
 from hivemind.orchestrator import conditions, lost, rollout, voters
 from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.cpu_reader import CpuReader
 from hivemind.orchestrator.deps import Deps
 from hivemind.orchestrator.observer import Observer
 from hivemind.orchestrator.pinger import Pinger
@@ -52,6 +53,7 @@ class Term:
         self._observer = Observer(deps.self_id, config)
         self._plans = Plans(self._observer, config, deps.members.surroundings, deps.machine.state)
         self._pinger = Pinger(deps.ping, self._observer, config, self._wake)
+        self._cpu = CpuReader(deps, self._plans.autoscaling, config.cpu_read_s, self._wake)
         self._woken = trio.Event()
         self._changing_voters = False
 
@@ -65,6 +67,7 @@ class Term:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow_members)
                 nursery.start_soon(self._follow_replica, machine.index)
+                nursery.start_soon(self._cpu.run)
                 while True:
                     self._woken = trio.Event()
                     pause_s = await self._round(nursery)
@@ -92,6 +95,7 @@ class Term:
         machine, pause_s = self._deps.machine, 0.0
         doubted = self._observer.look(machine.state.nodes.values(), self._deps.members.views(), trio.current_time())
         self._pinger.ask(doubted, nursery)
+        self._cpu.look()
         try:
             for stage in self._plans.stages():
                 job = stage(machine.state, trio.current_time(), self._deps.wall_s())

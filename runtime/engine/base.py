@@ -110,6 +110,13 @@ class ContainerStats(Struct, frozen=True, kw_only=True):
     block_write_bytes: int | None
 
 
+class CpuTime(Struct, frozen=True, array_like=True):
+    """`cpu_s`: for how long it has used one core since its start, up to `at_s` (Unix seconds)."""
+
+    at_s: float
+    cpu_s: float
+
+
 class LogLine(Struct, frozen=True):
     """A line as it was written, without its line end. Very long lines come in pieces."""
 
@@ -252,6 +259,9 @@ class Engine(Protocol):
 
     async def stats(self, engine_id: str) -> ContainerStats:
         """One sample; takes up to about a second. ContainerNotRunning."""
+
+    async def cpu_time(self, engine_id: str) -> CpuTime:
+        """The counter alone, at once: two of them make a rate. ContainerNotRunning."""
 
     async def exec(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,6 +14,7 @@ from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
     ContainerStats,
+    CpuTime,
     EngineEvent,
     EngineInfo,
     ExecResult,
@@ -34,6 +35,7 @@ from runtime.engine.docker_values import (
     container_config,
     container_state,
     container_stats,
+    cpu_time,
     engine_event,
     image_ref,
     image_tag,
@@ -55,6 +57,7 @@ from runtime.engine.errors import (
     VolumeNotFound,
 )
 
+T = TypeVar("T")
 _INSPECTS_SIDE_BY_SIDE = 8
 _EXIT_LOOKS = 100
 _EXIT_INTERVAL_S = 0.02
@@ -239,13 +242,21 @@ class DockerEngine:
                 yield _LogIterator(messages)
 
     async def stats(self, engine_id: str) -> ContainerStats:
+        return await self._sampled(engine_id, container_stats, one_shot=False)
+
+    async def cpu_time(self, engine_id: str) -> CpuTime:
+        return await self._sampled(engine_id, cpu_time, one_shot=True)
+
+    async def _sampled(self, engine_id: str, read: Callable[[dict[str, Any]], T | None], *, one_shot: bool) -> T:
+        """What `read` makes of a sample; None: it is the empty one of a container that does not run."""
         with _translated(_RUNNING_ERRORS):
-            async with self._docker.containers.container(engine_id).stats(stream=False) as samples:
+            container = self._docker.containers.container(engine_id)
+            async with container.stats(stream=False, one_shot=one_shot) as samples:
                 sample = await samples.get()
-        stats = container_stats(sample) if sample is not None else None
-        if stats is None:
+        found = None if sample is None else read(sample)
+        if found is None:
             raise ContainerNotRunning(f"container {engine_id} is not running")
-        return stats
+        return found
 
     async def exec(
         self,

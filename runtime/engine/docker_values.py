@@ -13,6 +13,7 @@ from runtime.engine.base import (
     ContainerState,
     ContainerStats,
     ContainerStatus,
+    CpuTime,
     EngineEvent,
     ImageRef,
     LogLine,
@@ -163,6 +164,14 @@ def container_stats(sample: Mapping[str, Any]) -> ContainerStats | None:
         block_read_bytes=sum(entry["value"] for entry in blocks if entry["op"].lower() == "read"),
         block_write_bytes=sum(entry["value"] for entry in blocks if entry["op"].lower() == "write"),
     )
+
+
+def cpu_time(sample: Mapping[str, Any]) -> CpuTime | None:
+    """From GET /containers/{id}/stats; None for the empty sample of one that does not run."""
+    read_at_s = unix_seconds(sample["read"])
+    if read_at_s is None or "usage" not in (sample.get("memory_stats") or {}):
+        return None
+    return CpuTime(read_at_s, sample["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9)
 
 
 def _cpu_percent(sample: Mapping[str, Any]) -> float:

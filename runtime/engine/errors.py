@@ -4,6 +4,7 @@
     ├── EngineUnavailable      temporary: no answer, the connection broke, the engine is stopping
     ├── EngineBusy             temporary: the engine answers but cannot do it just now (5xx)
     ├── ImageNotFound          not here and not in its registry
+    ├── ForeignImage           it is here, and made for another architecture
     ├── ImagePullFailed        temporary: the pull failed, in the engine's words
     ├── ContainerNotFound
     ├── ContainerNotRunning    exec, kill or stats on a container that is not running
@@ -42,6 +43,14 @@ class EngineBusy(EngineError):
 
 class ImageNotFound(EngineError):
     """The image is neither present nor known to its registry."""
+
+
+class ForeignImage(EngineError):
+    """The image is made for another architecture than this machine runs."""
+
+    def __init__(self, image: str, architecture: str, machine: str) -> None:
+        super().__init__(f"image {image} is made for {architecture}, and this machine is {machine}")
+        self.architecture = architecture
 
 
 class ImagePullFailed(EngineError):

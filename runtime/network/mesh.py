@@ -6,6 +6,7 @@ tried again until it can be had or nobody publishes it any more.
 
 from __future__ import annotations
 
+import errno
 import random
 import zlib
 from collections.abc import Callable, Iterator, Set
@@ -62,6 +63,7 @@ class Mesh:
 
     Attributes:
         problems: ports that cannot be opened here now, and why.
+        taken: those of them that another program has; taken_changed: set when they are others.
         open_ports: ports that are open here now.
         proxied: the port at the overlay's gateway where a virtual address is served.
     """
@@ -97,6 +99,8 @@ class Mesh:
         self._served: dict[Front, _Served] = {}
         self._proxied_changed = trio.Event()
         self.problems: dict[Front, str] = {}
+        self.taken: frozenset[PublishedPort] = frozenset()
+        self.taken_changed = trio.Event()
         self.open_ports: set[Front] = set()
         self.proxied: dict[Front, int] = {}
 
@@ -165,6 +169,7 @@ class Mesh:
         # A successor for the same port may be there already, and then the state is its.
         if front not in self._served:
             self.problems.pop(front, None)
+            self._set_taken(front, taken=False)
 
     async def _open(self, front: Front, served: _Served, nursery: trio.Nursery) -> None:
         address, number = self._place(front)
@@ -202,6 +207,7 @@ class Mesh:
     def _opened(self, front: Front, socket: trio.socket.SocketType) -> Iterator[None]:
         if self.problems.pop(front, None) is not None:
             log.info("port_open_at_last", port=str(front))
+            self._set_taken(front, taken=False)
         self.open_ports.add(front)
         if isinstance(front, ServiceAddress):
             self._set_proxied(front, socket.getsockname()[1])
@@ -223,3 +229,11 @@ class Mesh:
         if front not in self.problems:
             log.warning("port_not_open", port=str(front), address=self._place(front)[0], reason=str(error))
         self.problems[front] = str(error)
+        self._set_taken(front, taken=error.errno == errno.EADDRINUSE)
+
+    def _set_taken(self, front: Front, *, taken: bool) -> None:
+        if not isinstance(front, PublishedPort) or (front in self.taken) is taken:
+            return
+        self.taken = self.taken | {front} if taken else self.taken - {front}
+        self.taken_changed.set()
+        self.taken_changed = trio.Event()

@@ -8,8 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from consensus.model.app_spec import AppSpec, Port
+from consensus.model.job import JobSpec
 from consensus.model.workload import Resources, VolumeMount
 from hivemind.client import ApiError, Basic, Client, ClientEvent, SyncClient, Token
 from tests.support.cluster import Cluster
@@ -84,6 +86,7 @@ def test_everything_that_can_be_read(three_nodes: Cluster, backend: str) -> None
             assert key.key is not None
             assert [each.id for each in (await client.api_keys(name=key.name)).items] == [key.id]
             await client.delete_api_key(key.id)
+            await _jobs(client, f"job-{backend}")
             await client.delete_app(name)
             await client.logout()
             with pytest.raises(ApiError) as refused:
@@ -91,6 +94,32 @@ def test_everything_that_can_be_read(three_nodes: Cluster, backend: str) -> None
             assert refused.value.status == 401
 
     anyio.run(main, backend=backend)
+
+
+async def _jobs(client: Client, name: str) -> None:
+    command = ["sh", "-c", "echo hello; exec sleep 600"]
+    spec = JobSpec(name=name, image="busybox", command=command, schedule="@yearly")
+    assert (await client.create_job(spec)).run_id is None
+    assert (await client.update_job(replace(spec, backoff_limit=1))).name == name
+    assert (await client.job(name)).spec["backoff_limit"] == 1
+    assert name in [job.name for job in (await client.jobs(limit=100)).items]
+    run_id = (await client.trigger_job(name)).run_id
+    assert run_id is not None
+    async with client.follow_run_logs(name, run_id) as lines:
+        assert (await anext(lines)).endswith("hello")
+    with pytest.raises(ApiError) as refused:
+        await client.delete_run(name, run_id)
+    assert refused.value.status == 409
+    await client.stop_run(name, run_id)
+    run = await client.run(name, run_id)
+    assert (run.status, len(run.containers)) == ("stopped", 1)
+    assert [each.id for each in (await client.runs(name)).items] == [run_id]
+    assert "hello" in await client.run_logs(name, run_id)
+    await client.suspend_job(name)
+    assert (await client.job(name)).suspended
+    await client.resume_job(name)
+    await client.delete_run(name, run_id)
+    await client.delete_job(name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -14,6 +14,7 @@ from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
     ContainerStats,
+    CpuTime,
     EngineEvent,
     EngineInfo,
     ExecResult,
@@ -46,6 +47,7 @@ class FakeEngine:
         self.calls: list[tuple[str, str]] = []
         self.down = False
         self.pull_error: EngineError | None = None
+        self.image_architecture = "amd64"
         self.pull_s = 0.0
         self.start_s = 0.1
         self.ignores_signal = False
@@ -103,7 +105,7 @@ class FakeEngine:
         await trio.sleep(self.pull_s)
         if self.pull_error is not None:
             raise self.pull_error
-        return ImageRef(image_id=f"sha256:{image}", digest=None, architecture="amd64")
+        return ImageRef(image_id=f"sha256:{image}", digest=None, architecture=self.image_architecture)
 
     async def create(self, spec: ContainerSpec) -> str:
         await self._call("create", spec.name)
@@ -230,6 +232,12 @@ class FakeEngine:
             block_read_bytes=3,
             block_write_bytes=4,
         )
+
+    async def cpu_time(self, engine_id: str) -> CpuTime:
+        await self._call("cpu_time", engine_id)
+        if self._get(engine_id).status != "running":
+            raise ContainerNotRunning(engine_id)
+        return CpuTime(trio.current_time(), trio.current_time() / 8)
 
     async def exec(
         self, engine_id: str, command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None

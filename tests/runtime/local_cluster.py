@@ -18,7 +18,7 @@ from tests.runtime.fake_engine import FakeEngine
 
 NODE = "n1"
 CLUSTER = "cluster-1"
-FACTS = NodeFacts(address="127.0.0.1", api_port=1, peer_port=2)
+FACTS = NodeFacts(address="127.0.0.1", api_port=1, peer_port=2, architecture="x86_64")
 
 
 class LocalCluster:
@@ -81,4 +81,5 @@ class LocalCluster:
             caught_up=self.caught_up,
             config=config,
             now_s=trio.current_time,
+            facts=FACTS,
         )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from consensus.commands import (
@@ -53,6 +54,24 @@ async def cluster() -> LocalCluster:
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
+
+
+async def test_an_image_of_another_architecture_is_not_started_and_told(
+    cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
+) -> None:
+    engine.image_architecture = "arm64"
+    (task_id,) = await cluster.deploy(replace(WEB, replicas=1))
+    async with running(cluster.agent(engine)):
+        await trio.sleep(5)
+        status = cluster.task(task_id).status
+        assert (status.state, status.image_architecture) == (TaskState.FAILED, "arm64")
+        assert status.message == f"image busybox:local is made for arm64, and this machine is {FACTS.architecture}"
+        assert cluster.machine.state.apps["web"].architectures == {cluster.task(task_id).revision: "arm64"}
+        assert not engine.containers
+        engine.image_architecture = "amd64"
+        await trio.sleep(60)
+        status = cluster.task(task_id).status
+        assert (status.state, status.image_architecture) == (TaskState.RUNNING, "")
 
 
 async def test_a_deploy_runs_and_is_reported_in_batches(

@@ -70,6 +70,7 @@ async def test_any_node_answers_for_the_container(node_id: str) -> None:
         it.engine.log_lines = [LogLine("stdout", 1.5, b"one"), LogLine("stderr", 2.5, b"two \xff")]
         gateway = it.gateways[node_id]
         assert (await gateway.stats(it.task)).cpu_percent == 12.5
+        assert set(await gateway.cpu_times("n1", [it.task_id, "other"])) == {it.task_id}
         report = await gateway.health(it.task)
         assert report.health is Health.HEALTHY
         assert len(report.history) == 1

@@ -6,7 +6,7 @@ Runs under MockClock: trio's deadlines are the heap of events. No threads: sizes
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 from msgspec.structs import replace
@@ -23,7 +23,9 @@ from hivemind.orchestrator.loop import Orchestrator
 from hivemind.orchestrator.members import MemberState, MemberView
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from hivemind.peer.errors import PeerUnreachable
+from runtime.engine.base import CpuTime
 from tests.consensus.making import facts
+from tests.sim.cpu_load import CpuLoad
 
 WALL_START_S = 1_700_000_000.0
 
@@ -268,6 +270,7 @@ class World:
         self.moved: set[str] = set()
         self.bad_images: dict[str, TaskStatus] = {}
         self.doubled: list[str] = []
+        self.load = CpuLoad()
         self._news = trio.Event()
         self._proposer = LocalProposer(self.machine, now_s=self.wall_s)
         self.nodes = {f"n{i}": Machinery(self, i) for i in range(nodes)}
@@ -312,6 +315,12 @@ class World:
         if not self.nodes[node_id].answers:
             raise PeerUnreachable(node_id, "nobody there")
 
+    async def _cpu_times(self, node_id: str, task_ids: Sequence[str]) -> dict[str, CpuTime]:
+        await trio.sleep(self.rng.uniform(0.001, 0.02))
+        node = self.nodes[node_id]
+        there = [task_id for task_id in task_ids if node.answers and task_id in node.containers]
+        return self.load.read(self.machine.state, there, trio.current_time())
+
     async def open(self, config: OrchestratorConfig | None = None) -> None:
         for node in self.nodes.values():
             await self.propose(AddNode(node.id, node.facts))
@@ -323,6 +332,7 @@ class World:
             raft=self.raft,
             members=self.gossip,
             ping=self._ping,
+            cpu_times=self._cpu_times,
             wall_s=self.wall_s,
         )
         await self.nursery.start(Orchestrator(deps, config).run)

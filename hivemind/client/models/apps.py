@@ -102,6 +102,25 @@ class AppContainer(Struct, frozen=True, kw_only=True):
     node_id: str | None = None
 
 
+class Autoscaled(Struct, frozen=True, kw_only=True):
+    at: datetime
+    previous_replicas: int
+    replicas: int
+    reason: str
+
+
+class Autoscale(Struct, frozen=True, kw_only=True):
+    """`last` is the last time that the number was changed by it."""
+
+    min: int
+    max: int
+    cpu_target: int
+    tolerance: float = 0.1
+    up_window: str | float = 0
+    down_window: str | float = "5m"
+    last: Autoscaled | None = None
+
+
 class AppDetail(App, frozen=True, kw_only=True):
     mode: str = "replicated"
     containers: list[AppContainer] = field(default_factory=list)
@@ -121,6 +140,7 @@ class AppDetail(App, frozen=True, kw_only=True):
     service_affinity: str | None = None
     priority_class: str | None = None
     rebalance: bool = True
+    autoscale: Autoscale | None = None
 
 
 class Scaled(Struct, frozen=True, kw_only=True):

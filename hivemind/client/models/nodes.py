@@ -180,10 +180,18 @@ class Drain(Struct, frozen=True, kw_only=True):
     remaining: list[DrainRemaining] = []
 
 
+class HostPort(Struct, frozen=True, kw_only=True):
+    port: int
+    protocol: str = "tcp"
+
+
 class NodeDetail(_NodeFacts, frozen=True, kw_only=True):
+    """`taken_ports`: published ports that another program has there."""
+
     containers: list[NodeContainer]
     taints: list[Taint]
     network: NodeNetwork
+    taken_ports: list[HostPort] = []
     drain: Drain | None = None
     rtt_ms: float | None = None
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from msgspec import Struct
 
 from consensus.model.app_spec import AppSpec
+from consensus.model.node import HostPort
 from consensus.model.workload import Toleration
+from consensus.state import State
 
 
 class Demand(Struct, frozen=True):
     """`cpu` and `cpu_limit` in cores; a limit of 0 is none. `volumes` are the named local volumes that it mounts;
     `affinity` (to nodes) and `company` (to services) as the user wrote them; `spread` is the label of nodes over whose
-    values replicas are spread."""
+    values replicas are spread; `architecture` of the image, where a node has
+    found that it cannot run it; `host_ports` are published, and taken somewhere."""
 
     cpu: float = 0.0
     memory_bytes: int = 0
@@ -22,9 +27,19 @@ class Demand(Struct, frozen=True):
     company: str = ""
     spread: str = ""
     tolerations: tuple[Toleration, ...] = ()
+    architecture: str = ""
+    host_ports: frozenset[HostPort] = frozenset()
 
     @classmethod
-    def of(cls, spec: AppSpec, local_volumes: frozenset[str]) -> Demand:
+    def of(
+        cls,
+        spec: AppSpec,
+        local_volumes: frozenset[str],
+        *,
+        architecture: str = "",
+        taken_ports: frozenset[HostPort] = frozenset(),
+    ) -> Demand:
+        """`taken_ports`: those that another program has on any node; the others are no obstacle anywhere."""
         return cls(
             cpu=spec.resources.cpu,
             memory_bytes=spec.resources.memory_bytes,
@@ -35,4 +50,11 @@ class Demand(Struct, frozen=True):
             company=spec.service_affinity or "",
             spread=spec.spread or "",
             tolerations=tuple(spec.tolerations),
+            architecture=architecture,
+            host_ports=spec.host_ports & taken_ports if taken_ports else taken_ports,
         )
+
+
+def taken_ports(state: State) -> frozenset[HostPort]:
+    """The published ports that another program has on some node."""
+    return frozenset(chain.from_iterable(node.taken_ports for node in state.nodes.values() if node.taken_ports))

@@ -22,7 +22,7 @@ from consensus.model.workload import intolerable
 from consensus.state import State
 from hivemind.orchestrator.scheduler.capacity import NOMINAL_MILLIS, ReservedCache, Room, millis
 from hivemind.orchestrator.scheduler.company import Company, company_of
-from hivemind.orchestrator.scheduler.demand import Demand
+from hivemind.orchestrator.scheduler.demand import Demand, taken_ports
 from hivemind.orchestrator.scheduler.filters import lasting_filters
 
 RETRY_AFTER_S = 600.0
@@ -222,7 +222,12 @@ class Evenness:
 
     def _targets(self, app: App) -> list[Room]:
         """The nodes that would take one more of `app`, the emptiest first."""
-        demand = Demand.of(app.spec, self._local)
+        demand = Demand.of(
+            app.spec,
+            self._local,
+            architecture=app.architectures.get(app.revision, ""),
+            taken_ports=taken_ports(self._state),
+        )
         found = self._fitting.get(demand)
         if found is None:
             found = self._fitting[demand] = list(self._fits(demand))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from consensus.model.affinity import Term, affinity_labels
-from consensus.model.node import NodeStatus
+from consensus.model.node import HostPort, NodeStatus
 from consensus.model.workload import Toleration, intolerable
 from hivemind.orchestrator.scheduler.capacity import Room, millis
 from hivemind.orchestrator.scheduler.demand import Demand
@@ -107,6 +107,31 @@ class LargeEnough:
         return f"{count} smaller than the limit of {' and '.join(limits)}"
 
 
+class RunsImage:
+    def __init__(self, architecture: str) -> None:
+        self._architecture = architecture
+
+    def check(self, room: Room) -> bool:
+        return room.node.facts.runs(self._architecture)
+
+    def explain(self, count: int) -> str:
+        return f"{count} of another architecture than the image's ({self._architecture})"
+
+
+class HasHostPorts:
+    """It would be published on a node that cannot be asked for it. `ports` are those that it publishes."""
+
+    def __init__(self, ports: frozenset[HostPort]) -> None:
+        self._ports = ports
+
+    def check(self, room: Room) -> bool:
+        return not room.node.taken_ports or not self._ports.intersection(room.node.taken_ports)
+
+    def explain(self, count: int) -> str:
+        ports = ", ".join(str(port) for port in sorted(self._ports))
+        return f"{count} where another program has host port {ports}"
+
+
 class HasVolumes:
     """A local volume's data is where its other tasks are. `pinned`: the nodes of each such volume."""
 
@@ -161,6 +186,10 @@ def lasting_filters(demand: Demand, terms: Sequence[Term] | str) -> list[Filter]
     filters: list[Filter] = [IsMember(), NotDraining(), NotInMaintenance(), Untainted(demand.tolerations)]
     if demand.cpu_limit or demand.memory_limit_bytes:
         filters.append(LargeEnough(demand.cpu_limit, demand.memory_limit_bytes))
+    if demand.host_ports:
+        filters.append(HasHostPorts(demand.host_ports))
+    if demand.architecture:
+        filters.append(RunsImage(demand.architecture))
     if isinstance(terms, str):
         filters.append(UnreadableAffinity(terms))
     elif terms:

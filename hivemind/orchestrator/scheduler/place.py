@@ -18,6 +18,7 @@ from hivemind.orchestrator.scheduler.demand import Demand
 from hivemind.orchestrator.scheduler.filters import (
     Filter,
     HasCpu,
+    HasHostPorts,
     HasMemory,
     HasVolumes,
     NotInMaintenance,
@@ -173,7 +174,7 @@ class _Batch:
     def _filters(self, task: PendingTask, shape: _Shape) -> list[Filter]:
         if task.node_id is not None:
             # What is bound to a node takes the place of what was there, and its volumes are that node's own.
-            filters = [rule for rule in shape.filters if not isinstance(rule, NotInMaintenance)]
+            filters = [rule for rule in shape.filters if not isinstance(rule, NotInMaintenance | HasHostPorts)]
             return [*filters, *shape.room_filters]
         pinned = self._pins(task.demand)
         return [*shape.filters, *([HasVolumes(pinned)] if pinned else []), *shape.room_filters]

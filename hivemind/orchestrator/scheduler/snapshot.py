@@ -14,7 +14,7 @@ from consensus.model.task import Task
 from consensus.state import State
 from hivemind.orchestrator.scheduler.capacity import Reserved, ReservedCache
 from hivemind.orchestrator.scheduler.company import Company, company_of
-from hivemind.orchestrator.scheduler.demand import Demand
+from hivemind.orchestrator.scheduler.demand import Demand, taken_ports
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 
@@ -70,13 +70,16 @@ def pending_tasks(state: State) -> list[tuple[Task, PendingTask]]:
             task.id,
         )
     )
+    taken = taken_ports(state)
     demands: dict[tuple[str, int], Demand] = {}
     pending = []
     for task in tasks:
         key = (task.app, task.revision)
         demand = demands.get(key)
         if demand is None:
-            demand = demands[key] = Demand.of(state.specs[key], local)
+            app = state.apps.get(task.app)
+            architecture = "" if app is None else app.architectures.get(task.revision, "")
+            demand = demands[key] = Demand.of(state.specs[key], local, architecture=architecture, taken_ports=taken)
         revision = task.revision if task.app in state.changing_apps else None
         pending.append((task, PendingTask(task.id, task.app, demand, revision, task.bound_to or None)))
     return pending

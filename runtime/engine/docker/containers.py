@@ -139,9 +139,12 @@ class DockerContainer:
         stream = raw_stream if tty else frame_stream
         return stream(lambda: self._connection.open("GET", f"{self._path}/logs", params=sent))
 
-    def stats(self, *, stream: bool = True) -> AnswerStream[dict[str, Any]]:
-        """Samples, one a second; without `stream` only one. GET /containers/{id}/stats"""
-        params = {"stream": stream}
+    def stats(self, *, stream: bool = True, one_shot: bool = False) -> AnswerStream[dict[str, Any]]:
+        """Samples, one a second; without `stream` only one, with `one_shot` without the one before it to compare with.
+
+        GET /containers/{id}/stats
+        """
+        params = {"stream": stream, "one-shot": one_shot}
         return json_stream(lambda: self._connection.open("GET", f"{self._path}/stats", params=params))
 
     def attach(

@@ -24,6 +24,7 @@ from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
     ContainerStats,
+    CpuTime,
     EngineEvent,
     EngineInfo,
     ExecResult,
@@ -235,6 +236,10 @@ class ProcessEngine:
     async def stats(self, engine_id: str) -> ContainerStats:
         task, started = self._running(engine_id)
         return await self._meter.sample(started.shim.pid, task.spec.memory_limit_bytes)
+
+    async def cpu_time(self, engine_id: str) -> CpuTime:
+        _, started = self._running(engine_id)
+        return await self._meter.cpu_time(started.shim.pid)
 
     async def exec(
         self, engine_id: str, command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None

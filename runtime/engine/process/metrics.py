@@ -9,7 +9,7 @@ import anyio.to_thread
 import psutil
 from msgspec import Struct
 
-from runtime.engine.base import ContainerStats
+from runtime.engine.base import ContainerStats, CpuTime
 
 _FIRST_INTERVAL_S = 0.25
 _OLDEST_S = 60.0
@@ -72,3 +72,8 @@ class UsageMeter:
             block_read_bytes=now.read_bytes,
             block_write_bytes=now.write_bytes,
         )
+
+    async def cpu_time(self, shim_pid: int) -> CpuTime:
+        """The counter, and when it was read."""
+        usage = await anyio.to_thread.run_sync(tree_usage, shim_pid)
+        return CpuTime(time.time(), usage.cpu_s)

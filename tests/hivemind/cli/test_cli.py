@@ -151,6 +151,7 @@ def test_wrong_input_names_the_flag(hivemind: Hivemind, api: Api) -> None:
         (["--port", "abc"], "--port"),
         (["--env", "X"], "--env"),
         (["--volume", "data"], "--volume"),
+        (["--autoscale", "2-many@50"], "--autoscale"),
         ([], "--name"),
     ):
         found = hivemind("app", "deploy", "--image", "x", *(["--name", "a"] if arguments else []), *arguments)
@@ -164,3 +165,17 @@ def test_a_plan_is_a_dry_run_and_tells_where_and_why(hivemind: Hivemind) -> None
     assert result.exit_code == 0, result.output
     for word in ("n1", "0.5", "score 0.50", "low.1.0", "1 of 1"):
         assert word in result.output
+
+
+def test_the_flags_of_a_deploy_make_its_body(hivemind: Hivemind, api: Api) -> None:
+    flags = ["--autoscale", "2-10@60", "--depends-on", "db", "--depends-on", "cache:started"]
+    flags += ["--min-available", "50%", "--reschedule-after", "5m"]
+    assert hivemind("app", "plan", "--name", "web", "--image", "busybox", *flags).exit_code == 0
+    assert json.loads(api.asked[0].content) == {
+        "name": "web",
+        "image": "busybox",
+        "autoscale": {"min": 2, "max": 10, "cpu_target": 60},
+        "depends_on": [{"app": "db", "condition": "healthy"}, {"app": "cache", "condition": "started"}],
+        "min_available": "50%",
+        "reschedule_after": "5m",
+    }

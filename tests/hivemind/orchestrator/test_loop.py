@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.deps import Deps
 from hivemind.orchestrator.loop import Orchestrator
 from hivemind.orchestrator.members import MemberState, MemberView
+from runtime.engine.base import CpuTime
 from tests.consensus.making import Feed, spec
 from tests.sim.orchestrator_world import Gossip, Leadership
 
@@ -94,6 +95,10 @@ class Stage:
         if self.ping_hangs:
             await trio.sleep_forever()
 
+    async def cpu_times(self, node_id: str, task_ids: Sequence[str]) -> dict[str, CpuTime]:
+        await trio.lowlevel.checkpoint()
+        return {}
+
     def lead(self) -> None:
         self.raft.applied.set()
         self.raft.elected.set()
@@ -112,6 +117,7 @@ async def opened(nodes: int = 3) -> AsyncIterator[Stage]:
         raft=stage.raft,
         members=stage.gossip,
         ping=stage.ping,
+        cpu_times=stage.cpu_times,
         wall_s=lambda: 1000.0 + stage.feed.machine.index,
     )
     async with trio.open_nursery() as nursery:

@@ -207,6 +207,11 @@ async def test_stats(bench: Any) -> None:
     assert stats.cpu_percent > 5
     assert 0 < stats.memory_bytes < 64 * 1024 * 1024
     assert stats.memory_limit_bytes == 64 * 1024 * 1024
+    first = await bench.engine.cpu_time(engine_id)
+    await trio.sleep(0.3)
+    second = await bench.engine.cpu_time(engine_id)
+    assert second.at_s - first.at_s >= 0.25
+    assert 0 < second.cpu_s - first.cpu_s <= 2 * (second.at_s - first.at_s)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make control groups")

@@ -241,6 +241,7 @@ async def test_a_taken_port_is_told_and_opened_when_it_is_free() -> None:
             assert await net.name_at("n2", port) == b"a"
         await net.opened("n1", port)
         assert not net.meshes["n1"].problems
+        assert not net.meshes["n1"].taken
         assert await net.name_at("n1", port) == b"a"
 
 

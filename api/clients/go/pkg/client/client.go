@@ -60,8 +60,17 @@ func (e *Error) Error() string {
 
 // IsNotFound says whether an error is the API's 404.
 func IsNotFound(err error) bool {
+	return isStatus(err, http.StatusNotFound)
+}
+
+// IsConflict says whether an error is the API's 409.
+func IsConflict(err error) bool {
+	return isStatus(err, http.StatusConflict)
+}
+
+func isStatus(err error, status int) bool {
 	var refused *Error
-	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
+	return errors.As(err, &refused) && refused.Status == status
 }
 
 // NewClient makes a client of one or more servers, whose URLs are separated by commas.

@@ -37,6 +37,7 @@ func TestEverythingThatCanBeRead(t *testing.T) {
 	readCluster(ctx, t, c)
 	readAccess(ctx, t, c)
 	changeApp(ctx, t, c, spec)
+	jobs(ctx, t, c)
 	_, err = c.DeleteApp(ctx, spec.Name)
 	must(t, "delete", err)
 	if _, err = c.App(ctx, spec.Name); !IsNotFound(err) {
@@ -180,4 +181,56 @@ func changeApp(ctx context.Context, t *testing.T, c *Client, spec *types.Deploym
 	must(t, "scale", err)
 	_, err = c.Restart(ctx, spec.Name)
 	must(t, "restart", err)
+}
+
+func jobs(ctx context.Context, t *testing.T, c *Client) {
+	job := &types.JobSpec{Name: "go-job", Image: "busybox", Command: []string{"sh", "-c", "echo hello; exec sleep 600"}, Schedule: "@yearly"}
+	_, err := c.CreateJob(ctx, job)
+	must(t, "creating a job", err)
+	job.Suspended = true
+	_, err = c.UpdateJob(ctx, job)
+	must(t, "updating a job", err)
+	_, err = c.ResumeJob(ctx, job.Name)
+	must(t, "resuming a job", err)
+	_, err = c.SuspendJob(ctx, job.Name)
+	must(t, "suspending a job", err)
+	found, err := c.Job(ctx, job.Name)
+	must(t, "job", err)
+	if !found.Suspended || found.Spec.Schedule != "@yearly" {
+		t.Errorf("a job is %v", found)
+	}
+	page, err := c.Jobs(ctx, nil)
+	must(t, "jobs", err)
+	if page.Total == 0 {
+		t.Error("no job is listed")
+	}
+	begun, err := c.TriggerJob(ctx, job.Name)
+	must(t, "triggering a job", err)
+	id := *begun.RunID
+	lines, err := c.FollowRunLogs(ctx, job.Name, id, LogOptions{})
+	must(t, "following a run", err)
+	_, err = bufio.NewReader(lines).ReadString('\n')
+	must(t, "a line of a run", err)
+	must(t, "closing", lines.Close())
+	if _, err = c.DeleteRun(ctx, job.Name, id); !IsConflict(err) {
+		t.Errorf("deleting a run that goes on: %v", err)
+	}
+	_, err = c.StopRun(ctx, job.Name, id)
+	must(t, "stopping a run", err)
+	run, err := c.Run(ctx, job.Name, id)
+	must(t, "run", err)
+	if run.Status != "stopped" {
+		t.Errorf("a stopped run is %v", run)
+	}
+	runs, err := c.Runs(ctx, job.Name, nil)
+	must(t, "runs", err)
+	if runs.Total != 1 {
+		t.Errorf("runs are %v", runs)
+	}
+	_, err = c.RunLogs(ctx, job.Name, id, LogOptions{})
+	must(t, "logs of a run", err)
+	_, err = c.DeleteRun(ctx, job.Name, id)
+	must(t, "deleting a run", err)
+	_, err = c.DeleteJob(ctx, job.Name)
+	must(t, "deleting a job", err)
 }

@@ -63,6 +63,12 @@ type Restart struct {
 	MaxBackoff  Quantity `json:"max_backoff,omitempty"`
 }
 
+// Dependency is an app that must run first. Condition is healthy or started.
+type Dependency struct {
+	App       string `json:"app"`
+	Condition string `json:"condition,omitempty"`
+}
+
 // Deployment is the body of POST /deploy. Replicas is 1 where it is 0; Scale takes 0.
 // With Mode "global" there is one replica on each node that fits.
 type Deployment struct {
@@ -84,6 +90,10 @@ type Deployment struct {
 	ServiceAffinity string            `json:"service_affinity,omitempty"`
 	PriorityClass   string            `json:"priority_class,omitempty"`
 	Rebalance       *bool             `json:"rebalance,omitempty"`
+	Autoscale       *Autoscale        `json:"autoscale,omitempty"`
+	DependsOn       []Dependency      `json:"depends_on,omitempty"`
+	MinAvailable    Quantity          `json:"min_available,omitempty"`
+	RescheduleAfter Quantity          `json:"reschedule_after,omitempty"`
 }
 
 // DeployResult answers a deploy.
@@ -145,6 +155,10 @@ type AppDetail struct {
 	ServiceAffinity string            `json:"service_affinity"`
 	PriorityClass   string            `json:"priority_class"`
 	Rebalance       bool              `json:"rebalance"`
+	Autoscale       *Autoscale        `json:"autoscale"`
+	DependsOn       []Dependency      `json:"depends_on"`
+	MinAvailable    Quantity          `json:"min_available"`
+	RescheduleAfter Quantity          `json:"reschedule_after"`
 }
 
 // ContainerHealth is the state of a container's health.
@@ -348,6 +362,13 @@ type NodeDetail struct {
 	Taints     []Taint         `json:"taints"`
 	Network    NodeNetwork     `json:"network"`
 	RTTMs      *float64        `json:"rtt_ms"`
+	TakenPorts []HostPort      `json:"taken_ports"`
+}
+
+// HostPort is a published port that another program has on a node.
+type HostPort struct {
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"`
 }
 
 // Component is the health of nodes, containers or services.
