@@ -8,7 +8,7 @@ errors.py           exception → status and code, the only place
 body.py, times.py   request bodies and points in time, parsed with a clear complaint
 listing.py          pagination, filters, sort, fields: the same for every list; memo.py: what was made of rows
 batch.py            several operations in one request, each on its own or all as one log entry
-auth/               JWT, Basic, API keys, passwords, roles and permissions, lockout; journal.py: notes for the audit log
+auth/               JWT, Basic, API keys, passwords, roles and their reach, lockout; journal.py: notes for the audit log
 limits.py           requests an IP and a user may make (ratelimit.py: the windows)
 events/             WebSocket and Server-Sent Events over the same feed, each event encoded once
 graphql/            queries over everything that can be read; openapi/: the document and the page, from the table

@@ -16,12 +16,14 @@ import trio
 from msgspec import UNSET, Struct, UnsetType
 
 from api.answer import JSON, Answer, encode
+from api.auth.reach import EVERYWHERE
 from api.call import Call, Propose
 from api.dispatch import authorise, read_query
 from api.errors import ApiError, ErrorBody, InvalidRequest, NotFound, refused, translate
 from api.query import Query
 from api.route import Access, Route
 from consensus.commands import AnyCommand, Batch
+from consensus.model.namespace import Reach
 from consensus.model.origin import Origin
 from consensus.outcomes import AnyOutcome, Batched, Refusal
 
@@ -73,7 +75,7 @@ async def run_atomically(batch: Call, operations: Sequence[Operation]) -> list[R
             one.refuse_unless_proposed()
         target = ", ".join(f"{operation.method} {operation.path}" for operation in operations)
         command = Batch(commands=[one.command for one in prepared if one.command is not None])
-        outcome = await batch.submit(command, target=target)
+        outcome = await batch.submit(command, target=target, reach=tuple(one.reach for one in prepared))
         if isinstance(outcome, Refusal):
             raise _nothing_done(refused(outcome), outcome.operation or 0)
         if not isinstance(outcome, Batched):
@@ -104,6 +106,10 @@ class _Prepared:
                 raise InvalidRequest(f"{self._route.name} cannot be part of an atomic batch")
         except ApiError as error:
             raise _nothing_done(error, number) from None
+
+    @property
+    def reach(self) -> Reach | None:
+        return self._call.origin_reach
 
     @property
     def result(self) -> Result:
@@ -148,8 +154,10 @@ def _prepare(batch: Call, operation: Operation, number: int, *, propose: Propose
     route, path = found
     if not route.batchable or route.media_type != JSON:
         raise InvalidRequest(f"{route.name} cannot be part of a batch")
+    path = {name: unquote(value) for name, value in path.items()}
+    reach = EVERYWHERE
     if route.access is not Access.PUBLIC:
-        authorise(batch.services, batch.identity, route, target=parts.path, address=batch.address)
+        reach = authorise(batch.services, batch.identity, route, path=path, target=parts.path, address=batch.address)
     body = b"" if operation.body is None else encode(operation.body)
 
     async def read_body() -> bytes:
@@ -162,12 +170,14 @@ def _prepare(batch: Call, operation: Operation, number: int, *, propose: Propose
     call = Call(
         services=batch.services,
         route=route,
-        path={name: unquote(value) for name, value in path.items()},
+        path=path,
         target=parts.path,
         address=batch.address,
         query=read_query(route, Query(parse_qsl(parts.query, keep_blank_values=True))),
         headers=headers,
         identity=batch.identity,
+        reach=reach,
+        still_allowed=batch.still_allowed,
         read_body=read_body,
         propose=propose,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api import body as bodies
 from api import etags
@@ -15,6 +16,7 @@ from api import listing as lists
 from api.answer import Answer, Raw
 from api.auth.authenticator import Authenticator
 from api.auth.identity import Identity
+from api.auth.reach import Reach
 from api.deps import Deps
 from api.errors import InvalidRequest, NotFound, UnsupportedMediaType, refused
 from api.events.closing import Closing
@@ -26,6 +28,7 @@ from api.query import Query
 from api.route import Route, RouteTable
 from api.views.container import ContainerItem
 from consensus.commands import AnyCommand
+from consensus.model.namespace import Reach as OriginReach
 from consensus.model.origin import Guard, Once, Origin
 from consensus.model.task import Task
 from consensus.outcomes import AnyOutcome, Refusal
@@ -64,6 +67,8 @@ class Call:
         target: the path as it was asked for, below ``/api``.
         address: the client's IP address.
         identity: who asks; on PUBLIC routes, too, nobody.
+        reach: where they may do what the route is for.
+        still_allowed: whether what was shown is still valid, and allows as much: long answers ask it now and then.
         headers: by lowercase name.
     """
 
@@ -78,6 +83,8 @@ class Call:
         query: Query,
         headers: Mapping[str, str],
         identity: Identity | None,
+        reach: Reach,
+        still_allowed: Callable[[], bool],
         read_body: Callable[[], Awaitable[bytes]],
         is_head: bool = False,
         propose: Propose | None = None,
@@ -92,6 +99,8 @@ class Call:
         self.address = address
         self.query = query
         self.headers = headers
+        self.reach = reach
+        self.still_allowed = still_allowed
         self._identity = identity
         self._read_body = read_body
         self._propose = propose or self._propose_now
@@ -141,9 +150,18 @@ class Call:
         return outcome
 
     async def submit(
-        self, command: AnyCommand, *, about: tuple[str, str] | None = None, target: str | None = None
+        self,
+        command: AnyCommand,
+        *,
+        about: tuple[str, str] | None = None,
+        target: str | None = None,
+        reach: tuple[OriginReach | None, ...] | None = None,
     ) -> AnyOutcome:
-        """As `propose`, but a Refusal is returned. `target` is what the audit log says of it."""
+        """As `propose`, but a Refusal is returned.
+
+        `target` is what the audit log says of it. `reach` of each command of a batch; by default the route's.
+        """
+        reach = (self.origin_reach,) if reach is None else reach
         origin = Origin(
             user_id=self.identity.user_id,
             address=self.address,
@@ -151,8 +169,15 @@ class Call:
             target=(target or self.target)[:MAX_TARGET_LENGTH],
             once=await self._once(),
             guard=self._guard(about),
+            reach=reach if any(reach) else (),
         )
         return await self._propose(command, origin)
+
+    @property
+    def origin_reach(self) -> OriginReach | None:
+        """The route's reach as a command carries it."""
+        namespaces = self.reach.namespaces
+        return None if namespaces is None else OriginReach(self.route.permission, tuple(sorted(namespaces)))
 
     async def _propose_now(self, command: AnyCommand, origin: Origin) -> AnyOutcome:
         timeout_s = self.deps.settings.propose_timeout_s
@@ -190,6 +215,11 @@ class Call:
             raise NotFound(f"there is no {noun} {self.path[variable]!r}")
         return row
 
+    def require(self, namespace: str) -> None:
+        """For what is done in `namespace` without a command. Raises PermissionDenied."""
+        if not self.reach.holds(namespace):
+            self.identity.authorise_in(self.route.need, namespace)
+
     def note(self, message: str = "") -> None:
         """Writes down for the audit log what was done without a command of the user's."""
         self.services.journal.note(
@@ -201,6 +231,9 @@ class Call:
             message=message,
         )
 
+    def _within(self, item: Any) -> bool:
+        return self.reach.holds(item.namespace)
+
     async def listed(self, sources: Sequence[S], show: Callable[[S], Struct]) -> Answer:
         """The page that was asked for of what `show` makes of `sources`.
 
@@ -211,6 +244,8 @@ class Call:
         if listing is None:
             raise RuntimeError(f"{self.route.name} is not declared as a list")
         request = lists.read(self.query, listing)
+        if self.route.place is None and not self.reach.everywhere:
+            request = replace(request, filters=(self._within, *request.filters))
         if request.as_they_come:
             page = [show(source) for source in sources[request.offset : request.offset + request.limit]]
             return Answer(lists.page_of(page, len(sources), request, listing))

@@ -14,15 +14,18 @@ from quart.wrappers import Request, Websocket
 
 from api import compression, etags, versions
 from api.answer import Answer, Raw, Stream, encoded
+from api.auth.authenticator import bearer
 from api.auth.identity import Identity
+from api.auth.reach import EVERYWHERE, Reach
 from api.call import Call, Services
 from api.errors import PermissionDenied
 from api.limits import enforce, headers, tighter
 from api.longpoll import LongPoll
 from api.query import COMMON, Query
 from api.ratelimit import Budget
-from api.route import Access, Need, Route
+from api.route import Access, Need, Route, Subject
 from consensus.errors import Unavailable
+from consensus.namespaces import namespace_of
 
 BARRIER_PAUSE_S = 0.1
 
@@ -62,13 +65,15 @@ class Dispatcher(Struct, frozen=True):
         address = asked.address
         versions.check(request.headers.get("Accept"))
         target = request.path.removeprefix("/api")
-        identity = None
+        identity, reach, still_allowed = None, EVERYWHERE, lambda: True
         if route.access is not Access.PUBLIC:
             self.require_fit()
-            identity = await self.services.authenticator.identify(request.headers.get("Authorization"), address)
+            authorization = request.headers.get("Authorization")
+            identity = await self.services.authenticator.identify(authorization, address)
             if route.counted:
                 self.charge(asked, identity)
-            authorise(self.services, identity, route, target=target, address=address)
+            reach = authorise(self.services, identity, route, path=path, target=target, address=address)
+            still_allowed = self.services.authenticator.watch(identity, bearer(authorization), route.need)
         call = Call(
             services=self.services,
             route=route,
@@ -78,6 +83,8 @@ class Dispatcher(Struct, frozen=True):
             query=read_query(route, Query(request.args.items(multi=True))),
             headers={name.lower(): value for name, value in request.headers.items()},
             identity=identity,
+            reach=reach,
+            still_allowed=still_allowed,
             read_body=partial(_read_body, request),
             is_head=request.method == "HEAD",
             pieces=request.body if route.upload else None,
@@ -101,7 +108,7 @@ class Dispatcher(Struct, frozen=True):
         if not call.route.of_state:
             return await call.route.handler(call)
         answers, state = self.services.answers, call.state
-        key = (call.target, *call.query.values.items())
+        key = (call.target, call.reach, *call.query.values.items())
         known = answers.find(key, state)
         if known is None:
             made = await call.route.handler(call)
@@ -142,12 +149,20 @@ class _Operation(Protocol):
     def name(self) -> str: ...
     @property
     def need(self) -> Need: ...
+    @property
+    def place(self) -> Subject | None: ...
 
 
-def authorise(services: Services, identity: Identity, route: _Operation, *, target: str, address: str) -> None:
-    """Raises PermissionDenied, and notes it."""
+def authorise(
+    services: Services, identity: Identity, route: _Operation, *, path: Mapping[str, str], target: str, address: str
+) -> Reach:
+    """Where they may do it. Raises PermissionDenied, also where the row in question is beyond that, and notes it."""
+    state, place = services.deps.replica.state, route.place
     try:
-        identity.authorise(route.need)
+        reach = identity.authorise(route.need)
+        if place is not None and not reach.everywhere and path[place.variable] in getattr(state, place.table):
+            identity.authorise_in(route.need, namespace_of(state, place.table, path[place.variable]))
+        return reach
     except PermissionDenied as error:
         services.journal.note(
             user_id=identity.user_id,

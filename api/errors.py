@@ -164,6 +164,7 @@ _BY_REFUSAL = {
     RefusalCode.NOT_FOUND: NotFound,
     RefusalCode.CONFLICT: Conflict,
     RefusalCode.CHANGED: PreconditionFailed,
+    RefusalCode.DENIED: PermissionDenied,
 }
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
+import trio
 from msgspec import Struct
 
 from api.answer import encode
@@ -39,18 +40,32 @@ def as_sse(line: LogLine) -> bytes:
 
 
 class LogBody(ByteBody[LogLine]):
-    """It ends where the node stops."""
+    """It ends where the node stops, and with the first line after the client's credentials ended.
+
+    `still_allowed` is asked every `check_s`, when there is a line.
+    """
 
     def __init__(
         self,
         lines: AbstractAsyncContextManager[AsyncIterator[LogLine]],
         render: Callable[[LogLine], bytes],
         closing: Closing,
+        *,
+        check_s: float,
+        still_allowed: Callable[[], bool],
     ) -> None:
         super().__init__(lines, render)
         self._closing = closing
+        self._check_s = check_s
+        self._still_allowed = still_allowed
+        self._checked_s = trio.current_time()
 
     async def __anext__(self) -> bytes:
         with self._closing.wait_scope(math.inf):
-            return await super().__anext__()
+            line = await super().__anext__()
+            if trio.current_time() - self._checked_s < self._check_s:
+                return line
+            self._checked_s = trio.current_time()
+            if self._still_allowed():
+                return line
         raise StopAsyncIteration

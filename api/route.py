@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from consensus.model.user import Role
+from consensus.namespaces import TABLES
 
 if TYPE_CHECKING:
     from api.answer import Answer, Raw, Stream
@@ -57,12 +58,12 @@ class Need(Struct, frozen=True):
 
 VERBS = ("read", "create", "update", "delete", "exec")
 RESOURCES = (
-    "apps", "jobs", "containers", "logs", "services", "volumes", "deployments",
-    "nodes", "cluster", "alerts", "metrics", "events", "users", "roles", "groups", "api-keys", "audit",
+    "apps", "jobs", "containers", "logs", "services", "volumes", "deployments", "alerts", "events",
+    "nodes", "cluster", "metrics", "users", "roles", "groups", "api-keys", "audit",
     "network-policies",
 )  # fmt: skip
-NAMESPACED = frozenset(RESOURCES[:7])
-"""These belong to a namespace; a permission that is limited to a scope holds for no others."""
+NAMESPACED = frozenset(RESOURCES[:9])
+"""These may be in a namespace; a permission that is limited to a scope holds for no others."""
 
 
 class Kind(enum.StrEnum):
@@ -110,6 +111,8 @@ class Route(Struct, frozen=True, kw_only=True):
         streams: the media types of answers that are streams, where the query asks for one.
         listing: set where the answer is a list.
         subject: set where the answer's ETag, or an If-Match, is about one row.
+        owner: the row whose namespace all that the route is about is in, where that is not the subject.
+        sifted: whether the handler itself leaves out what is beyond `Call.reach`.
         of_state: whether a read's answer follows from the State and the query alone, whoever asks wherever.
         counted: False where the request costs the user nothing: it is many, and each is charged.
         upload: whether the body is taken in piece by piece, however long it is (`Call.pieces`).
@@ -132,6 +135,8 @@ class Route(Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     listing: Listing | None = None
     subject: Subject | None = None
+    owner: Subject | None = None
+    sifted: bool = False
     of_state: bool = False
     counted: bool = True
     upload: bool = False
@@ -141,6 +146,12 @@ class Route(Struct, frozen=True, kw_only=True):
     @property
     def need(self) -> Need:
         return Need(self.access, self.permission)
+
+    @property
+    def place(self) -> Subject | None:
+        """The row whose namespace says who may use it; None: lists and commands say it of each row."""
+        subject = self.owner or self.subject
+        return subject if subject is not None and subject.table in TABLES else None
 
     @property
     def reads(self) -> bool:
@@ -182,6 +193,18 @@ def _names_permission(text: str) -> bool:
     return resource in RESOURCES and verb in VERBS
 
 
+def _heeds_scopes(route: Route) -> bool:
+    """Whether something keeps a permission that is limited to a scope within it."""
+    if route.place is not None or route.sifted:
+        return True
+    if "{" in route.path:
+        return False
+    if not route.reads:
+        # What is applied is checked when it is applied.
+        return route.replicated
+    return route.listing is not None and "namespace" in route.listing.item.__struct_fields__
+
+
 def check(routes: Iterable[Route]) -> tuple[Route, ...]:
     """The routes, each once and each with an access.
 
@@ -196,6 +219,8 @@ def check(routes: Iterable[Route]) -> tuple[Route, ...]:
             raise RouteTableError(f"{route.name} does not say which permission it needs: {route.permission!r}")
         if route.access is Access.PUBLIC and not route.reads and route.path != "/auth/login":
             raise RouteTableError(f"{route.name} would let anybody change something")
+        if route.need.resource in NAMESPACED and not _heeds_scopes(route):
+            raise RouteTableError(f"{route.name} does not say in which namespace it is: owner, a listed `namespace`…")
         key = re.sub(r"\{\w+\}", "{}", route.name)
         if key in table:
             raise RouteTableError(f"{route.name} is there twice")

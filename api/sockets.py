@@ -10,13 +10,14 @@ from msgspec import Struct
 from quart import g, websocket
 from quart.wrappers import Websocket
 
+from api.auth.authenticator import bearer
 from api.auth.identity import Identity
+from api.auth.reach import Reach
 from api.call import Services
 from api.dispatch import Asked, Dispatcher, authorise
-from api.errors import AuthenticationFailed
 from api.hypercorn_fixes.early_answers import SEND_RAW
 from api.query import Query
-from api.route import Access, Need, Parameter
+from api.route import Access, Need, Parameter, Subject
 
 TOKEN = Parameter("token", description="a token or an API key, where no Authorization header can be set")
 
@@ -27,7 +28,8 @@ class SocketCall(Struct, frozen=True, kw_only=True):
     Attributes:
         path: the path's variables.
         headers: by lowercase name.
-        still_allowed: whether the credentials that were shown are still valid.
+        reach: where the client may do what the route is for.
+        still_allowed: whether the credentials that were shown are still valid, and allow as much.
     """
 
     services: Services
@@ -36,6 +38,7 @@ class SocketCall(Struct, frozen=True, kw_only=True):
     query: Query
     headers: Mapping[str, str]
     identity: Identity
+    reach: Reach
     address: str
     still_allowed: Callable[[], bool]
 
@@ -48,13 +51,14 @@ class SocketCall(Struct, frozen=True, kw_only=True):
 
 
 class SocketRoute(Struct, frozen=True, kw_only=True):
-    """`path` is below ``/api``; what is not said here holds as for `api.route.Route`."""
+    """`path` is below ``/api``; `place` says whose namespace it is about; the rest is as in `api.route.Route`."""
 
     path: str
     access: Access
     permission: str
     handler: Callable[[SocketCall], Awaitable[None]]
     parameters: tuple[Parameter, ...] = ()
+    place: Subject | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +84,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
         query = Query(websocket.args.items(multi=True))
         query.refuse_unknown((*route.parameters, TOKEN))
         authorization = websocket.headers.get("Authorization")
-        token = query.text("token") or _bearer(authorization)
+        token = query.text("token") or bearer(authorization)
         if token is not None:
             identity = services.authenticator.identify_token(token)
         else:
@@ -88,16 +92,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
         dispatcher.charge(asked, identity)
         # The path alone: a query string may hold the token.
         target = websocket.path.removeprefix("/api")
-        authorise(services, identity, route, target=target, address=address)
-
-        def still_allowed() -> bool:
-            try:
-                if token is not None:
-                    services.authenticator.identify_token(token)
-            except AuthenticationFailed:
-                return False
-            return identity.user_id in services.deps.replica.state.users
-
+        reach = authorise(services, identity, route, path=path, target=target, address=address)
         headers = {name.lower(): value for name, value in websocket.headers.items()}
         await route.handler(
             SocketCall(
@@ -107,14 +102,10 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
                 query=query,
                 headers=headers,
                 identity=identity,
+                reach=reach,
                 address=address,
-                still_allowed=still_allowed,
+                still_allowed=services.authenticator.watch(identity, token, route.need),
             )
         )
 
     return run
-
-
-def _bearer(authorization: str | None) -> str | None:
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None

@@ -7,6 +7,7 @@ digest.py       a row's version; fingerprint.py: the whole replica's
 draft.py        the next State in the making, its indexes and events
 state.py        immutable tables
 features.py      what versions can apply
+namespaces.py    in which namespace things are, and what a command would touch
 machine.py      entries in; State, answers and events out; each command once
 events.py       the last 10,000 events; follow.py: reading them live, with resume
 watch.py        waiting for an index

@@ -34,6 +34,7 @@ from consensus.model.setting import Setting
 from consensus.model.task import Task
 from consensus.model.user import ApiKey, RevokedToken, User
 from consensus.model.volume import Volume
+from consensus.namespaces import namespace_of_resource
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -95,8 +96,18 @@ class Draft:
                 type=event_type,
                 resources=resources,
                 data={**data, "timestamp": iso_utc(self.time_s)},
+                namespace=self._namespace_of(resources),
             )
         )
+
+    def _namespace_of(self, resources: list[str]) -> str | None:
+        """Of what is deleted, as it was before."""
+        for resource in resources:
+            for state in (self.state, self._base):
+                namespace = namespace_of_resource(state, resource)
+                if namespace is not None:
+                    return namespace
+        return None
 
     def _put(self, table: str, key: Any, row: Any, **indexes: Any) -> None:
         """The one way to write a row of a table, with the indexes that follow from it."""

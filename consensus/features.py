@@ -11,22 +11,56 @@ FIELDS_SINCE. What only has to be kept and shown may come without: older version
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, inspect
 
-LEVEL = 1
+from consensus.commands.service import CreateService
+from consensus.model.app_spec import AppSpec
+from consensus.model.job import JobSpec
+from consensus.model.origin import Origin
+from consensus.model.volume import Volume
+
+LEVEL = 2
 COMMANDS_SINCE: Mapping[type[Struct], int] = {}
 """Commands that came after level 1."""
-FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {}
+FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {
+    (AppSpec, "namespace"): 2,
+    (JobSpec, "namespace"): 2,
+    (Volume, "namespace"): 2,
+    (CreateService, "namespace"): 2,
+    (Origin, "reach"): 2,
+}
 """Fields, by struct and name, that came after level 1; they are needed only where they are set."""
 
 
-def level_of(command: Struct) -> int:
+def level_of(command: Struct, origin: Origin | None = None) -> int:
     """The level that a cluster needs to apply `command`."""
-    if not COMMANDS_SINCE and not FIELDS_SINCE:
-        return 1
-    return max(_levels(command), default=1)
+    newer = frozenset((*COMMANDS_SINCE, *(kind for kind, _ in FIELDS_SINCE)))
+    told = (value for value in (command, origin) if value is not None and not newer.isdisjoint(_parts(type(value))))
+    return max((level for value in told for level in _levels(value)), default=1)
+
+
+@cache
+def _parts(kind: type[Struct]) -> frozenset[type]:
+    """The Structs that values of `kind` are made of: long reports have nothing new, and need not be looked through."""
+    found: set[type] = set()
+
+    def collect(info: Any) -> None:
+        if isinstance(info, inspect.StructType):
+            if info.cls in found:
+                return
+            found.add(info.cls)
+        if isinstance(info, Struct):
+            for name in info.__struct_fields__:
+                collect(getattr(info, name))
+        elif isinstance(info, tuple):
+            for item in info:
+                collect(item)
+
+    collect(inspect.type_info(kind))
+    return frozenset(found)
 
 
 def _levels(value: Any) -> Iterator[int]:
@@ -46,6 +80,7 @@ def _levels(value: Any) -> Iterator[int]:
                 yield from _levels(item)
 
 
+@cache
 def _defaults(kind: type[Struct]) -> list[Any]:
     """One a field; what has none is not equal to anything."""
     given = list(kind.__struct_defaults__)

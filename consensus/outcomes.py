@@ -13,6 +13,8 @@ class RefusalCode(enum.StrEnum):
     CONFLICT = "conflict"
     CHANGED = "changed"
     """It is not any more what the client saw (If-Match)."""
+    DENIED = "permission_denied"
+    """It is in a namespace where the user may not do it."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -102,7 +102,7 @@ class ClusterProposer:
             waiter.answered.set()
 
     async def propose(self, command: AnyCommand, *, timeout_s: float = 10.0, origin: Origin | None = None) -> Committed:
-        level, agreed = level_of(command), self._machine.state.feature_level
+        level, agreed = level_of(command, origin), self._machine.state.feature_level
         if level > agreed:
             return Committed(self._machine.index, beyond(agreed, level))
         async with self._slots:

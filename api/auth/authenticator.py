@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from api.auth.lockout import Lockout
 from api.deps import Deps
 from api.errors import ApiError, AuthenticationFailed, LockedOut, Unavailable
 from api.journal import Journal
+from api.route import Need
 from consensus.model.user import User
 from consensus.state import State
 
@@ -63,6 +65,27 @@ class Authenticator:
             return self._identify_token(token)
         except AuthenticationFailed as error:
             raise self._refusal(error) from None
+
+    def watch(self, identity: Identity, token: str | None, need: Need) -> Callable[[], bool]:
+        """Tells, whenever it is asked, whether the credentials that were shown still allow `need` as far as now."""
+        reach, version = identity.reach(need), self._credentials_version(identity.user_id)
+
+        def still_allowed() -> bool:
+            state = self._deps.replica.state
+            user = state.users.get(identity.user_id)
+            if user is None or user.credentials_version != version:
+                return False
+            try:
+                present = _identity(state, user) if token is None else self.identify_token(token)
+            except AuthenticationFailed:
+                return False
+            return present.reach(need) == reach
+
+        return still_allowed
+
+    def _credentials_version(self, user_id: str) -> int:
+        user = self._deps.replica.state.users.get(user_id)
+        return 0 if user is None else user.credentials_version
 
     def _identify_token(self, token: str) -> Identity:
         state, now_s = self._deps.replica.state, self._deps.now_s()
@@ -135,6 +158,12 @@ class Authenticator:
         if self._decoy_hash is None:
             self._decoy_hash = await self._deps.passwords.hash(secrets.token_hex(16))
         return self._decoy_hash
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token in an Authorization header, where there is one."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _basic(credentials: str) -> tuple[str, str]:

@@ -6,13 +6,27 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from api.auth.reach import EVERYWHERE, NOWHERE, Reach
 from api.route import NAMESPACED, ROLE_ACCESS, Access, Need
 from consensus.model.access import ANY, Permission
 from consensus.model.user import Role, User
+from consensus.namespaces import of_scope
 from consensus.state import State
 
-DEFAULT_SCOPE = "namespace/default"
-"""Where everything is while there are no tenants."""
+
+class Allowed(Struct, frozen=True):
+    """A permission, and the namespaces that its scope means now."""
+
+    verb: str
+    resource: str
+    reach: Reach
+
+    def covers(self, need: Need) -> bool:
+        return (
+            self.verb in (ANY, need.verb)
+            and self.resource in (ANY, need.resource)
+            and (self.reach.everywhere or need.resource in NAMESPACED)
+        )
 
 
 class Grant(Struct, frozen=True):
@@ -20,20 +34,21 @@ class Grant(Struct, frozen=True):
 
     roles: tuple[str, ...]
     access: Access
-    permissions: tuple[Permission, ...]
+    permissions: tuple[Allowed, ...]
 
-    def allows(self, need: Need) -> bool:
+    def reach(self, need: Need) -> Reach:
+        """Where they allow it."""
         if self.access >= need.access:
-            return True
-        return any(_covers(permission, need) for permission in self.permissions)
+            return EVERYWHERE
+        found = NOWHERE
+        for permission in self.permissions:
+            if permission.covers(need):
+                found |= permission.reach
+        return found
 
 
-def _covers(permission: Permission, need: Need) -> bool:
-    return (
-        permission.verb in (ANY, need.verb)
-        and permission.resource in (ANY, need.resource)
-        and (permission.scope == ANY or (need.resource in NAMESPACED and permission.scope == DEFAULT_SCOPE))
-    )
+def _allowed(state: State, permission: Permission) -> Allowed:
+    return Allowed(permission.verb, permission.resource, Reach(of_scope(state, permission.scope)))
 
 
 def of_roles(state: State, names: Iterable[str]) -> Grant:
@@ -43,7 +58,7 @@ def of_roles(state: State, names: Iterable[str]) -> Grant:
         if name in ROLE_ACCESS:
             access = max(access, ROLE_ACCESS[Role(name)])
         elif name in state.roles:
-            permissions += state.roles[name].permissions
+            permissions += [_allowed(state, permission) for permission in state.roles[name].permissions]
     return Grant(roles, access, tuple(permissions))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from api.auth.reach import Reach
 from api.errors import InvalidRequest
 from consensus.events import Gap
 from consensus.follow import event_id, resume_position
@@ -30,13 +31,14 @@ class Told(Struct, frozen=True, omit_defaults=True):
 
 
 class Filter(Struct, frozen=True):
-    """Empty: everything. A resource is ``app/web``, ``app:web``, a kind (``apps``) or just an id (``web``)."""
+    """Empty: all within `reach`. A resource is ``app/web``, ``app:web``, a kind (``apps``) or just an id (``web``)."""
 
+    reach: Reach
     types: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, types: Iterable[str], resources: Iterable[str]) -> Filter:
+    def of(cls, reach: Reach, types: Iterable[str], resources: Iterable[str]) -> Filter:
         """Both spellings of types are understood. Raises InvalidRequest for a type that there is not."""
         known = {kind.value for kind in EventType}
         chosen = {name.replace(".", "_") for name in types}
@@ -44,9 +46,11 @@ class Filter(Struct, frozen=True):
             raise InvalidRequest(
                 f"parameter 'types': unknown event type {name!r}; there are: {', '.join(sorted(known))}"
             )
-        return cls(frozenset(chosen), frozenset(name.replace(":", "/", 1) for name in resources))
+        return cls(reach, frozenset(chosen), frozenset(name.replace(":", "/", 1) for name in resources))
 
     def passes(self, event: Event) -> bool:
+        if not self.reach.holds(event.namespace):
+            return False
         if self.types and event.type.value not in self.types:
             return False
         if not self.resources:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
+import trio
 from quart.wrappers.response import ResponseBody
 
 from api.answer import encode
@@ -12,12 +14,15 @@ from api.events.feed import GAP, Feed, Told
 
 
 class EventBody(ResponseBody):
-    """Ends when the server shuts down, or when the client is so slow that events it never got were forgotten."""
+    """Ends when the server shuts down, when the client is so slow that events it never got were forgotten, and when
+    its credentials do: `still_allowed` is asked every `heartbeat_s`."""
 
-    def __init__(self, feed: Feed, closing: Closing, *, heartbeat_s: float) -> None:
+    def __init__(self, feed: Feed, closing: Closing, *, heartbeat_s: float, still_allowed: Callable[[], bool]) -> None:
         self._feed = feed
         self._closing = closing
         self._heartbeat_s = heartbeat_s
+        self._still_allowed = still_allowed
+        self._checked_s = trio.current_time()
         self._greeted = False
         self._last_words: bytes | None = None
 
@@ -40,6 +45,10 @@ class EventBody(ResponseBody):
             self._greeted = True
             return self._position()
         while True:
+            if trio.current_time() - self._checked_s >= self._heartbeat_s:
+                self._checked_s = trio.current_time()
+                if not self._still_allowed():
+                    return self._farewell("your credentials are not valid any more")
             was_live = self._feed.live
             ready = self._feed.ready()
             if ready:

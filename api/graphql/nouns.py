@@ -25,9 +25,10 @@ from api.views.container import ContainerDetail, ContainerItem, container_detail
 from api.views.deployment import DeploymentDetail, DeploymentItem, deployment_detail, deployment_item
 from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
 from api.views.network_policy import NetworkPolicyItem, network_policy_item
-from api.views.node import NodeDetail, NodeItem, node_detail, node_item
+from api.views.node import SEE_CONTAINERS, NodeDetail, NodeItem, node_detail, node_item
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from api.views.volume import VolumeItem, volume_item
+from consensus.namespaces import namespace_of
 from consensus.state import State
 
 
@@ -108,6 +109,18 @@ class Noun(Struct, frozen=True, kw_only=True):
     def exists(self, state: State, key: str) -> bool:
         return self.has(state, key) if self.has is not None else key in getattr(state, self.table)
 
+    def within(self, world: World, keys: Iterable[str]) -> list[str]:
+        """Those of `keys` that the client may see. Raises PermissionDenied where that can be none."""
+        reach = world.identity.authorise(self.need)
+        if reach.everywhere:
+            return list(keys)
+        return [key for key in keys if reach.holds(namespace_of(world.state, self.table, key))]
+
+    def require(self, world: World, key: str) -> None:
+        """Raises PermissionDenied where the client may not see the row of `key`."""
+        if not world.identity.reach(self.need).everywhere:
+            world.identity.authorise_in(self.need, namespace_of(world.state, self.table, key))
+
 
 class Row:
     """One row of a noun. Its detail is made only where a field asks for it."""
@@ -167,7 +180,9 @@ NODE = Noun(
     table="nodes",
     keys=lambda state: sorted(state.nodes),
     item=lambda world, key: node_item(world.state, world.cluster, world.members, world.state.nodes[key]),
-    detail=lambda world, key: node_detail(world.state, world.cluster, world.state.nodes[key]),
+    detail=lambda world, key: node_detail(
+        world.state, world.cluster, world.state.nodes[key], reach=world.identity.reach(SEE_CONTAINERS)
+    ),
     listing=Listing("nodes", NodeItem),
     type=NodeDetail,
     hidden=frozenset({"containers"}),
@@ -248,8 +263,8 @@ ALERT = Noun(
     permission="alerts:read",
     table="alerts",
     keys=lambda state: sorted(state.alerts, key=lambda i: (-state.alerts[i].created_at_s, i)),
-    item=lambda world, key: alert_item(world.state.alerts[key]),
-    detail=lambda world, key: alert_item(world.state.alerts[key]),
+    item=lambda world, key: alert_item(world.state, world.state.alerts[key]),
+    detail=lambda world, key: alert_item(world.state, world.state.alerts[key]),
     listing=Listing("alerts", AlertItem),
     type=AlertItem,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -52,9 +53,11 @@ def _world(info: Info) -> World:
     return world
 
 
-def _allowed(world: World, need: Need) -> None:
+@contextmanager
+def _told() -> Iterator[None]:
+    """An error of the API's, as GraphQL tells of it."""
     try:
-        world.identity.authorise(need)
+        yield
     except ApiError as error:
         raise GraphQLError(error.message, extensions={"code": error.code}) from None
 
@@ -73,14 +76,11 @@ def _arguments(noun: Noun) -> dict[str, GraphQLArgument]:
 
 def _rows(world: World, noun: Noun, keys: Iterable[str], arguments: dict[str, Any]) -> list[Row]:
     """Raises GraphQLError."""
-    _allowed(world, noun.need)
-    try:
+    with _told():
+        known = noun.within(world, keys)
         request = lists.read(
             Query((name, str(value)) for name, value in arguments.items() if value is not None), noun.listing
         )
-    except ApiError as error:
-        raise GraphQLError(error.message, extensions={"code": error.code}) from None
-    known = list(keys)
     if request.as_they_come:
         chosen = known[request.offset : request.offset + request.limit]
         return [Row(world, noun, key, noun.item(world, key)) for key in chosen]
@@ -90,6 +90,16 @@ def _rows(world: World, noun: Noun, keys: Iterable[str], arguments: dict[str, An
     ordered = lists.in_order([item for _, item in items if request.wants(item)], request)
     page = ordered[request.offset : request.offset + request.limit]
     return [Row(world, noun, keys_by_item[id(item)], item) for item in page]
+
+
+def _row(world: World, noun: Noun, key: str) -> Row | None:
+    """None: there is none. Raises GraphQLError."""
+    with _told():
+        world.identity.authorise(noun.need)
+        if not noun.exists(world.state, key):
+            return None
+        noun.require(world, key)
+    return Row(world, noun, key, noun.item(world, key))
 
 
 class _Builder:
@@ -165,10 +175,7 @@ class _Builder:
         def resolve(row: Row, info: Info) -> Row | None:
             world = _world(info)
             (key,) = keys(world.state, row.key)
-            if not noun.exists(world.state, key):
-                return None
-            _allowed(world, noun.need)
-            return Row(world, noun, key, noun.item(world, key))
+            return _row(world, noun, key)
 
         return GraphQLField(self.objects[noun.name], resolve=resolve)
 
@@ -232,17 +239,15 @@ def _list_resolver(noun: Noun) -> Callable[..., list[Row]]:
 def _single_resolver(noun: Noun) -> Callable[..., Row | None]:
     def resolve(root: Any, info: Info, *, id: str) -> Row | None:
         world = _world(info)
-        _allowed(world, noun.need)
-        if not noun.exists(world.state, id):
-            return None
-        return Row(world, noun, id, noun.item(world, id))
+        return _row(world, noun, id)
 
     return resolve
 
 
 def _cluster(root: Any, info: Info) -> ClusterAnswer | None:
     world = _world(info)
-    _allowed(world, Need(Access.VIEW, "cluster:read"))
+    with _told():
+        world.identity.authorise(Need(Access.VIEW, "cluster:read"))
     return world.cluster_answer
 
 

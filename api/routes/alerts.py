@@ -10,13 +10,16 @@ from api.route import Access, Listing, Route, Subject
 from api.views.container import time_or_none
 from consensus.commands import AcknowledgeAlert
 from consensus.model.alert import Alert
+from consensus.namespaces import namespace_of_resource
+from consensus.state import State
 from consensus.timestamp import iso_utc
 
 
 class AlertItem(Struct, frozen=True, kw_only=True):
-    """`status`: active, or acknowledged."""
+    """`status`: active, or acknowledged. `namespace`: of what it is about, where that is in one."""
 
     id: str
+    namespace: str | None
     severity: str
     resource: str
     message: str
@@ -26,9 +29,10 @@ class AlertItem(Struct, frozen=True, kw_only=True):
     acknowledged_at: str | None
 
 
-def alert_item(alert: Alert) -> AlertItem:
+def alert_item(state: State, alert: Alert) -> AlertItem:
     return AlertItem(
         id=alert.id,
+        namespace=namespace_of_resource(state, alert.resource),
         severity=alert.severity.value,
         resource=alert.resource,
         message=alert.message,
@@ -40,12 +44,13 @@ def alert_item(alert: Alert) -> AlertItem:
 
 
 async def list_alerts(call: Call) -> Answer:
-    newest_first = sorted(call.state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
-    return await call.listed(newest_first, alert_item)
+    state = call.state
+    newest_first = sorted(state.alerts.values(), key=lambda alert: (-alert.created_at_s, alert.id))
+    return await call.listed(newest_first, lambda alert: alert_item(state, alert))
 
 
 async def get_alert(call: Call) -> Answer:
-    return Answer(alert_item(call.named(call.state.alerts, "id", "alert")))
+    return Answer(alert_item(call.state, call.named(call.state.alerts, "id", "alert")))
 
 
 async def acknowledge(call: Call) -> Answer:

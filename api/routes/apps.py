@@ -14,6 +14,7 @@ from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
+from consensus.namespaces import namespace_of
 from consensus.outcomes import Deployed, Refusal, Scaled
 
 
@@ -64,15 +65,18 @@ async def deploy(call: Call) -> Answer:
 
 
 async def _dry_run(call: Call, spec: AppSpec) -> Answer:
+    call.require(spec.namespace)
     plan = call.deps.plan_deploy
     if plan is None:
         raise InternalError("this node has no scheduler")
     found = await plan(spec)
     if isinstance(found, Refusal):
         raise refused(found)
+    # It may make room in namespaces that the client does not see.
+    preempted = [i for i in found.preempted if call.reach.holds(namespace_of(call.state, "tasks", i))]
     placed = sum(one.node_id is not None for one in found.placements)
     message = f"{placed} of {len(found.placements)} replicas would be placed"
-    return Answer(DryRunAnswer(spec.name, found.placements, found.preempted, message))
+    return Answer(DryRunAnswer(spec.name, found.placements, preempted, message))
 
 
 async def list_apps(call: Call) -> Answer:

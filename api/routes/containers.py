@@ -95,9 +95,15 @@ def log_query(call: Call) -> LogQuery:
 
 
 def log_stream(call: Call, lines: AbstractAsyncContextManager[AsyncIterator[LogLine]]) -> Stream:
-    if "text/event-stream" in call.headers.get("accept", ""):
-        return Stream(LogBody(lines, as_sse, call.services.closing), "text/event-stream; charset=utf-8")
-    return Stream(LogBody(lines, as_text, call.services.closing), "text/plain; charset=utf-8")
+    as_events = "text/event-stream" in call.headers.get("accept", "")
+    body = LogBody(
+        lines,
+        as_sse if as_events else as_text,
+        call.services.closing,
+        check_s=call.deps.settings.heartbeat_s,
+        still_allowed=call.still_allowed,
+    )
+    return Stream(body, f"text/{'event-stream' if as_events else 'plain'}; charset=utf-8")
 
 
 async def collected(lines: AbstractAsyncContextManager[AsyncIterator[LogLine]]) -> tuple[list[LogLine], bool]:
@@ -191,6 +197,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="logs:read",
         handler=get_logs,
+        owner=_CONTAINER,
         parameters=LOG_PARAMETERS,
         answer=LogsAnswer,
         streams=("text/plain", "text/event-stream"),
@@ -201,6 +208,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="logs:read",
         handler=get_app_logs,
+        owner=Subject("apps", "app_name"),
         parameters=LOG_PARAMETERS,
         answer=LogsAnswer,
         streams=("text/plain", "text/event-stream"),
@@ -211,6 +219,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="containers:read",
         handler=get_stats,
+        owner=_CONTAINER,
         answer=StatsAnswer,
     ),
 )

@@ -218,6 +218,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="deployments:read",
         handler=get_status,
+        owner=_DEPLOYMENT,
         answer=DeploymentProgress,
     ),
     _action("execute", execute),
@@ -239,6 +240,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="apps:read",
         handler=history,
+        owner=_APP,
         listing=Listing("revisions", RevisionItem),
     ),
     Route(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api import exec_socket
 from api.errors import NotFound
-from api.route import Access, Kind, Parameter
+from api.route import Access, Kind, Parameter, Subject
 from api.sockets import SocketCall, SocketRoute
 
 
@@ -42,6 +42,7 @@ SOCKETS = (
         path="/containers/{container_id}/exec",
         access=Access.OPERATE,
         permission="containers:exec",
+        place=Subject("tasks", "container_id"),
         handler=exec_in_container,
         parameters=(
             Parameter("command", description="words as a shell splits them, or a JSON list; sh if nothing is said"),

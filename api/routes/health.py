@@ -9,7 +9,7 @@ from msgspec import Struct
 from api.answer import Answer
 from api.call import Call
 from api.deps import ContainerGone, HealthReport
-from api.route import Access, Route
+from api.route import Access, Route, Subject
 from api.routes.containers import find as find_container
 from api.routes.nodes import find as find_node
 from api.views.container import time_or_none
@@ -218,6 +218,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="containers:read",
         handler=get_container_health,
+        owner=Subject("tasks", "container_id"),
         answer=ContainerHealthAnswer,
     ),
     Route(

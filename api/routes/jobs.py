@@ -207,6 +207,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="jobs:read",
         handler=list_runs,
+        owner=_JOB,
         listing=Listing("runs", RunItem),
     ),
     Route(
@@ -242,6 +243,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="logs:read",
         handler=get_run_logs,
+        owner=_RUN,
         parameters=LOG_PARAMETERS,
         answer=LogsAnswer,
         streams=("text/plain", "text/event-stream"),

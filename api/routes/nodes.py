@@ -10,7 +10,7 @@ from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import InvalidRequest
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
-from api.views.node import NodeDetail, NodeItem, node_detail, node_item
+from api.views.node import SEE_CONTAINERS, NodeDetail, NodeItem, node_detail, node_item
 from consensus.commands import ChangeNodeLabels, LabelNode, RemoveNode, SetMaintenance
 from consensus.model.node import Node, Taint
 
@@ -58,7 +58,7 @@ async def list_nodes(call: Call) -> Answer:
 
 
 async def get_node(call: Call) -> Answer:
-    return Answer(node_detail(call.state, call.deps.cluster, find(call)))
+    return Answer(node_detail(call.state, call.deps.cluster, find(call), reach=call.identity.reach(SEE_CONTAINERS)))
 
 
 async def set_maintenance(call: Call) -> Answer:

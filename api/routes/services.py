@@ -16,9 +16,10 @@ from api.errors import InvalidRequest
 from api.route import Access, Listing, Route, Subject
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from consensus.commands import CreateService, DeleteService, UpdateService
+from consensus.model.namespace import DEFAULT
 from consensus.model.quantity import duration_problems
 from consensus.model.service import ServiceChange, ServiceCheck
-from consensus.model.workload import NAME_PATTERN
+from consensus.model.workload import NAME_PATTERN, Name
 
 PROTOCOLS = ("http", "https", "tcp", "command")
 
@@ -27,6 +28,7 @@ class CreateBody(ServiceChange, frozen=True, kw_only=True):
     """A service that stands by itself: its endpoints are given, or those of apps that name it."""
 
     name: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=253)]
+    namespace: Name = DEFAULT
 
 
 async def list_services(call: Call) -> Answer:
@@ -42,7 +44,7 @@ async def get_service(call: Call) -> Answer:
 async def create_service(call: Call) -> Answer:
     body = await call.body(CreateBody)
     refuse_problems(_problems(body))
-    await call.propose(CreateService(name=body.name, **body.given()))
+    await call.propose(CreateService(name=body.name, namespace=body.namespace, **body.given()))
     return Answer(Message(name=body.name, message="Service created successfully"), status=201)
 
 

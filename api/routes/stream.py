@@ -33,7 +33,7 @@ class EventsAnswer(Struct, frozen=True):
 
 async def list_events(call: Call) -> Answer:
     query = call.query
-    wanted = Filter.of(query.words("types"), query.words("resources"))
+    wanted = Filter.of(call.reach, query.words("types"), query.words("resources"))
     since = query.text("since")
     limit = query.integer("limit", least=1, most=MAX_LIMIT) or DEFAULT_LIMIT
     offset = query.integer("offset")
@@ -56,18 +56,23 @@ async def list_events(call: Call) -> Answer:
 
 
 async def stream_events(call: Call) -> Stream:
-    wanted = Filter.of(call.query.words("types"), call.query.words("resources"))
+    wanted = Filter.of(call.reach, call.query.words("types"), call.query.words("resources"))
     since = call.query.text("since") or call.headers.get("last-event-id")
     feed = Feed(call.deps.replica, since=since, wanted=wanted)
     return Stream(
-        EventBody(feed, call.services.closing, heartbeat_s=call.deps.settings.heartbeat_s),
+        EventBody(
+            feed,
+            call.services.closing,
+            heartbeat_s=call.deps.settings.heartbeat_s,
+            still_allowed=call.still_allowed,
+        ),
         "text/event-stream; charset=utf-8",
     )
 
 
 async def event_websocket(call: SocketCall) -> None:
     query, deps = call.query, call.services.deps
-    wanted = Filter.of(query.words("types"), query.words("resources"))
+    wanted = Filter.of(call.reach, query.words("types"), query.words("resources"))
     since = query.text("since") or call.headers.get("last-event-id")
     feed = Feed(deps.replica, since=since, wanted=wanted)
     await call.socket.accept()
@@ -95,6 +100,7 @@ ROUTES = (
             Parameter("offset", Kind.INTEGER, "leave out so many of the oldest"),
         ),
         answer=EventsAnswer,
+        sifted=True,
     ),
     Route(
         method="GET",
@@ -104,6 +110,7 @@ ROUTES = (
         handler=stream_events,
         parameters=PARAMETERS,
         media_type="text/event-stream",
+        sifted=True,
     ),
 )
 SOCKETS = (

@@ -19,7 +19,7 @@ from api.call import Call
 from api.deps import VolumeContents, VolumeUnavailable
 from api.errors import Conflict, InvalidRequest
 from api.events.closing import Closing
-from api.route import Access, Listing, Parameter, Route
+from api.route import Access, Listing, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import BindVolume, CreateVolume
 from consensus.model.node import NodeStatus
@@ -179,6 +179,7 @@ async def _copied(call: Call, source: Volume, body: CopyBody, *, snapshot: bool)
         raise Conflict(f"volume {body.name!r} exists already")
     copy = Volume(
         name=body.name,
+        namespace=source.namespace,
         size=source.size,
         without_quota=source.without_quota,
         labels=body.labels,
@@ -237,6 +238,7 @@ def _done(call: Call, name: str, node_id: str, contents: VolumeContents, message
     return Answer(answer, status=status)
 
 
+_VOLUME = Subject("volumes", "volume_name")
 _COMPRESSION = Parameter("compression", description="zstd (default) or gzip")
 _NODE = Parameter("node", description="where a volume that has no data, or whose node is gone, shall be")
 ROUTES = (
@@ -246,6 +248,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="volumes:read",
         handler=usage,
+        owner=_VOLUME,
         answer=UsageAnswer,
     ),
     Route(
@@ -254,6 +257,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:update",
         handler=backup,
+        owner=_VOLUME,
         parameters=(_COMPRESSION,),
         media_type=MEDIA_TYPES["zstd"],
         batchable=False,
@@ -264,6 +268,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:update",
         handler=restore,
+        owner=_VOLUME,
         parameters=(_NODE,),
         upload=True,
         answer=DataAnswer,
@@ -276,6 +281,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:create",
         handler=clone,
+        owner=_VOLUME,
         body=CopyBody,
         answer=DataAnswer,
         status=201,
@@ -287,6 +293,7 @@ ROUTES = (
         access=Access.VIEW,
         permission="volumes:read",
         handler=list_snapshots,
+        owner=_VOLUME,
         listing=Listing("snapshots", VolumeItem),
     ),
     Route(
@@ -295,6 +302,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:create",
         handler=take_snapshot,
+        owner=_VOLUME,
         body=CopyBody,
         answer=DataAnswer,
         status=201,
@@ -306,6 +314,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:update",
         handler=roll_back,
+        owner=_VOLUME,
         body=RollbackBody,
         answer=DataAnswer,
         replicated=False,
@@ -316,6 +325,7 @@ ROUTES = (
         access=Access.OPERATE,
         permission="volumes:update",
         handler=move,
+        owner=_VOLUME,
         body=MoveBody,
         answer=DataAnswer,
         replicated=False,

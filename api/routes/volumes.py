@@ -11,6 +11,7 @@ from api.call import Call, refuse_problems
 from api.route import Access, Kind, Listing, Need, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
 from consensus.commands import CreateVolume, DeleteVolume
+from consensus.model.namespace import DEFAULT
 from consensus.model.quantity import Memory
 from consensus.model.volume import Volume
 from consensus.model.workload import Name
@@ -20,6 +21,7 @@ class CreateBody(Struct, frozen=True, forbid_unknown_fields=True):
     """`node`: where a local or hostpath one shall be. The rest is for the types that have a use for it."""
 
     name: Name
+    namespace: Name = DEFAULT
     size: Memory | None = None
     type: str = "local"
     labels: dict[str, str] = field(default_factory=dict)
@@ -51,6 +53,7 @@ async def create(call: Call) -> Answer:
     body = await call.body(CreateBody)
     volume = Volume(
         name=body.name,
+        namespace=body.namespace,
         type=body.type,
         size=body.size,
         labels=body.labels,

@@ -100,6 +100,7 @@ class AppItem(Struct, frozen=True, kw_only=True):
     """`status`: running when every wanted replica runs, scaled_down with none wanted, else deploying."""
 
     name: str
+    namespace: str
     image: str
     replicas: int
     running_replicas: int
@@ -158,6 +159,7 @@ def app_item(state: State, app: App) -> AppItem:
     wanted = app.spec.replicas
     return AppItem(
         name=app.name,
+        namespace=app.spec.namespace,
         image=app.spec.image,
         replicas=wanted,
         running_replicas=running,

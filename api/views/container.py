@@ -43,6 +43,7 @@ class ContainerItem(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     app: str
+    namespace: str
     image: str
     status: str
     message: str
@@ -108,6 +109,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         id=task.id,
         name=task.name,
         app=task.app,
+        namespace=spec.namespace,
         image=spec.image,
         status=status_word(task),
         message=why(task),

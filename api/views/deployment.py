@@ -19,6 +19,7 @@ from consensus.timestamp import iso_utc
 class DeploymentItem(Struct, frozen=True, kw_only=True):
     id: str
     app_name: str
+    namespace: str
     image: str
     replicas: int
     strategy: str
@@ -44,6 +45,7 @@ class HookItem(Struct, frozen=True, kw_only=True):
 class DeploymentDetail(Struct, frozen=True, kw_only=True):
     id: str
     app_name: str
+    namespace: str
     image: str
     replicas: int
     strategy: dict[str, Any]
@@ -84,6 +86,7 @@ def deployment_item(deployment: Deployment) -> DeploymentItem:
     return DeploymentItem(
         id=deployment.id,
         app_name=deployment.app,
+        namespace=deployment.namespace,
         image=deployment.image,
         replicas=deployment.replicas,
         strategy=_strategy(deployment)["type"],
@@ -113,6 +116,7 @@ def deployment_detail(state: State, deployment: Deployment) -> DeploymentDetail:
     return DeploymentDetail(
         id=deployment.id,
         app_name=deployment.app,
+        namespace=deployment.namespace,
         image=deployment.image,
         replicas=deployment.replicas,
         strategy=_strategy(deployment),

@@ -17,6 +17,7 @@ class JobItem(Struct, frozen=True, kw_only=True):
     """`next_run_at`: the next instant of the schedule; null where none comes. `skipped`: the last that was left out."""
 
     name: str
+    namespace: str
     image: str
     schedule: str | None
     time_zone: str
@@ -89,6 +90,7 @@ def job_item(state: State, job: Job) -> JobItem:
     last = runs[-1] if runs else None
     return JobItem(
         name=job.name,
+        namespace=spec.namespace,
         image=spec.image,
         schedule=spec.schedule,
         time_zone=spec.time_zone,

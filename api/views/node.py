@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from api.auth.reach import Reach
 from api.deps import ClusterView, MemberView
+from api.route import Access, Need
 from api.views.container import status_word
 from consensus.drain import drain_progress
 from consensus.model.network import OverlayMode, OverlayStatus
 from consensus.model.node import Node, NodeStatus
+from consensus.namespaces import namespace_of
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -116,12 +119,16 @@ class DrainView(Struct, frozen=True):
     remaining: list[DrainRemaining]
 
 
-def drain_view(state: State, node: Node) -> DrainView | None:
+def drain_view(state: State, node: Node, reach: Reach) -> DrainView | None:
     progress = drain_progress(state, node)
     if progress is None:
         return None
-    remaining = [DrainRemaining(one.task_id, one.app, one.message, one.blocked) for one in progress.remaining]
-    return DrainView(progress.total, progress.total - len(remaining), remaining)
+    remaining = [
+        DrainRemaining(one.task_id, one.app, one.message, one.blocked)
+        for one in progress.remaining
+        if reach.holds(namespace_of(state, "tasks", one.task_id))
+    ]
+    return DrainView(progress.total, progress.total - len(progress.remaining), remaining)
 
 
 def status_of(node: Node) -> str:
@@ -154,6 +161,7 @@ def _resources(node: Node, member: MemberView | None) -> NodeResources:
     )
 
 
+SEE_CONTAINERS = Need(Access.VIEW, "containers:read")
 Members = Mapping[str, MemberView]
 """What ClusterView.members told, asked for once an answer: it makes a view of every member."""
 
@@ -181,17 +189,22 @@ def node_item(state: State, cluster: ClusterView, members: Members, node: Node) 
     )
 
 
-def node_detail(state: State, cluster: ClusterView, node: Node) -> NodeDetail:
+def node_detail(state: State, cluster: ClusterView, node: Node, *, reach: Reach) -> NodeDetail:
+    """Of its containers, those within `reach`: a node has them of all namespaces."""
     members = cluster.members()
     item, member = node_item(state, cluster, members, node), members.get(node.id)
     tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
     return NodeDetail(
         **{name: getattr(item, name) for name in _Node.__struct_fields__},
-        containers=[NodeContainer(task.id, task.name, status_word(task)) for task in tasks],
+        containers=[
+            NodeContainer(task.id, task.name, status_word(task))
+            for task in tasks
+            if reach.holds(state.spec_of(task).namespace)
+        ],
         taints=[TaintView(taint.key, taint.value, taint.effect) for taint in node.taints],
         network=node_network(node, member),
         taken_ports=[HostPortView(port.port, port.protocol) for port in node.taken_ports],
-        drain=drain_view(state, node),
+        drain=drain_view(state, node, reach),
         rtt_ms=None if member is None or member.rtt_s is None else round(member.rtt_s * 1000, 3),
     )
 

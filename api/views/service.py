@@ -50,6 +50,7 @@ class _Service(Struct, frozen=True, kw_only=True):
     """What the list and the details of a service both say."""
 
     name: str
+    namespace: str
     domain: str
     virtual_ip: str | None
     apps: list[str]
@@ -108,6 +109,7 @@ def service_item(state: State, service: Service) -> ServiceItem:
     apps = _apps(state, service)
     return ServiceItem(
         name=service.name,
+        namespace=service.namespace,
         domain=service.name,
         virtual_ip=service.virtual_ip or None,
         apps=apps,
@@ -130,6 +132,7 @@ def service_detail(state: State, service: Service) -> ServiceDetail:
     checks = [check for app in apps if (check := state.apps[app].spec.health_check) is not None]
     return ServiceDetail(
         name=service.name,
+        namespace=service.namespace,
         domain=service.name,
         virtual_ip=service.virtual_ip or None,
         ports=_ports(state, service, apps),

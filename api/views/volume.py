@@ -12,6 +12,7 @@ from consensus.timestamp import iso_utc
 
 class VolumeItem(Struct, frozen=True, kw_only=True):
     name: str
+    namespace: str
     size: Memory | None
     type: str
     labels: dict[str, str]
@@ -39,6 +40,7 @@ def users_by_volume(state: State) -> dict[str, list[str]]:
 def volume_item(volume: Volume, used_by: list[str]) -> VolumeItem:
     return VolumeItem(
         name=volume.name,
+        namespace=volume.namespace,
         size=volume.size,
         type=volume.type,
         labels=volume.labels,

@@ -6,6 +6,7 @@ from heapq import nsmallest
 
 from msgspec.structs import replace
 
+from consensus.apply.namespace import foreign
 from consensus.apply.rollout import end_with_app, scale_deployment
 from consensus.apply.service import end_unused, serve_app
 from consensus.apply.slots import free_slots, surplus, wanted_by_slot
@@ -51,7 +52,7 @@ def deploy(draft: Draft, command: DeployApp) -> AnyOutcome:
 def provide(draft: Draft, app: App) -> None:
     """What `app` refers to and nobody made: its volumes and its service."""
     provide_volumes(draft, app.spec)
-    serve_app(draft, app.service_name, app.name)
+    serve_app(draft, app.service_name, app.name, app.spec.namespace)
 
 
 def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
@@ -59,7 +60,12 @@ def _conflicts(draft: Draft, spec: AppSpec) -> Refusal | None:
         return conflict(f"app {spec.name!r} exists already; PUT /apps/{spec.name} changes it")
     if spec.name in draft.state.jobs:
         return conflict(f"a job is called {spec.name!r}: its containers and the app's could not be told apart")
-    return unknown_priority(draft, spec) or port_conflict(draft, spec) or dependency_cycle(draft, spec)
+    return (
+        foreign(draft, spec)
+        or unknown_priority(draft, spec)
+        or port_conflict(draft, spec)
+        or dependency_cycle(draft, spec)
+    )
 
 
 def dependency_cycle(draft: Draft, spec: AppSpec) -> Refusal | None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from consensus.apply import rollout
 from consensus.apply.app import dependency_cycle, not_scalable, out_of_bounds, port_conflict, provide, unknown_priority
 from consensus.apply.hook import begin_hook
+from consensus.apply.namespace import foreign, moved
 from consensus.apply.service import end_unused
 from consensus.commands import (
     AdvanceDeployment,
@@ -42,6 +43,7 @@ def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
     deployment = Deployment(
         id=f"deployment-{draft.mint()}",
         app=app.name,
+        namespace=app.spec.namespace,
         change=change,
         strategy=strategy,
         image=change.image or (spec or app.spec).image,
@@ -74,7 +76,13 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     for spec in rollout.new_specs(app, deployment):
         if spec.mode != app.spec.mode:
             return conflict(f"mode: app {app.name!r} is {app.spec.mode}; delete it and deploy it anew as {spec.mode}")
-        refusal = unknown_priority(draft, spec) or port_conflict(draft, spec) or dependency_cycle(draft, spec)
+        refusal = (
+            moved(app.name, app.spec, spec)
+            or foreign(draft, spec)
+            or unknown_priority(draft, spec)
+            or port_conflict(draft, spec)
+            or dependency_cycle(draft, spec)
+        )
         if refusal is not None:
             return refusal
     rollout.begin(draft, app, deployment)
@@ -230,7 +238,8 @@ def _step(draft: Draft, app: App, deployment: Deployment, message: str, before: 
 
 
 def _take_over(draft: Draft, app: App, deployment: Deployment) -> AnyOutcome:
-    refusal = port_conflict(draft, draft.state.specs[app.name, deployment.new_revision])
+    spec = draft.state.specs[app.name, deployment.new_revision]
+    refusal = port_conflict(draft, spec) or foreign(draft, spec)
     if refusal is not None:
         return _fail(draft, app, deployment, refusal.message)
     deployment = rollout.take_over(draft, app, deployment)

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from consensus.apply import run as runs
 from consensus.apply.app import unknown_priority
+from consensus.apply.namespace import foreign, moved
 from consensus.apply.task import retire
 from consensus.apply.volume import provide_volumes
 from consensus.commands import (
@@ -33,7 +34,7 @@ def create(draft: Draft, command: CreateJob) -> AnyOutcome:
         return conflict(f"job {spec.name!r} exists already; PUT /jobs/{spec.name} changes it")
     if spec.name in draft.state.apps:
         return conflict(f"an app is called {spec.name!r}: its containers and the job's could not be told apart")
-    refusal = unknown_priority(draft, spec)
+    refusal = foreign(draft, spec) or unknown_priority(draft, spec)
     if refusal is not None:
         return refusal
     revision = draft.put_spec(spec.task_spec)
@@ -75,7 +76,7 @@ def update(draft: Draft, command: UpdateJob) -> AnyOutcome:
     job = draft.state.jobs.get(spec.name)
     if job is None:
         return not_found("job", spec.name)
-    refusal = unknown_priority(draft, spec)
+    refusal = moved(spec.name, job.spec, spec) or foreign(draft, spec) or unknown_priority(draft, spec)
     if refusal is not None:
         return refusal
     before = job

@@ -6,14 +6,19 @@ nothing, so its key is not used up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from immutables import Map
 
-from consensus.apply import apply_command
+from consensus.apply import apply_command, batch
+from consensus.commands import AnyCommand, Batch
 from consensus.digest import digest
 from consensus.draft import Draft
 from consensus.entry import Entry
 from consensus.model.audit import AuditNote
+from consensus.model.namespace import Reach
 from consensus.model.origin import Guard, OnceRecord, Origin
+from consensus.namespaces import beyond_reach
 from consensus.outcomes import AnyOutcome, Refusal, RefusalCode, conflict, not_found
 from consensus.state import State
 
@@ -29,7 +34,7 @@ def apply_entry(draft: Draft, entry: Entry) -> tuple[Draft, AnyOutcome]:
     remembered = _remembered(draft, origin)
     if remembered is not None:
         return draft, remembered
-    outcome = _broken_guard(draft.state, origin.guard) or apply_command(draft, entry.command)
+    outcome = _broken_guard(draft.state, origin.guard) or _apply_within(draft, entry.command, origin.reach)
     if isinstance(outcome, Refusal):
         draft = draft.again()
     elif origin.once is not None:
@@ -39,6 +44,16 @@ def apply_entry(draft: Draft, entry: Entry) -> tuple[Draft, AnyOutcome]:
         )
     draft.add_audit_note(_note(draft, origin, outcome))
     return draft, outcome
+
+
+def _apply_within(draft: Draft, command: AnyCommand, reach: Sequence[Reach | None]) -> AnyOutcome:
+    """Refuses what is beyond `reach`, as things are when it is applied; in a batch, when its turn comes."""
+    if not reach:
+        return apply_command(draft, command)
+    if isinstance(command, Batch):
+        reaches = iter(reach)
+        return batch.apply(draft, command, lambda draft, part: _apply_within(draft, part, (next(reaches),)))
+    return beyond_reach(draft.state, command, reach[0]) or apply_command(draft, command)
 
 
 def _owned(origin: Origin) -> str:

@@ -14,7 +14,7 @@ from consensus.outcomes import AnyOutcome, Done, Refusal, conflict, not_found
 def create(draft: Draft, command: CreateService) -> AnyOutcome:
     if command.name in draft.state.services:
         return conflict(f"service {command.name!r} exists already; PUT /services/{command.name} changes it")
-    service = Service(name=command.name, created_at_s=draft.time_s, own=True)
+    service = Service(name=command.name, namespace=command.namespace, created_at_s=draft.time_s, own=True)
     return _put(draft, replace(service, **command.given()))
 
 
@@ -36,10 +36,10 @@ def delete(draft: Draft, command: DeleteService) -> AnyOutcome:
     return Done()
 
 
-def serve_app(draft: Draft, name: str, app: str) -> None:
+def serve_app(draft: Draft, name: str, app: str, namespace: str) -> None:
     """The service by which `app` is reached; nobody need have made it."""
     if name not in draft.state.services:
-        _store(draft, Service(name=name, created_at_s=draft.time_s))
+        _store(draft, Service(name=name, namespace=namespace, created_at_s=draft.time_s))
         _tell(draft, name, app)
 
 

@@ -16,7 +16,7 @@ def provide_volumes(draft: Draft, spec: WorkloadSpec) -> None:
     """Those that `spec` mounts and nobody made."""
     for mount in spec.volumes:
         if mount.name not in draft.state.volumes:
-            draft.put_volume(Volume(name=mount.name, created_at_s=draft.time_s))
+            draft.put_volume(Volume(name=mount.name, namespace=spec.namespace, created_at_s=draft.time_s))
 
 
 def create(draft: Draft, command: CreateVolume) -> AnyOutcome:

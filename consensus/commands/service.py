@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consensus.commands.base import Command
+from consensus.model.namespace import DEFAULT
 from consensus.model.service import ServiceChange
 
 
@@ -10,6 +11,7 @@ class CreateService(ServiceChange, Command, frozen=True, kw_only=True):
     """A service of its own."""
 
     name: str
+    namespace: str = DEFAULT
 
 
 class UpdateService(ServiceChange, Command, frozen=True, kw_only=True, forbid_unknown_fields=False):

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
+from consensus.model.namespace import DEFAULT
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy
 
 
@@ -65,6 +66,7 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`version` counts its changes, so that a decision made on older news changes nothing.
 
     Attributes:
+        namespace: the app's, also when that is gone.
         replicas: how many there shall be at the end; previous_replicas: how many there were.
         new_revisions: what is deployed: one, or one for each variant until a winner is found.
         step: from 1; 0 while it has not begun, or its `pre` hook runs.
@@ -78,6 +80,7 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     app: str
+    namespace: str = DEFAULT
     change: Change
     strategy: Strategy
     image: str

@@ -43,12 +43,16 @@ class EventPosition(Struct, frozen=True, order=True):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """`resources` are what it is about, such as ``container/web-1.3f``, ``app/web`` and ``node/node-1``."""
+    """`resources` are what it is about, such as ``container/web-1.3f``, ``app/web`` and ``node/node-1``.
+
+    `namespace`: where that is; None: in none, as nodes are.
+    """
 
     position: EventPosition
     type: EventType
     resources: list[str]
     data: dict[str, Any]
+    namespace: str | None = None
 
 
 class EventId(Struct, frozen=True):

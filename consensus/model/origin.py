@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from consensus.model.namespace import Reach
 from consensus.outcomes import AnyOutcome
 
 
@@ -23,7 +24,11 @@ class Guard(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A user's request, for the audit log. `action` is the operation, such as ``POST /deploy``; `target` its path."""
+    """A user's request, for the audit log. `action` is the operation, such as ``POST /deploy``; `target` its path.
+
+    `reach`: where the user may do what the command does; None: everywhere. One a command: a batch has several. Empty
+    where all of it is allowed everywhere.
+    """
 
     user_id: str
     address: str
@@ -31,6 +36,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str = ""
     once: Once | None = None
     guard: Guard | None = None
+    reach: tuple[Reach | None, ...] = ()
 
 
 class OnceRecord(Struct, frozen=True, kw_only=True):

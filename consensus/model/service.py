@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from consensus.model.namespace import DEFAULT
 from consensus.model.network import SERVICE_RANGE
 from consensus.model.quantity import Duration, duration_s
 from consensus.model.workload import PortNumber
@@ -138,6 +139,7 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`virtual_ip` is its own for as long as it exists. `own`: it was made by itself, and stays without apps."""
 
     name: str
+    namespace: str = DEFAULT
     load_balancing_strategy: str = Strategy.ROUND_ROBIN
     health_check: ServiceCheck | None = None
     created_at_s: float

@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from consensus.model.namespace import DEFAULT
 from consensus.model.quantity import Memory, memory_bytes
 
 TYPES = ("local", "hostpath", "nfs", "network", "ephemeral")
@@ -34,6 +35,7 @@ class Volume(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: str
+    namespace: str = DEFAULT
     type: str = "local"
     size: Memory | None = None
     labels: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from consensus.model.affinity import parse_affinity
+from consensus.model.namespace import DEFAULT
 from consensus.model.node import Taint
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
 
@@ -70,6 +71,7 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     name: Name
+    namespace: Name = DEFAULT
     image: Annotated[str, Meta(min_length=1, max_length=512)]
     command: list[str] | None = None
     args: list[str] | None = None

@@ -26,6 +26,7 @@ def deploy_body(
     body = dict(base or {}) if file is None else read_body(file)
     for name in (
         "name",
+        "namespace",
         "image",
         "mode",
         "replicas",

@@ -38,8 +38,8 @@ _RUN_COLUMNS = {
 }
 _POLL_S = 0.3
 _PLAIN = (
-    "name", "image", "schedule", "time_zone", "concurrency_policy", "completions", "parallelism", "backoff_limit",
-    "retry_delay", "timeout", "node_affinity", "priority_class",
+    "name", "namespace", "image", "schedule", "time_zone", "concurrency_policy", "completions", "parallelism",
+    "backoff_limit", "retry_delay", "timeout", "node_affinity", "priority_class",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ _SPEC_OPTIONS = (
         "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /jobs."
     ),
     click.option("--name"),
+    click.option("--namespace", help="The namespace that it belongs to, for good (default: default)."),
     click.option("--image", help="What to run."),
     click.option("--schedule", help='As cron: "*/5 * * * *", or @daily. Without it, the job runs once, now.'),
     click.option("--time-zone", help="Of the schedule, such as Europe/Berlin (default: UTC)."),

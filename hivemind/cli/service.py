@@ -64,11 +64,14 @@ def info(session: Session, name: str) -> None:
 
 @service.command()
 @click.argument("name")
+@click.option("--namespace", help="The namespace that it belongs to, for good (default: default).")
 @_options
 @session_options
-def create(session: Session, name: str, **options: Any) -> None:
+def create(session: Session, name: str, namespace: str | None, **options: Any) -> None:
     """Make a service that stands by itself: for given addresses, or for several apps."""
     body = {**_body(**options), "name": name}
+    if namespace is not None:
+        body["namespace"] = namespace
     show(session.output, session.run(lambda client: client.post("/services", body)))
 
 

@@ -12,6 +12,7 @@ _OPTIONS = (
     click.option(
         "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deploy."
     ),
+    click.option("--namespace", help="The namespace that it belongs to, for good (default: default)."),
     click.option("--image", help="What to run; with the process engine, a name for it."),
     click.option("--replicas", type=click.IntRange(min=0), help="How many of them (default: 1)."),
     click.option("--global", "mode", flag_value="global", default=None, help="One replica on each node that fits."),

@@ -45,6 +45,7 @@ def info(session: Session, name: str) -> None:
 @volume.command()
 @click.argument("name")
 @click.option("--type", "kind", default="local", show_default=True, help="local, hostpath, nfs, network or ephemeral.")
+@click.option("--namespace", help="The namespace that it belongs to, for good (default: default).")
 @click.option("--size", help="Such as 10G.")
 @click.option("--node", help="Where a local or hostpath one shall be.")
 @click.option("--path", help="The host's directory, or the server's exported one.")

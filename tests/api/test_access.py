@@ -9,13 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from api.auth import api_keys
-from api.route import Access, Route, RouteTableError, check
+from api.route import NAMESPACED, Access, Route, RouteTableError, check
 from api.routes import all_routes
 from consensus import commands
+from consensus.model.access import OwnRole, Permission
 from consensus.model.user import ApiKey, Role
 
 ROUTES = all_routes()
 LEVEL = {"vera": Access.VIEW, "olga": Access.OPERATE, "admin": Access.ADMIN}
+SCOPED = OwnRole(name="scoped", permissions=[Permission("*", "*", "namespace/ours")], created_at_s=0.0)
 
 
 def concrete(route: Route) -> str:
@@ -48,6 +50,11 @@ async def test_matrix(world: Any, make_client: Any, route: Route) -> None:
         got = await status(await world.login(name))
         assert got != 401 or public
         assert (got == 403) is (access < route.access and not public), (name, got)
+    # What a permission for one namespace does to what is in another: test_scopes.
+    await world.propose(commands.CreateRole(SCOPED))
+    await world.propose(commands.UpdateUser(user_id="vera", role=SCOPED.name))
+    got = await status(await world.login("vera"))
+    assert (got == 403) is (route.access > Access.SELF and route.need.resource not in NAMESPACED), got
 
 
 def test_a_route_that_does_not_say_who_may_use_it_is_refused() -> None:

@@ -32,7 +32,10 @@ async def test_a_permission_of_another_namespace_is_none_here(world: Any, admin:
     permission = {"verb": "*", "resource": "*", "scope": "namespace/finance"}
     await admin.send("POST", "/roles", {"name": "finance", "permissions": [permission]})
     await admin.send("POST", "/users", {"username": "fay", "password": "fay-password", "role": "finance"})
-    assert (await make_client(world, await world.login("fay")).send("GET", "/apps"))[0] == 403
+    await world.deploy("web")
+    fay = make_client(world, await world.login("fay"))
+    assert (await fay.get("/apps"))["total"] == 0
+    assert (await fay.send("GET", "/apps/web"))[0] == 403
 
 
 async def test_groups_add_their_roles(world: Any, admin: Any, make_client: Any) -> None:

@@ -120,6 +120,7 @@ async def test_volumes(admin: Any, world: Any) -> None:
     (data, made) = (await admin.get("/volumes"))["volumes"]
     assert data == {
         "name": "data",
+        "namespace": "default",
         "size": "10G",
         "type": "local",
         "labels": {"app": "db"},
@@ -172,6 +173,7 @@ async def test_cluster_token_alerts_metrics(admin: Any, world: Any) -> None:
     assert (await admin.get("/alerts?severity=warning"))["alerts"] == [
         {
             "id": "a1",
+            "namespace": None,
             "severity": "warning",
             "resource": "node/node-1",
             "message": "hot",

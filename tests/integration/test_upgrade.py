@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consensus.features import LEVEL
 from tests.support.cluster import Cluster
 from tests.support.leaders import NOT_YET, wait_whole
 from tests.support.waiting import wait_until
@@ -21,7 +22,7 @@ def level(cluster: Cluster, number: int) -> Any:
 
 
 def rotate(cluster: Cluster, number: int) -> tuple[int, str]:
-    """What the next version can do at level 2."""
+    """What the next version can do at its level."""
     with cluster.client(number, timeout_s=30) as client:
         answer = client.post("/api/auth/rotate-keys", json={})
         return answer.status_code, answer.text
@@ -32,15 +33,18 @@ def test_a_cluster_is_upgraded_node_by_node_while_it_serves(tmp_path: Path) -> N
     with Cluster(data_dir=tmp_path, options=["--preset", "local"]) as cluster:
         wait_whole(cluster)
         for node in cluster.nodes:
-            assert level(cluster, node.number) == 1
+            assert level(cluster, node.number) == LEVEL
             if node.number > 1:
                 status, text = rotate(cluster, 1)
-                assert (status, "needs feature level 2, the cluster is at 1" in text) == (409, True), text
+                told = f"needs feature level {LEVEL + 1}, the cluster is at {LEVEL}"
+                assert (status, told in text) == (409, True), text
             assert node.sigterm() == 0
             node.argv[:3] = NEWER
             node.start()
             wait_whole(cluster)
-        wait_until(lambda: level(cluster, 1) == level(cluster, 3) == 2, 30, "all are at level 2", errors=NOT_YET)
+        wait_until(
+            lambda: level(cluster, 1) == level(cluster, 3) == LEVEL + 1, 30, "all are at the new level", errors=NOT_YET
+        )
         assert rotate(cluster, 1)[0] == 200
         old = cluster.node(3)
         assert old.sigterm() == 0

@@ -1,6 +1,6 @@
 """A daemon of the next version, which knows one feature level more: `python -m tests.support.newer_daemon daemon …`.
 
-At level 2 there is `RotateTokenKey`, which in this version is as old as the rest.
+At that level there is `RotateTokenKey`, which in this version is as old as the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ from consensus.commands import RotateTokenKey
 from hivemind.cli.main import main
 
 if __name__ == "__main__":
-    features.LEVEL = 2
-    features.COMMANDS_SINCE = {RotateTokenKey: 2}
+    features.LEVEL += 1
+    features.COMMANDS_SINCE = {RotateTokenKey: features.LEVEL}
     main()

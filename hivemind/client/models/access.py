@@ -49,6 +49,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     message: str
     status: str
     created_at: datetime
+    namespace: str | None = None
 
 
 class Setting(Struct, frozen=True, kw_only=True):

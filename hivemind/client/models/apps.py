@@ -44,6 +44,7 @@ class Container(Struct, frozen=True, kw_only=True):
     status: str
     created_at: datetime
     app: str = ""
+    namespace: str = "default"
     message: str = ""
     node_id: str | None = None
     engine_id: str | None = None
@@ -91,6 +92,7 @@ class App(Struct, frozen=True, kw_only=True):
     replicas: int
     service: str
     created_at: datetime
+    namespace: str = "default"
     updated_at: datetime | None = None
     running_replicas: int = 0
     status: str = ""
@@ -188,6 +190,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     strategy: str | dict[str, Any]
     status: str
     created_at: datetime
+    namespace: str = "default"
     message: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)

@@ -24,6 +24,7 @@ class Job(Struct, frozen=True, kw_only=True):
     image: str
     created_at: datetime
     updated_at: datetime
+    namespace: str = "default"
     schedule: str | None = None
     time_zone: str = "UTC"
     concurrency_policy: str = "allow"

@@ -23,6 +23,7 @@ class Service(Struct, frozen=True, kw_only=True):
     domain: str
     endpoints: list[Endpoint]
     load_balancing_strategy: str
+    namespace: str = "default"
     virtual_ip: str | None = None
     apps: list[str] = field(default_factory=list)
     ports: list[dict[str, Any]] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Volume(Struct, frozen=True, kw_only=True):
     name: str
     type: str
     created_at: datetime
+    namespace: str = "default"
     size: str | int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     used_by: list[str] = field(default_factory=list)

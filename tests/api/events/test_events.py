@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from quart.testing.connections import WebsocketResponseError
 
+from api.auth.reach import EVERYWHERE
 from api.errors import InvalidRequest
 from api.events.closing import Closing
 from api.events.feed import Feed, Filter
@@ -19,7 +20,7 @@ from api.events.websocket import run as run_socket
 from consensus.events import EventLog
 from consensus.model.event import EventType
 
-ALL = Filter()
+ALL = Filter(EVERYWHERE)
 
 
 class Sink:
@@ -151,7 +152,7 @@ async def test_filters(world: Any) -> None:
     await world.deploy("db", replicas=1)
 
     async def told(types: tuple[str, ...] = (), resources: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        return await collect(Feed(world.machine, since="e1.0.0", wanted=Filter.of(types, resources)))
+        return await collect(Feed(world.machine, since="e1.0.0", wanted=Filter.of(EVERYWHERE, types, resources)))
 
     assert {e["type"] for e in await told(("node.joined", "container_started"))} == {"node_joined", "container_started"}
     for resource in ("app/web", "app:web", "apps/web", "web", f"container/{task_id}", task_id):
@@ -160,9 +161,9 @@ async def test_filters(world: Any) -> None:
     assert {e["type"] for e in await told((), ("services",))} == {"service_updated"}
     assert await told((), ("app/none",)) == []
     for kind in EventType:
-        assert Filter.of([kind.value.replace("_", ".", 1)], []).types == {kind.value}
+        assert Filter.of(EVERYWHERE, [kind.value.replace("_", ".", 1)], []).types == {kind.value}
     with pytest.raises(InvalidRequest, match="types"):
-        Filter.of(["nothing"], [])
+        Filter.of(EVERYWHERE, ["nothing"], [])
 
 
 async def test_a_gap_is_told_and_then_what_is_remembered(world: Any) -> None:
@@ -212,8 +213,9 @@ async def test_credentials_that_end_close_the_socket(world: Any) -> None:
 
 async def test_sse_heartbeats_carry_the_position(world: Any) -> None:
     """A client whose filter lets nothing through must not fall out of the history."""
-    wanted = Filter.of(("alert_created",), ())
-    body = EventBody(Feed(world.machine, since=None, wanted=wanted), Closing(), heartbeat_s=0.05)
+    wanted = Filter.of(EVERYWHERE, ("alert_created",), ())
+    feed = Feed(world.machine, since=None, wanted=wanted)
+    body = EventBody(feed, Closing(), heartbeat_s=0.05, still_allowed=lambda: True)
     with trio.fail_after(5):
         start = await body.__anext__()
         await world.deploy(replicas=1)

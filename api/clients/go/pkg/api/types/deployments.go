@@ -40,6 +40,7 @@ type DeploymentCreated struct {
 type DeploymentItem struct {
 	ID          string     `json:"id"`
 	AppName     string     `json:"app_name"`
+	Namespace   string     `json:"namespace,omitempty"`
 	Image       string     `json:"image"`
 	Replicas    int        `json:"replicas"`
 	Strategy    string     `json:"strategy"`
@@ -54,6 +55,7 @@ type DeploymentItem struct {
 type DeploymentDetail struct {
 	ID          string            `json:"id"`
 	AppName     string            `json:"app_name"`
+	Namespace   string            `json:"namespace,omitempty"`
 	Image       string            `json:"image"`
 	Replicas    int               `json:"replicas"`
 	Strategy    map[string]any    `json:"strategy"`

@@ -5,6 +5,7 @@ import "time"
 // JobSpec is what a job shall be; without a Schedule it runs once, now.
 type JobSpec struct {
 	Name              string            `json:"name"`
+	Namespace         string            `json:"namespace,omitempty"`
 	Image             string            `json:"image"`
 	Command           []string          `json:"command,omitempty"`
 	Args              []string          `json:"args,omitempty"`
@@ -36,6 +37,7 @@ type JobAnswer struct {
 // Job is one job; Spec only comes with the details.
 type Job struct {
 	Name              string     `json:"name"`
+	Namespace         string     `json:"namespace,omitempty"`
 	Image             string     `json:"image"`
 	Schedule          *string    `json:"schedule"`
 	TimeZone          string     `json:"time_zone"`

@@ -73,6 +73,7 @@ type Dependency struct {
 // With Mode "global" there is one replica on each node that fits.
 type Deployment struct {
 	Name            string            `json:"name"`
+	Namespace       string            `json:"namespace,omitempty"`
 	Image           string            `json:"image"`
 	Mode            string            `json:"mode,omitempty"`
 	Service         string            `json:"service,omitempty"`
@@ -122,6 +123,7 @@ type Done struct {
 // App is an application.
 type App struct {
 	Name            string    `json:"name"`
+	Namespace       string    `json:"namespace,omitempty"`
 	Image           string    `json:"image"`
 	Replicas        int       `json:"replicas"`
 	RunningReplicas int       `json:"running_replicas"`
@@ -172,6 +174,7 @@ type Container struct {
 	ID           string          `json:"id"`
 	Name         string          `json:"name"`
 	App          string          `json:"app"`
+	Namespace    string          `json:"namespace,omitempty"`
 	Image        string          `json:"image"`
 	Status       string          `json:"status"`
 	Message      string          `json:"message"`
@@ -229,6 +232,7 @@ type ServiceHealthCheck struct {
 // Service is the name under which the replicas of apps are reached.
 type Service struct {
 	Name                  string              `json:"name"`
+	Namespace             string              `json:"namespace,omitempty"`
 	Domain                string              `json:"domain"`
 	VirtualIP             string              `json:"virtual_ip"`
 	Ports                 []ServicePort       `json:"ports"`
@@ -481,6 +485,7 @@ type GossipKeyChanged struct {
 // Alert is something that somebody should look at.
 type Alert struct {
 	ID        string    `json:"id"`
+	Namespace string    `json:"namespace"`
 	Severity  string    `json:"severity"`
 	Resource  string    `json:"resource"`
 	Message   string    `json:"message"`

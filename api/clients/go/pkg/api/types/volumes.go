@@ -5,6 +5,7 @@ import "time"
 // StoredVolume is a named volume as the cluster keeps it.
 type StoredVolume struct {
 	Name         string            `json:"name"`
+	Namespace    string            `json:"namespace,omitempty"`
 	Size         Quantity          `json:"size"`
 	Type         string            `json:"type"`
 	Labels       map[string]string `json:"labels"`
@@ -23,6 +24,7 @@ type StoredVolume struct {
 // NewVolume is the body of POST /volumes/create.
 type NewVolume struct {
 	Name         string            `json:"name"`
+	Namespace    string            `json:"namespace,omitempty"`
 	Size         Quantity          `json:"size,omitempty"`
 	Type         string            `json:"type,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"`
