@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import trio
 from msgspec import Struct
 
 from api.auth.reach import Reach
@@ -128,3 +129,19 @@ class Feed:
             },
             event_id(self._machine, gap.until),
         )
+
+
+async def remembered(machine: Machine, wanted: Filter, *, since: str | None, limit: int) -> list[Told]:
+    """The newest `limit` events that are remembered; after `since` the oldest. Raises InvalidRequest."""
+    events = await all_remembered(machine, wanted, since=since)
+    return events[:limit] if since is not None else events[-limit:]
+
+
+async def all_remembered(machine: Machine, wanted: Filter, *, since: str | None) -> list[Told]:
+    """The oldest first. Raises InvalidRequest."""
+    feed = Feed(machine, since=since, wanted=wanted, remembered=since is None)
+    events: list[Told] = []
+    while told := feed.ready():
+        events += told
+        await trio.lowlevel.checkpoint()
+    return events

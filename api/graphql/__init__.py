@@ -1,7 +1,8 @@
 """GraphQL over everything that can be read (graphql-core, spec of October 2021).
 
 types.py      GraphQL types from the views' Structs
-schema.py     the nouns, and how they lead to one another
+schema.py     the nouns, and how they lead to one another (nouns.py: where their rows are)
+wholes.py     what there is one of, and events; asking.py: what all resolvers use
 limits.py     how deep and how costly a query may be, before anything is done
 execution.py  a query's answer: resolvers are plain functions over one State, in a worker thread where it is long
 socket.py     graphql-transport-ws: queries and subscriptions over a WebSocket

@@ -21,9 +21,12 @@ from msgspec import Struct, field
 
 from api.auth.identity import Identity
 from api.deps import ContainerGone, Deps, NodeUnreachable
+from api.errors import InvalidRequest
+from api.events.feed import Filter, remembered
 from api.graphql import limits
 from api.graphql.nouns import World
 from api.graphql.schema import schema
+from api.graphql.wholes import SEE_EVENTS
 
 INLINE_COST = 200
 """Above this a query takes milliseconds: not for the loop."""
@@ -83,8 +86,9 @@ async def execute(prepared: Prepared, deps: Deps, identity: Identity) -> Executi
     """The answer to a query. All of it is of one State."""
     world = World(deps, identity)
     result = await _run(prepared, world)
-    if world.wanted_stats:
+    if world.wanted_stats or world.wanted_events:
         await _fetch_stats(world, deps)
+        await _fetch_events(world, deps)
         result = await _run(prepared, world)
     return result
 
@@ -127,3 +131,16 @@ async def _fetch_stats(world: World, deps: Deps) -> None:
                     nursery.start_soon(fetch, task_id)
     for task_id in world.wanted_stats:
         world.stats.setdefault(task_id, None)
+
+
+async def _fetch_events(world: World, deps: Deps) -> None:
+    for asked in world.wanted_events:
+        try:
+            world.events[asked] = await remembered(
+                deps.replica,
+                Filter.of(world.identity.reach(SEE_EVENTS), asked.types, asked.resources),
+                since=asked.since,
+                limit=asked.limit,
+            )
+        except InvalidRequest as error:
+            world.events[asked] = error

@@ -27,7 +27,7 @@ from api.listing import DEFAULT_LIMIT, MAX_LIMIT
 MAX_DEPTH = 10
 MAX_COST = 50_000
 MAX_TOKENS = 2000
-_LISTS = frozenset(noun.plural for noun in NOUNS)
+_LISTS = frozenset((*(noun.plural for noun in NOUNS), "events", "snapshots"))
 
 
 class _Weigher:

@@ -11,11 +11,14 @@ from msgspec import Struct
 
 from api.auth.identity import Identity
 from api.deps import ContainerStats, Deps, MemberView
-from api.errors import NotFound
+from api.errors import InvalidRequest, NotFound
+from api.events.feed import Told
 from api.route import Access, Listing, Need
 from api.routes.alerts import AlertItem, alert_item
 from api.routes.audit import AuditItem, audit_item
+from api.routes.auth import KeyItem, key_item, may_see_key
 from api.routes.cluster import ClusterAnswer, cluster_answer
+from api.routes.config import SettingItem, setting_item
 from api.routes.groups import GroupItem, group_item
 from api.routes.priority_classes import PriorityClassItem, by_value, class_item
 from api.routes.roles import RoleItem, role_items
@@ -28,6 +31,7 @@ from api.views.network_policy import NetworkPolicyItem, network_policy_item
 from api.views.node import SEE_CONTAINERS, NodeDetail, NodeItem, node_detail, node_item
 from api.views.service import ServiceDetail, ServiceItem, service_detail, service_item
 from api.views.volume import VolumeItem, volume_item
+from consensus.model.setting import kinds
 from consensus.namespaces import namespace_of
 from consensus.state import State
 
@@ -49,10 +53,20 @@ class FrozenCluster:
         raise RuntimeError("a query confirms before it begins")
 
 
-class World:
-    """What one query sees: one State, one identity, and the metrics that were fetched for it.
+class EventQuery(Struct, frozen=True):
+    """Which of the remembered events a query asks for."""
 
-    `wanted_stats` collects the ids of the tasks of which metrics were asked for and are not here.
+    types: tuple[str, ...]
+    resources: tuple[str, ...]
+    since: str | None
+    limit: int
+
+
+class World:
+    """What one query sees: one State, one identity, and the metrics and events that were fetched for it.
+
+    `wanted_stats` collects the ids of the tasks of which metrics were asked for and are not here; `wanted_events` does
+    so with the events. What they could not be read for is told in their place.
     """
 
     def __init__(self, deps: Deps, identity: Identity) -> None:
@@ -63,6 +77,8 @@ class World:
         self.now_s = deps.now_s()
         self.stats: dict[str, ContainerStats | None] = {}
         self.wanted_stats: dict[str, None] = {}
+        self.events: dict[EventQuery, list[Told] | InvalidRequest] = {}
+        self.wanted_events: dict[EventQuery, None] = {}
         self._deps = deps
 
     @cached_property
@@ -80,7 +96,8 @@ class Noun(Struct, frozen=True, kw_only=True):
     """`keys` are in the order of lists; `item` and `detail` show the row of a key.
 
     `table` of the State holds the rows, or `has` says whether there is one. `strings` renames the detail's fields that
-    other nouns stand in for: ``app`` is an App here, its name `app_name`.
+    other nouns stand in for: ``app`` is an App here, its name `app_name`. `visible`: whether the client may see a row,
+    where that does not follow from its namespace.
     """
 
     name: str
@@ -95,6 +112,7 @@ class Noun(Struct, frozen=True, kw_only=True):
     type: type[Struct]
     strings: Mapping[str, str] = {}
     hidden: frozenset[str] = frozenset()
+    visible: Callable[[World, str], bool] | None = None
     access: Access = Access.VIEW
 
     @property
@@ -113,8 +131,11 @@ class Noun(Struct, frozen=True, kw_only=True):
         """Those of `keys` that the client may see. Raises PermissionDenied where that can be none."""
         reach = world.identity.authorise(self.need)
         if reach.everywhere:
-            return list(keys)
+            return [key for key in keys if self.shows(world, key)]
         return [key for key in keys if reach.holds(namespace_of(world.state, self.table, key))]
+
+    def shows(self, world: World, key: str) -> bool:
+        return self.visible is None or self.visible(world, key)
 
     def require(self, world: World, key: str) -> None:
         """Raises PermissionDenied where the client may not see the row of `key`."""
@@ -327,7 +348,31 @@ AUDIT_RECORD = Noun(
     type=AuditItem,
     access=Access.ADMIN,
 )
+API_KEY = Noun(
+    name="ApiKey",
+    plural="api_keys",
+    permission="",
+    table="api_keys",
+    keys=lambda state: sorted(state.api_keys, key=lambda i: (state.api_keys[i].name, i)),
+    item=lambda world, key: key_item(world.state.api_keys[key]),
+    detail=lambda world, key: key_item(world.state.api_keys[key]),
+    listing=Listing("api_keys", KeyItem),
+    type=KeyItem,
+    visible=lambda world, key: may_see_key(world.identity, world.state.api_keys[key]),
+    access=Access.SELF,
+)
+SETTING = Noun(
+    name="Setting",
+    plural="settings",
+    permission="cluster:read",
+    has=lambda state, key: key in kinds(),
+    keys=lambda state: list(kinds()),
+    item=lambda world, key: setting_item(world.state, kinds()[key]),
+    detail=lambda world, key: setting_item(world.state, kinds()[key]),
+    listing=Listing("settings", SettingItem),
+    type=SettingItem,
+)
 NOUNS = (
     *(CONTAINER, APP, NODE, SERVICE, NETWORK_POLICY, VOLUME, DEPLOYMENT, JOB, RUN, PRIORITY_CLASS),
-    *(ALERT, USER, ROLE, GROUP, AUDIT_RECORD),
+    *(ALERT, USER, ROLE, GROUP, AUDIT_RECORD, API_KEY, SETTING),
 )

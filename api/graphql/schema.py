@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
 from graphql import (
     GraphQLArgument,
-    GraphQLError,
     GraphQLField,
     GraphQLInt,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLString,
 )
 
 from api import listing as lists
-from api.errors import ApiError
-from api.graphql import nouns
+from api.graphql import nouns, wholes
+from api.graphql.asking import Info, told, world_of
 from api.graphql.nouns import NOUNS, Noun, Row, World
 from api.graphql.types import Json, Long, Types
 from api.listing import fields_of
 from api.query import Query
-from api.route import Access, Need
-from api.routes.cluster import ClusterAnswer
 from api.routes.containers import StatsAnswer
-from api.views.deployment import DeploymentProgress, deployment_progress
+from api.views.deployment import DeploymentProgress, RevisionItem, deployment_progress, revision_item
+from consensus.model.volume import Volume
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -44,22 +40,7 @@ _STATS = {
     "block_read": "block_read_bytes",
     "block_write": "block_write_bytes",
 }
-Info = GraphQLResolveInfo[World]
 Keys = Callable[[State, str], Iterable[str]]
-
-
-def _world(info: Info) -> World:
-    world: World = info.context
-    return world
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error of the API's, as GraphQL tells of it."""
-    try:
-        yield
-    except ApiError as error:
-        raise GraphQLError(error.message, extensions={"code": error.code}) from None
 
 
 def _arguments(noun: Noun) -> dict[str, GraphQLArgument]:
@@ -76,7 +57,7 @@ def _arguments(noun: Noun) -> dict[str, GraphQLArgument]:
 
 def _rows(world: World, noun: Noun, keys: Iterable[str], arguments: dict[str, Any]) -> list[Row]:
     """Raises GraphQLError."""
-    with _told():
+    with told():
         known = noun.within(world, keys)
         request = lists.read(
             Query((name, str(value)) for name, value in arguments.items() if value is not None), noun.listing
@@ -94,9 +75,9 @@ def _rows(world: World, noun: Noun, keys: Iterable[str], arguments: dict[str, An
 
 def _row(world: World, noun: Noun, key: str) -> Row | None:
     """None: there is none. Raises GraphQLError."""
-    with _told():
+    with told():
         world.identity.authorise(noun.need)
-        if not noun.exists(world.state, key):
+        if not noun.exists(world.state, key) or not noun.shows(world, key):
             return None
         noun.require(world, key)
     return Row(world, noun, key, noun.item(world, key))
@@ -105,6 +86,7 @@ def _row(world: World, noun: Noun, key: str) -> Row | None:
 class _Builder:
     def __init__(self) -> None:
         self.types = Types()
+        self.event = wholes.event_type()
         self.objects = {noun.name: GraphQLObjectType(noun.name, self._fields_of(noun)) for noun in NOUNS}
 
     def _fields_of(self, noun: Noun) -> Callable[[], dict[str, GraphQLField]]:
@@ -133,6 +115,7 @@ class _Builder:
                     nouns.CONTAINER, lambda state, key: [task.id for task in state.tasks_of_app(key)]
                 ),
                 "service": self._one(nouns.SERVICE, lambda state, key: [state.apps[key].service_name]),
+                "history": GraphQLField(self.types.of(list[RevisionItem]), resolve=_history),
                 "deployments": self._many(nouns.DEPLOYMENT, _deployments_of_app),
             }
         if noun is nouns.NODE:
@@ -153,7 +136,8 @@ class _Builder:
             return {
                 "containers": self._many(
                     nouns.CONTAINER, lambda state, key: [task.id for task in state.volume_users(key)]
-                )
+                ),
+                "snapshots": self._many(nouns.VOLUME, _snapshots),
             }
         if noun is nouns.JOB:
             return {"runs": self._many(nouns.RUN, lambda state, key: [run.id for run in state.runs_of(key)[::-1]])}
@@ -173,7 +157,7 @@ class _Builder:
 
     def _one(self, noun: Noun, keys: Keys) -> GraphQLField:
         def resolve(row: Row, info: Info) -> Row | None:
-            world = _world(info)
+            world = world_of(info)
             (key,) = keys(world.state, row.key)
             return _row(world, noun, key)
 
@@ -181,7 +165,7 @@ class _Builder:
 
     def _many(self, noun: Noun, keys: Keys) -> GraphQLField:
         def resolve(row: Row, info: Info, **arguments: Any) -> list[Row]:
-            world = _world(info)
+            world = world_of(info)
             return _rows(world, noun, keys(world.state, row.key), arguments)
 
         return GraphQLField(self._list(noun), args=_arguments(noun), resolve=resolve)
@@ -193,12 +177,7 @@ class _Builder:
         return self.types.struct(StatsAnswer)
 
     def query(self) -> GraphQLObjectType:
-        fields: dict[str, GraphQLField] = {
-            "cluster": GraphQLField(
-                self.types.struct(ClusterAnswer),
-                resolve=_cluster,
-            )
-        }
+        fields = wholes.query_fields(self.types, self.event)
         for noun in NOUNS:
             fields[noun.plural] = GraphQLField(self._list(noun), args=_arguments(noun), resolve=_list_resolver(noun))
             fields[noun.single] = GraphQLField(
@@ -208,29 +187,10 @@ class _Builder:
             )
         return GraphQLObjectType("Query", fields)
 
-    def subscription(self) -> GraphQLObjectType:
-        event = GraphQLObjectType(
-            "Event",
-            {
-                "id": GraphQLField(GraphQLNonNull(GraphQLString)),
-                "type": GraphQLField(GraphQLNonNull(GraphQLString)),
-                "data": GraphQLField(GraphQLNonNull(Json)),
-            },
-        )
-        arguments = {
-            name: GraphQLArgument(GraphQLList(GraphQLNonNull(GraphQLString))) for name in ("types", "resources")
-        }
-        events = GraphQLField(
-            GraphQLNonNull(event),
-            args={**arguments, "since": GraphQLArgument(GraphQLString)},
-            resolve=lambda root, info, **_: root,
-        )
-        return GraphQLObjectType("Subscription", {"events": events})
-
 
 def _list_resolver(noun: Noun) -> Callable[..., list[Row]]:
     def resolve(root: Any, info: Info, **arguments: Any) -> list[Row]:
-        world = _world(info)
+        world = world_of(info)
         return _rows(world, noun, noun.keys(world.state), arguments)
 
     return resolve
@@ -238,35 +198,42 @@ def _list_resolver(noun: Noun) -> Callable[..., list[Row]]:
 
 def _single_resolver(noun: Noun) -> Callable[..., Row | None]:
     def resolve(root: Any, info: Info, *, id: str) -> Row | None:
-        world = _world(info)
+        world = world_of(info)
         return _row(world, noun, id)
 
     return resolve
 
 
-def _cluster(root: Any, info: Info) -> ClusterAnswer | None:
-    world = _world(info)
-    with _told():
-        world.identity.authorise(Need(Access.VIEW, "cluster:read"))
-    return world.cluster_answer
-
-
 def _metrics(row: Row, info: Info) -> StatsAnswer | None:
     """null where the container does not run, or its node does not say."""
-    world = _world(info)
+    world = world_of(info)
     if row.key not in world.stats:
         world.wanted_stats[row.key] = None
         return None
     stats = world.stats[row.key]
     if stats is None:
         return None
-    told = {name: getattr(stats, origin) for name, origin in _STATS.items()}
-    return StatsAnswer(**told, timestamp=iso_utc(stats.timestamp_s))
+    values = {name: getattr(stats, origin) for name, origin in _STATS.items()}
+    return StatsAnswer(**values, timestamp=iso_utc(stats.timestamp_s))
 
 
 def _progress(row: Row, info: Info) -> DeploymentProgress:
-    world = _world(info)
+    world = world_of(info)
     return deployment_progress(world.state, world.state.deployments[row.key], world.now_s)
+
+
+def _history(row: Row, info: Info) -> list[RevisionItem]:
+    state = world_of(info).state
+    app = state.apps[row.key]
+    return [revision_item(state, app, entry) for entry in app.history[::-1]]
+
+
+def _snapshots(state: State, key: str) -> list[str]:
+    return [name for name in sorted(state.volumes) if _is_snapshot(state.volumes[name], key)]
+
+
+def _is_snapshot(volume: Volume, of: str) -> bool:
+    return volume.snapshot and volume.cloned_from == of
 
 
 def _service_of_task(state: State, key: str) -> list[str]:
@@ -286,4 +253,4 @@ def _deployments_of_app(state: State, key: str) -> list[str]:
 def schema() -> GraphQLSchema:
     """Made at the first query: graphql-core takes its time to import and to build."""
     builder = _Builder()
-    return GraphQLSchema(builder.query(), subscription=builder.subscription(), types=[Long, Json])
+    return GraphQLSchema(builder.query(), subscription=wholes.subscription(builder.event), types=[Long, Json])

@@ -23,11 +23,9 @@ from api.events.feed import GAP, Feed, Filter
 from api.events.websocket import GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, CloseReason
 from api.graphql.execution import Prepared, Rejected, Request, execute, execute_event, prepare
 from api.graphql.schema import schema
-from api.route import Access, Need
+from api.graphql.wholes import SEE_EVENTS
 
 PROTOCOL = "graphql-transport-ws"
-EVENTS = Need(Access.VIEW, "events:read")
-"""What a client of this socket must be allowed, since it is for subscriptions."""
 INIT_TIMEOUT_S = 10.0
 MAX_OPERATIONS = 100
 
@@ -170,7 +168,7 @@ class Conversation:
             if isinstance(variables, list):
                 raise Rejected(variables)
             found = get_argument_values(definition.fields["events"], cast(FieldNode, node), variables)
-            reach = self._identity.reach(EVENTS)
+            reach = self._identity.reach(SEE_EVENTS)
             wanted = Filter.of(reach, found.get("types") or (), found.get("resources") or ())
             return Feed(self._deps.replica, since=found.get("since"), wanted=wanted)
         except ApiError as error:

@@ -61,9 +61,9 @@ class Types:
             return GraphQLString
         return Json
 
-    def struct(self, kind: type[Struct]) -> GraphQLObjectType:
+    def struct(self, kind: type[Struct], name: str = "") -> GraphQLObjectType:
         if kind not in self._known:
-            name = kind.__name__.removesuffix("View").removesuffix("Answer")
+            name = name or kind.__name__.removesuffix("View").removesuffix("Answer")
             self._known[kind] = GraphQLObjectType(name, lambda: self.fields(kind))
         return self._known[kind]
 

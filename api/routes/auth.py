@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from api.answer import Answer, Message
 from api.auth import api_keys, grants, tokens
+from api.auth.identity import Identity
 from api.call import Call
 from api.errors import Conflict, InvalidRequest, NotFound, PermissionDenied, Unavailable
 from api.route import Access, Listing, Route
@@ -93,7 +94,7 @@ async def logout(call: Call) -> Answer:
     return Answer(Message(message="Logged out successfully"))
 
 
-def _key_item(key: ApiKey) -> KeyItem:
+def key_item(key: ApiKey) -> KeyItem:
     return KeyItem(
         id=key.id,
         name=key.name,
@@ -105,13 +106,13 @@ def _key_item(key: ApiKey) -> KeyItem:
     )
 
 
-def _visible(call: Call, key: ApiKey) -> bool:
-    return key.created_by == call.identity.user_id or call.identity.access is Access.ADMIN
+def may_see_key(identity: Identity, key: ApiKey) -> bool:
+    return key.created_by == identity.user_id or identity.access is Access.ADMIN
 
 
 async def list_keys(call: Call) -> Answer:
     keys = sorted(call.state.api_keys.values(), key=lambda key: (key.name, key.id))
-    return await call.listed([key for key in keys if _visible(call, key)], _key_item)
+    return await call.listed([key for key in keys if may_see_key(call.identity, key)], key_item)
 
 
 async def create_key(call: Call) -> Answer:
@@ -136,7 +137,7 @@ async def create_key(call: Call) -> Answer:
     made = call.state.api_keys.get(key_id)
     if made is None:
         raise Conflict("this request has made a key before, and it is shown only once")
-    item = _key_item(made)
+    item = key_item(made)
     same = {name: getattr(item, name) for name in KeyItem.__struct_fields__}
     return Answer(KeyAnswer(**same, key=shown, message="API key created; it is shown only once"), status=201)
 
@@ -167,7 +168,7 @@ def _expiry_s(body: KeyBody, now_s: float) -> float | None:
 async def delete_key(call: Call) -> Answer:
     key_id = call.path["key_id"]
     key = call.state.api_keys.get(key_id)
-    if key is None or not _visible(call, key):
+    if key is None or not may_see_key(call.identity, key):
         raise NotFound(f"there is no API key {key_id!r}")
     await call.propose(DeleteApiKey(key_id=key_id))
     return Answer(Message(id=key_id, message="API key deleted successfully"))

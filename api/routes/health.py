@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from api.answer import Answer
 from api.call import Call
-from api.deps import ContainerGone, HealthReport
+from api.deps import ClusterView, ContainerGone, HealthReport
 from api.route import Access, Route, Subject
 from api.routes.containers import find as find_container
 from api.routes.nodes import find as find_node
@@ -134,21 +134,22 @@ def _components(state: State) -> Components:
     )
 
 
-async def get_health(call: Call) -> Answer:
-    state, cluster = call.state, call.deps.cluster
+def health_answer(state: State, cluster: ClusterView) -> HealthAnswer:
     components = _components(state)
     words = {components.nodes.status, components.containers.status, components.services.status}
     severities = Counter(alert.severity for alert in state.alerts.values())
     status = "healthy" if words == {"healthy"} else "degraded"
-    return Answer(
-        HealthAnswer(
-            status="unhealthy" if cluster.leader_id is None or cluster.unfit else status,
-            components=components,
-            alerts=AlertCounts(severities[Severity.CRITICAL], severities[Severity.WARNING], severities[Severity.INFO]),
-            node_id=cluster.node_id,
-            leader=cluster.leader_id,
-        )
+    return HealthAnswer(
+        status="unhealthy" if cluster.leader_id is None or cluster.unfit else status,
+        components=components,
+        alerts=AlertCounts(severities[Severity.CRITICAL], severities[Severity.WARNING], severities[Severity.INFO]),
+        node_id=cluster.node_id,
+        leader=cluster.leader_id,
     )
+
+
+async def get_health(call: Call) -> Answer:
+    return Answer(health_answer(call.state, call.deps.cluster))
 
 
 async def get_container_health(call: Call) -> Answer:

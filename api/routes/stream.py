@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import trio
 from msgspec import Struct
 
 from api.answer import Answer, Stream
 from api.call import Call
 from api.events import websocket as event_socket
-from api.events.feed import Feed, Filter, Told
+from api.events.feed import Feed, Filter, Told, all_remembered
 from api.events.sse import EventBody
 from api.listing import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from api.route import Access, Kind, Parameter, Route
@@ -37,11 +36,7 @@ async def list_events(call: Call) -> Answer:
     since = query.text("since")
     limit = query.integer("limit", least=1, most=MAX_LIMIT) or DEFAULT_LIMIT
     offset = query.integer("offset")
-    feed = Feed(call.deps.replica, since=since, wanted=wanted, remembered=since is None)
-    events: list[Told] = []
-    while told := feed.ready():
-        events += told
-        await trio.lowlevel.checkpoint()
+    events = await all_remembered(call.deps.replica, wanted, since=since)
     total = len(events)
     if offset is None:
         offset = 0 if since is not None else max(0, total - limit)

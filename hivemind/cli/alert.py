@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 
@@ -26,7 +27,15 @@ def alert() -> None:
 @session_options
 def ls(session: Session) -> None:
     """List the alerts that stand, the newest first."""
-    show(session.output, session.run(lambda client: client.get("/alerts"))["alerts"], _COLUMNS)
+    show(session.output, all_rows(session, "/alerts", "alerts"), _COLUMNS)
+
+
+@alert.command()
+@click.argument("alert_id")
+@session_options
+def info(session: Session, alert_id: str) -> None:
+    """Show one alert."""
+    show(session.output, session.run(lambda client: client.get(f"/alerts/{alert_id}")))
 
 
 @alert.command()

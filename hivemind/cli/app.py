@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from hivemind.cli import app_logs, app_update
+from hivemind.cli import app_update
 from hivemind.cli.app_spec import deploy_body
 from hivemind.cli.listing import all_rows
+from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.progress import wait_for_replicas
 from hivemind.cli.session import Session, session_options
@@ -119,7 +120,12 @@ def delete(session: Session, name: str) -> None:
 @session_options
 def logs(session: Session, name: str, follow: bool, tail: int | None, since: str | None) -> None:
     """Print what the app's containers write, each line with its container."""
-    app_logs.print_logs(session, name, follow=follow, tail=tail, since=since)
+    print_logs(
+        session,
+        lambda client: client.app_logs(name, tail=tail, since=since),
+        lambda client: client.follow_app_logs(name, tail=tail, since=since),
+        follow=follow,
+    )
 
 
 for command in (app_update.update, app_update.history, app_update.diff, app_update.rollback):

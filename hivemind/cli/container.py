@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from hivemind.cli.container_exec import exec_command
 from hivemind.cli.listing import all_rows
+from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 
@@ -45,7 +47,34 @@ def info(session: Session, container_id: str) -> None:
 
 @container.command()
 @click.argument("container_id")
+@click.option("--follow", "-f", is_flag=True)
+@click.option("--tail", type=click.IntRange(min=0), help="Lines from the end.")
+@click.option("--since", help="RFC 3339 or Unix seconds.")
+@session_options
+def logs(session: Session, container_id: str, follow: bool, tail: int | None, since: str | None) -> None:
+    """Print what a container writes."""
+    print_logs(
+        session,
+        lambda client: client.logs(container_id, tail=tail, since=since),
+        lambda client: client.follow_logs(container_id, tail=tail, since=since),
+        follow=follow,
+    )
+
+
+@container.command()
+@click.argument("container_id")
 @session_options
 def stats(session: Session, container_id: str) -> None:
     """What a container uses: percent of one core, and bytes."""
     show(session.output, session.run(lambda client: client.get(f"/containers/{container_id}/stats")))
+
+
+@container.command()
+@click.argument("container_id")
+@session_options
+def health(session: Session, container_id: str) -> None:
+    """What its last probes said."""
+    show(session.output, session.run(lambda client: client.get(f"/health/container/{container_id}")))
+
+
+container.add_command(exec_command)

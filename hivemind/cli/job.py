@@ -11,6 +11,7 @@ import trio
 
 from hivemind.cli.app_spec import merge, pair, read_body, volume
 from hivemind.cli.listing import all_rows
+from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 from hivemind.client import Client
@@ -216,18 +217,15 @@ def delete(session: Session, name: str, run_id: str | None) -> None:
 def logs(session: Session, name: str, run_id: str | None, follow: bool, tail: int | None) -> None:
     """Print what a run wrote (default: the newest)."""
 
-    async def work(client: Client) -> None:
-        chosen = run_id or (await client.get(f"/jobs/{name}"))["last_run_id"]
-        if chosen is None:
-            raise click.ClickException(f"job {name!r} has no run yet")
-        if not follow:
-            click.echo(await client.run_logs(name, chosen, tail=tail), nl=False)
-            return
-        async with client.follow_run_logs(name, chosen, tail=tail) as lines:
-            async for line in lines:
-                click.echo(line)
-
-    session.run(work)
+    chosen = run_id or session.run(lambda client: client.get(f"/jobs/{name}"))["last_run_id"]
+    if chosen is None:
+        raise click.ClickException(f"job {name!r} has no run yet")
+    print_logs(
+        session,
+        lambda client: client.run_logs(name, chosen, tail=tail),
+        lambda client: client.follow_run_logs(name, chosen, tail=tail),
+        follow=follow,
+    )
 
 
 def _wait(session: Session, name: str, run_id: str) -> None:

@@ -45,6 +45,14 @@ def info(session: Session, node_id: str) -> None:
 
 @node.command()
 @click.argument("node_id")
+@session_options
+def health(session: Session, node_id: str) -> None:
+    """Show a node's load, and how it has been."""
+    show(session.output, session.run(lambda client: client.get(f"/health/node/{node_id}")))
+
+
+@node.command()
+@click.argument("node_id")
 @click.option("--drain/--no-drain", default=False, help="Also move its containers to other nodes, or leave them.")
 @click.option("--wait", is_flag=True, help="With --drain: wait until its containers are gone, and say what blocks it.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")

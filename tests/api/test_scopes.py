@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from quart.testing.connections import WebsocketDisconnectError, WebsocketResponseError
@@ -238,7 +238,7 @@ def test_a_route_that_does_not_say_how_it_heeds_scopes_is_refused() -> None:
 VERB_AND_RESOURCE = st.sampled_from([("read", "*"), ("*", "*"), ("read", "apps"), ("read", "containers")])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     held=st.sets(st.sampled_from(["aa", "bb", "cc"]), min_size=1),
     verb_and_resource=VERB_AND_RESOURCE,

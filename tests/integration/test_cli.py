@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import stat
+import struct
 import subprocess
+import termios
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +19,7 @@ import pytest
 import yaml
 
 from tests.support.addresses import free_addresses
-from tests.support.apps import containers, wait_running
+from tests.support.apps import containers, delete, deploy, wait_running
 from tests.support.cluster import PROGRAM, Cluster, clean_environment
 
 
@@ -22,6 +29,38 @@ def hivemind(cluster: Cluster, home: Path, *arguments: str, **environment: str) 
     return subprocess.run(
         [*PROGRAM, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
+
+
+Asked = tuple[list[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def asked(three: Cluster) -> Iterator[Asked]:
+    """A command line at a node that does not have the container, and its environment."""
+    deploy(three, 1, {"name": "box", "image": "x", "command": ["sleep", "600"], "replicas": 1})
+    (container,) = containers(three, 1, "box")
+    other = next(node for node in three.nodes if node.name != container["node_id"])
+    env = {
+        **clean_environment(),
+        "HIVEMIND_SERVER": other.url,
+        "HIVEMIND_USERNAME": "admin",
+        "HIVEMIND_PASSWORD": three.admin_password,
+    }
+    yield [*PROGRAM, "container", "exec"], {**env, "CONTAINER": container["id"]}
+    delete(three, 1, "box")
+
+
+def run_in(asked: Asked, *command: str, stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
+    argv, env = asked
+    flags = ["-i"] if stdin is not None else []
+    done = subprocess.run(
+        [*argv, *flags, env["CONTAINER"], *command],
+        env=env,
+        input=stdin or b"",
+        capture_output=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 class TestExitCodes:
@@ -167,3 +206,89 @@ class TestApps:
         assert done.returncode == 1
         assert "huge is not complete after 3 s" in done.stderr
         assert three.cli(1, "app", "delete", "huge").returncode == 0
+
+
+class TestContainerExec:
+    def test_output_and_exit_code_are_the_commands(self, asked: Asked) -> None:
+        assert run_in(asked, "sh", "-c", "echo out; echo err >&2; exit 7") == (7, b"out\n", b"err\n")
+        # Without -i it reads nothing, and does not wait for anything either.
+        assert run_in(asked, "cat") == (0, b"", b"")
+
+    def test_input_of_any_bytes_goes_through_to_its_end(self, asked: Asked) -> None:
+        data = bytes(range(256)) * 4096
+        code, out, _ = run_in(asked, "cat", stdin=data)
+        assert (code, out == data) == (0, True)
+
+    def test_what_cannot_be_is_said_with_the_codes_of_the_cli(self, asked: Asked) -> None:
+        argv, env = asked
+        nobody = run_in((argv, {**env, "CONTAINER": "nobody.1.0"}), "true")
+        assert (nobody[0], b"there is no container" in nobody[2]) == (6, True)
+        assert run_in((argv, {**env, "HIVEMIND_PASSWORD": "wrong"}), "true")[0] == 4
+        assert run_in((argv, {**env, "HIVEMIND_SERVER": "http://127.0.0.1:1"}), "true")[0] == 3
+        flagged = subprocess.run(
+            [*argv, "-t", env["CONTAINER"]], env=env, stdin=subprocess.DEVNULL, capture_output=True
+        )
+        assert (flagged.returncode, b"--tty needs a terminal" in flagged.stderr) == (2, True)
+        # The first server that answers is asked.
+        assert (
+            run_in((argv, {**env, "HIVEMIND_SERVER": f"http://127.0.0.1:1,{env['HIVEMIND_SERVER']}"}), "true")[0] == 0
+        )
+
+    def test_a_terminal_with_its_size_its_keys_and_its_exit_code(self, asked: Asked) -> None:
+        argv, env = asked
+        master, slave = pty.openpty()
+        resize(slave, 33, 101)
+        before = termios.tcgetattr(slave)
+        running = subprocess.Popen(
+            [*argv, "-it", env["CONTAINER"], "sh"],
+            env=env,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        try:
+            os.write(master, b"stty size; echo ready-$((1+1))\n")
+            assert "33 101" in read_until(master, "ready-2")
+            resize(slave, 44, 55)
+            os.kill(running.pid, 28)
+            wait_for_size(master, "44 55")
+            # Ctrl-C is the command's, not ours.
+            os.write(master, b"sleep 100\n")
+            time.sleep(0.2)
+            os.write(master, b"\x03")
+            os.write(master, b"echo still-$((2+2)); exit 5\n")
+            read_until(master, "still-4")
+            assert running.wait(30) == 5
+            assert termios.tcgetattr(slave) == before
+        finally:
+            running.kill()
+            running.wait()
+            os.close(master)
+            os.close(slave)
+
+
+def resize(fd: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def read_until(fd: int, text: str, timeout_s: float = 30.0) -> str:
+    seen, deadline_s = "", time.monotonic() + timeout_s
+    os.set_blocking(fd, False)
+    while text not in seen:
+        assert time.monotonic() < deadline_s, seen
+        try:
+            seen += os.read(fd, 4096).decode(errors="replace")
+        except BlockingIOError:
+            time.sleep(0.02)
+    return seen
+
+
+def wait_for_size(fd: int, size: str) -> None:
+    """The new size reaches the command a moment after the signal."""
+    for number in range(50):
+        os.write(fd, f"stty size; echo asked-$(({number}+0))-\n".encode())
+        if size in read_until(fd, f"asked-{number}-"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the command's terminal never had size {size}")

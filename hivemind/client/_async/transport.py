@@ -90,7 +90,11 @@ class AsyncTransport:
 
     async def text(self, path: str, **params: Scalar) -> str:
         """An answer that is no JSON. Raises as `request`."""
-        answer = await self._answered("GET", path, None, params, {}, None)
+        return await self.raw("GET", path, params=params)
+
+    async def raw(self, method: str, path: str, *, body: Any = None, params: Mapping[str, Scalar] = {}) -> str:
+        """An answer as it came. Raises as `request`."""
+        answer = await self._answered(method, path, body, params, {}, None)
         if answer.status_code >= 400:
             checked(answer)
         return answer.text
