@@ -150,8 +150,7 @@ def test_a_killed_daemon_and_a_restarted_engine_leave_connections_and_put_all_ba
     host.exec("nft", "flush", "ruleset")
     host.start_engine()
     _wait_connected(cluster)
-    web = cluster.wait_running(2, "web", 3)
-    wait_until(lambda: _all_reach_all(cluster, web), 60, "every container reached again", errors=NOT_YET)
+    wait_until(lambda: _all_reach_all(cluster, cluster.containers(2, "web")), 60, "all reached again", errors=NOT_YET)
 
 
 @contextmanager
@@ -179,7 +178,7 @@ def _connection(cluster: LabCluster, client: dict[str, Any], server: dict[str, A
 
 def _all_reach_all(cluster: LabCluster, containers: list[dict[str, Any]]) -> bool:
     names = " ".join(each["id"] for each in containers)
-    ask = f"for name in {names}; do wget -q -T 2 -O- http://$name/hostname >/dev/null || exit 1; done; echo reached"
+    ask = f"for name in {names}; do ping -c1 -W1 $name >/dev/null || exit 1; done; echo reached"
     for each in containers:
         host = cluster.node(cluster.number_of(each["node_id"])).host
         if "reached" not in host.docker("exec", each["engine_id"], "sh", "-c", ask, check=False):
