@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import inspect
+
+from consensus.model.app_spec import AppSpec
+from consensus.model.job import JobSpec
+from consensus.model.network_policy import NetworkPolicy
 
 _TIME = "2025-06-01T12:00:00Z"
 _BY_NAME: dict[str, Any] = {
@@ -48,6 +53,8 @@ _BY_NAME: dict[str, Any] = {
     "start_period": "60s",
     "stop_grace_period": "10s",
     "expires_in": "24h",
+    "min_healthy": "10s",
+    "session_timeout": "3h",
     "load_balancing_strategy": "round-robin",
     "node_affinity": "role=frontend",
     "service_affinity": "app=api",
@@ -88,6 +95,53 @@ _BY_NAME: dict[str, Any] = {
 }
 
 
+_APP: dict[str, Any] = {
+    "name": "web-server",
+    "image": "nginx:latest",
+    "service": "web.local",
+    "replicas": 2,
+    "resources": {"cpu": 0.5, "memory": "256M", "cpu_limit": 1.0, "memory_limit": "512M"},
+    "env": {"ENV_VAR1": "value1", "ENV_VAR2": "value2"},
+    "volumes": [{"name": "data-volume", "mount_path": "/data"}],
+    "ports": [{"container_port": 80, "host_port": 8080, "protocol": "tcp"}],
+    "health_check": {
+        "command": "curl -f http://localhost/",
+        "interval": "30s",
+        "timeout": "5s",
+        "retries": 3,
+        "start_period": "60s",
+    },
+    "node_affinity": "role=frontend",
+    "service_affinity": "app=api",
+    "priority_class": "high-priority",
+}
+_JOB: dict[str, Any] = {
+    "name": "backup",
+    "image": "backup:latest",
+    "args": ["--all"],
+    "schedule": "0 3 * * *",
+    "time_zone": "Europe/Berlin",
+    "concurrency_policy": "forbid",
+    "backoff_limit": 3,
+    "timeout": "1h",
+}
+_POLICY: dict[str, Any] = {
+    "name": "web-to-db",
+    "selector": {"labels": {"app": "web"}},
+    "ingress_rules": [
+        {"ports": [{"protocol": "TCP", "port_min": 80, "port_max": 80}], "from": [{"ip_block": "10.244.2.0/24"}]}
+    ],
+    "egress_rules": [
+        {
+            "ports": [{"protocol": "TCP", "port_min": 5432, "port_max": 5432}],
+            "to": [{"selector": {"labels": {"app": "db"}}}],
+        }
+    ],
+}
+_BY_TYPE: Mapping[type[msgspec.Struct], dict[str, Any]] = {AppSpec: _APP, JobSpec: _JOB, NetworkPolicy: _POLICY}
+"""Of what has too many choices for one value of each field to mean something."""
+
+
 def example_of(annotation: Any) -> Any:
     """A value of that type, as JSON has it."""
     return _of(inspect.type_info(annotation), "")
@@ -97,6 +151,10 @@ def _of(kind: inspect.Type, name: str) -> Any:
     named = _named(kind, name)
     if named is not None:
         return named
+    if isinstance(kind, inspect.StructType):
+        whole = next((_BY_TYPE[base] for base in kind.cls.__mro__ if base in _BY_TYPE), None)
+        if whole is not None:
+            return whole
     match kind:
         case inspect.StructType():
             tag = {} if kind.tag_field is None else {kind.tag_field: kind.tag}

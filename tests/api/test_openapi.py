@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
+from api.answer import JSON
 from api.openapi.document import build
 from api.openapi.examples import example_of
 from api.route import Route
@@ -51,6 +54,36 @@ def test_every_operation_says_what_it_needs(route: Route) -> None:
     assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(
         re.findall(r"\{(\w+)\}", route.path)
     )
+
+
+def contents(route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every body of JSON that an operation takes or gives in a success, with what the document says of it."""
+    operation = DOCUMENT["paths"][route.path][route.method.lower()]
+    if "requestBody" in operation:
+        yield "request", operation["requestBody"]["content"][JSON]
+    for status, response in operation["responses"].items():
+        if JSON in response.get("content", {}):
+            yield status, response["content"][JSON]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_body_has_an_example_that_its_schema_allows(route: Route) -> None:
+    """JSON Schema 2020-12, as OpenAPI 3.1 uses it."""
+    told = [name for name, _ in contents(route)]
+    assert ("request" in told) is (route.body is not None)
+    assert str(route.status) in told or route.media_type != JSON
+    for name, content in contents(route):
+        validator = Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+        problems = [f"{name} {error.json_path}: {error.message}" for error in validator.iter_errors(content["example"])]
+        assert not problems
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.body is not None], ids=lambda route: route.name)
+def test_an_example_of_a_body_means_something(route: Route) -> None:
+    """It would not be refused for what its types cannot say."""
+    body = msgspec.convert(example_of(route.body), route.body)
+    if hasattr(body, "problems"):
+        assert list(body.problems()) == []
 
 
 async def test_it_is_served_to_all_and_the_page_needs_nothing_else(world: Any, make_client: Any) -> None:
