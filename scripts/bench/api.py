@@ -1,8 +1,9 @@
 """Reads and writes a second, p50 and p99: at a cluster of one node, at a follower and at the leader of three.
 
-Beside them in the same run: a bare hypercorn endpoint under trio that sends the bytes of the same answer. What is
-compared is the server's CPU for a request. What else the machine does makes that dearer by half, too, so the list
-and the bare endpoint are measured in turn for some rounds, and their median ratio is told.
+Beside them in the same run: a bare hypercorn endpoint under trio that sends the bytes of the same answer, and Docker
+Swarm with the same objects (swarm_api.py). What is compared is the server's CPU for a request. What else the machine
+does makes that dearer by half, too, so the list and the bare endpoint are measured in turn for some rounds, and their
+median ratio is told.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +25,9 @@ import msgspec
 from http_load import Load, Measured
 from machine_load import processes_cpu_s
 from msgspec import Struct
+from swarm_api import filled_swarm, load_of, operations
 
+from tests.lab.lab import why_no_lab
 from tests.support.addresses import free_addresses
 from tests.support.cluster import API_PORT, Cluster
 from tests.support.waiting import wait_until
@@ -66,6 +70,11 @@ def measure(what: str, target: Target, peers: list[int], clients: int, seconds: 
     bodies = [json.dumps({"name": f"w{number}", "replicas": 0}) for number in range(WRITERS)] if writes else []
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     load = Load(target.host, API_PORT, method, path, clients, seconds, headers, bodies)
+    return measured_by(load, what, target, peers, idle)
+
+
+def measured_by(load: Load, what: str, target: Target, peers: list[int], idle: float) -> Row:
+    seconds = load.seconds
     before_s, others_before_s, began_s = processes_cpu_s([target.pid]), processes_cpu_s(peers), time.monotonic()
     done = subprocess.run(
         [sys.executable, HERE / "http_load.py"], input=msgspec.json.encode(load), capture_output=True, check=True
@@ -76,7 +85,7 @@ def measure(what: str, target: Target, peers: list[int], clients: int, seconds: 
     requests = measured.requests * (seconds + load.warm_up_s) / seconds
     used_s = processes_cpu_s([target.pid]) - before_s - idle * passed_s
     others_s = processes_cpu_s(peers) - others_before_s - len(peers) * idle * passed_s
-    return Row(what, target.name, clients, measured, 1000 * used_s / requests, 1000 * others_s / requests)
+    return Row(what, target.name, load.clients, measured, 1000 * used_s / requests, 1000 * others_s / requests)
 
 
 def fill(cluster: Cluster) -> None:
@@ -145,10 +154,23 @@ def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float
                     yield measure(what, target, peers, number, seconds, idle)
 
 
+def rows_of_swarm(nodes: int, clients: list[int], seconds: float) -> Iterator[Row]:
+    with filled_swarm(nodes, WRITERS) as hosts:
+        pids = {name: host.pids("dockerd")[0] for name, host in hosts.items()}
+        idle = idle_cores(list(pids.values()))
+        for number in clients:
+            for name, host in hosts.items():
+                peers = [pid for other, pid in pids.items() if other != name]
+                told = "swarm one" if nodes == 1 else f"swarm {name[:4]}."
+                for what, operation in operations(WRITERS).items():
+                    load = load_of(operation, host, number, seconds)
+                    yield measured_by(load, what, Target(told, load.host, pids[name]), peers, idle)
+
+
 def shown(row: Row, bare_cpu_ms: dict[int, float]) -> str:
     ratio = row.cpu_ms / bare_cpu_ms[row.clients] if row.clients in bare_cpu_ms else float("nan")
     measured = row.measured
-    told = f"{row.what:<17} {row.target:<9} {row.clients:>3}  {measured.per_s:>7.0f}/s"
+    told = f"{row.what:<17} {row.target:<12} {row.clients:>3}  {measured.per_s:>7.0f}/s"
     told += f"  p50 {measured.p50_ms:>7.2f}  p99 {measured.p99_ms:>7.2f} ms"
     told += f"  cpu {row.cpu_ms:>6.3f} ms (peers {row.others_cpu_ms:>6.3f})  {ratio:>5.2f} x bare"
     return told + (f"  {measured.failed} FAILED" if measured.failed else "")
@@ -165,15 +187,19 @@ def median_ratio(rows: list[Row], clients: int) -> float:
 @click.option("--clients", default="1,16,64", show_default=True, help="Numbers of clients, separated by commas.")
 @click.option("--seconds", default=3.0, show_default=True, help="For each figure.")
 @click.option("--rounds", default=5, show_default=True, help="Of the list beside the bare endpoint.")
+@click.option("--swarm/--no-swarm", default=True, show_default=True, help="Also Docker Swarm, in a lab of its own.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file for the figures as JSON.")
-def main(clients: str, seconds: float, rounds: int, output: Path | None) -> None:
+def main(clients: str, seconds: float, rounds: int, swarm: bool, output: Path | None) -> None:
     """Measure the API; prints a line for each figure as it comes."""
     numbers = [int(number) for number in clients.split(",")]
     rows: list[Row] = []
     bare_cpu_ms: dict[int, float] = {}
+    if swarm and (reason := why_no_lab()):
+        raise click.ClickException(f"{reason} (--no-swarm leaves Swarm out)")
     with tempfile.TemporaryDirectory(prefix="hivemind-bench-") as folder:
         for nodes in (1, 3):
-            for row in rows_of_cluster(Path(folder), nodes, numbers, seconds, rounds):
+            beside = rows_of_swarm(nodes, numbers, seconds) if swarm else ()
+            for row in chain(rows_of_cluster(Path(folder), nodes, numbers, seconds, rounds), beside):
                 if row.target == "bare":
                     bare_cpu_ms[row.clients] = row.cpu_ms
                 rows.append(row)

@@ -16,7 +16,11 @@ from msgspec import Struct
 
 
 class Load(Struct, frozen=True):
-    """`bodies`: one for each client in turn; `{n}` in the path is the client's number."""
+    """`bodies`: one for each client in turn; `{n}` in a path is the client's number.
+
+    `host` is an address, or the path of a unix socket. With `version_path` each request is preceded by a GET of it,
+    and `{version}` in the path is the `Version.Index` that was answered: both together count as one.
+    """
 
     host: str
     port: int
@@ -27,6 +31,7 @@ class Load(Struct, frozen=True):
     headers: dict[str, str]
     bodies: list[str]
     warm_up_s: float = 0.5
+    version_path: str = ""
 
 
 class Measured(Struct, frozen=True):
@@ -43,9 +48,9 @@ class Measured(Struct, frozen=True):
         return self.requests / self.seconds
 
 
-def message(load: Load, number: int) -> bytes:
-    body = load.bodies[number % len(load.bodies)].encode() if load.bodies else b""
-    lines = [f"{load.method} {load.path.replace('{n}', str(number))} HTTP/1.1", f"Host: {load.host}:{load.port}"]
+def message(load: Load, method: str, path: str, body: bytes) -> bytes:
+    host = "localhost" if load.host.startswith("/") else f"{load.host}:{load.port}"
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in load.headers.items()]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -55,22 +60,45 @@ def message(load: Load, number: int) -> bytes:
 async def client(load: Load, number: int, begin_s: float, end_s: float, latencies_s: list[float]) -> int:
     """Answers how many failed."""
     failed = 0
-    request = message(load, number)
-    reader, writer = await asyncio.open_connection(load.host, load.port, limit=1 << 24)
+    path, body = load.path.replace("{n}", str(number)), b""
+    if load.bodies:
+        body = load.bodies[number % len(load.bodies)].encode()
+    request = message(load, load.method, path, body)
+    looked_up = message(load, "GET", load.version_path.replace("{n}", str(number)), b"")
+    if load.host.startswith("/"):
+        reader, writer = await asyncio.open_unix_connection(load.host, limit=1 << 24)
+    else:
+        reader, writer = await asyncio.open_connection(load.host, load.port, limit=1 << 24)
     try:
         while (sent_s := time.perf_counter()) < end_s:
+            if load.version_path:
+                writer.write(looked_up)
+                version = msgspec.json.decode((await answer(reader))[1])["Version"]["Index"]
+                request = message(load, load.method, path.replace("{version}", str(version)), body)
             writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            lowered = head.lower()
-            start = lowered.index(b"content-length:") + 15
-            await reader.readexactly(int(lowered[start : lowered.index(b"\r", start)]))
+            status, _ = await answer(reader)
             if sent_s >= begin_s:
                 latencies_s.append(time.perf_counter() - sent_s)
-                failed += head[9:10] >= b"4"
+                failed += status >= b"4"
     finally:
         writer.close()
         await writer.wait_closed()
     return failed
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The first digit of the status, and the body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lowered = head.lower()
+    start = lowered.find(b"content-length:") + 15
+    if start >= 15:
+        return head[9:10], await reader.readexactly(int(lowered[start : lowered.index(b"\r", start)]))
+    pieces = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        pieces.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return head[9:10], b"".join(pieces)
 
 
 async def run(load: Load) -> Measured:
