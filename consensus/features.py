@@ -5,7 +5,8 @@ nodes know, and nobody proposes beyond it. The leader raises it when the last no
 features.py); from then on a node that knows less is not let in.
 
 Whoever adds a command, or a field that changes what applying one does, raises LEVEL and enters it in COMMANDS_SINCE or
-FIELDS_SINCE. What only has to be kept and shown may come without: older versions do not pass it on, however.
+FIELDS_SINCE (a struct that is new inside of one counts as a command). The suite fails until it is in the checked-in
+list of its level, too (tests/consensus/entry_fields.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,58 @@
+"""No command or field of one comes without a feature level: an older node would drop it, and its state differ."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from consensus import features
+from tests.consensus.entry_fields import fields, listed, problems
+
+
+class Inner(msgspec.Struct):
+    kept: int
+
+
+class Outer(msgspec.Struct):
+    inner: list[Inner | None]
+    later: int = 0
+
+
+def _known(level: int) -> dict[str, int]:
+    return {str(field): level if field.name == "later" else 1 for field in fields(Outer)}
+
+
+def test_every_field_has_the_level_that_it_came_with():
+    assert list(problems(fields(), listed())) == []
+
+
+def test_the_lists_reach_into_what_a_field_holds():
+    assert [(field.kind, field.name) for field in fields(Outer)] == [
+        (Inner, "kept"), (Outer, "inner"), (Outer, "later"),
+    ]  # fmt: skip
+
+
+def test_a_field_that_no_list_has_is_told_how_to_come_in():
+    known = _known(1)
+    del known[next(name for name in known if name.endswith("later"))]
+    (problem,) = problems(fields(Outer), known)
+    assert "Outer.later is in no list of fields: raise LEVEL, enter it in FIELDS_SINCE" in problem
+
+
+def test_a_field_that_is_gone_is_told():
+    (problem,) = problems(fields(Outer), _known(1) | {"consensus.model.Gone.name": 1})
+    assert problem.startswith("consensus.model.Gone.name is gone")
+
+
+def test_list_and_table_must_agree(monkeypatch: pytest.MonkeyPatch):
+    (problem,) = problems(fields(Outer), _known(2))
+    assert "Outer.later came with level 2 by the list, with 1" in problem
+    monkeypatch.setattr(features, "FIELDS_SINCE", {(Outer, "later"): 2})
+    assert list(problems(fields(Outer), _known(2))) == []
+
+
+def test_a_later_field_has_a_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "FIELDS_SINCE", {(Inner, "kept"): 2})
+    known = _known(1) | {str(field): 2 for field in fields(Outer) if field.name == "kept"}
+    (problem,) = problems(fields(Outer), known)
+    assert "Inner.kept has no default: entries of before level 2 could not be read" in problem
