@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from .journal_segments import SEGMENT_BYTES
+
 
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Times in seconds, sizes in bytes."""
@@ -32,6 +34,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     apply_slice_s: float = 0.008
     """Applying yields to the loop after this; below the 20 ms bar on loop lag with room for the rest."""
 
+    segment_bytes: int = SEGMENT_BYTES
+    """Of one file of the log: what a snapshot covers is removed in files, so this is how much more may be kept."""
     snapshot_after_entries: int = 10_000
     snapshot_after_bytes: int = 64 * 1024 * 1024
     """Journal size that triggers a snapshot, whatever the number of entries."""
@@ -81,6 +85,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
             (self.tick_s > self.election_timeout_min_s / 4, "tick_s must be under a quarter of the election timeout"),
             (self.entry_bytes_max <= 0, "entry_bytes_max must be positive"),
             (self.batch_bytes < 2 * self.entry_bytes_max, "batch_bytes must hold two entries of entry_bytes_max"),
+            (self.segment_bytes < 1024, "segment_bytes must be at least 1024"),
             (self.batch_entries < 1, "batch_entries must be at least 1"),
             (self.queue_entries_max < 1, "queue_entries_max must be at least 1"),
             (self.snapshot_after_entries < 2, "snapshot_after_entries must be at least 2"),

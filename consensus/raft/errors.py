@@ -117,12 +117,15 @@ class StorageError(RaftError):
 
 
 class StorageDamaged(StorageError):
-    """A file is damaged in a place that was already safe on disk; starting would lose data silently."""
+    """A file is damaged in a place that was already safe on disk; starting would lose data silently.
 
-    def __init__(self, path: Path, what: str) -> None:
+    `data_dir` is where the node's files are, where that is not the file's own folder.
+    """
+
+    def __init__(self, path: Path, what: str, data_dir: Path | None = None) -> None:
         super().__init__(
             f"{path}: {what}. Refusing to start, because acknowledged writes could be lost. "
-            f"Way out: restore the file from a backup of this disk, or move {path.parent} away and "
+            f"Way out: restore the file from a backup of this disk, or move {data_dir or path.parent} away and "
             "join the cluster again as a new node; the other nodes have the data."
         )
         self.path = path

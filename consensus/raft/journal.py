@@ -12,7 +12,8 @@ from typing import overload
 
 import msgspec
 
-from .journal_file import Entry, JournalFile
+from .journal_segments import JournalSegments
+from .record import Entry
 from .votes import Votes
 
 
@@ -21,14 +22,18 @@ class _Append(msgspec.Struct):
 
 
 class _Truncate(msgspec.Struct, frozen=True):
-    count: int
+    last_index: int
 
 
-class _Rewrite(msgspec.Struct, frozen=True):
-    entries: list[Entry]
+class _Drop(msgspec.Struct, frozen=True):
+    first_index: int
 
 
-_Change = _Append | _Truncate | _Rewrite
+class _Restart(msgspec.Struct, frozen=True):
+    base: Entry
+
+
+_Change = _Append | _Truncate | _Drop | _Restart
 
 
 class Flush:
@@ -36,13 +41,13 @@ class Flush:
 
     def __init__(
         self,
-        file: JournalFile,
+        segments: JournalSegments,
         changes: list[_Change],
         keep_votes: Callable[[Votes], None],
         votes: Votes | None,
         revision: int,
     ) -> None:
-        self._file = file
+        self._segments = segments
         self._changes = changes
         self._keep_votes = keep_votes
         self._votes = votes
@@ -56,26 +61,30 @@ class Flush:
         while self._changes:
             match self._changes[0]:
                 case _Append(entries):
-                    self._file.append(entries)
-                case _Truncate(count):
-                    self._file.truncate(count)
-                case _Rewrite(entries):
-                    self._file.rewrite(entries)
+                    self._segments.append(entries)
+                case _Truncate(last_index):
+                    self._segments.truncate(last_index)
+                case _Drop(first_index):
+                    self._segments.drop(first_index)
+                case _Restart(base):
+                    self._segments.restart(base)
             del self._changes[0]
-        self._file.sync()
+        self._segments.sync()
 
 
 class Journal:
-    """The face of `pysyncobj.journal.Journal`, over a `JournalFile`. `keep_votes` blocks until they are durable.
+    """The face of `pysyncobj.journal.Journal`, over `JournalSegments`. `keep_votes` blocks until they are durable.
+
+    It may hold fewer entries than the disk, where only whole segments are dropped.
 
     `added` and `cut` are told of every entry that enters and of every cut at the end, so that what derives from
     the log (the voter set) can never disagree with it.
     """
 
     def __init__(
-        self, file: JournalFile, entries: Sequence[Entry], votes: Votes, keep_votes: Callable[[Votes], None]
+        self, segments: JournalSegments, entries: Sequence[Entry], votes: Votes, keep_votes: Callable[[Votes], None]
     ) -> None:
-        self._file = file
+        self._segments = segments
         self._entries = list(entries)
         self._votes = votes
         self._keep_votes = keep_votes
@@ -111,7 +120,7 @@ class Journal:
         last_index = self._entries[-1].index
         self.durable_index = min(self.durable_index, last_index)
         self._flushing_index = min(self._flushing_index, last_index)
-        self._queue(_Truncate(entryFrom))
+        self._queue(_Truncate(last_index))
         self.cut(last_index)
 
     def deleteEntriesTo(self, entryTo: int) -> None:
@@ -120,7 +129,7 @@ class Journal:
             return
         self._bytes -= sum(len(entry.command) for entry in self._entries[:entryTo])
         del self._entries[:entryTo]
-        self._queue(_Rewrite(self._entries.copy()))
+        self._queue(_Drop(self._entries[0].index))
 
     @overload
     def __getitem__(self, item: int) -> Entry: ...
@@ -163,7 +172,7 @@ class Journal:
         self._entries = [base]
         self._bytes = len(base.command)
         self.durable_index = self._flushing_index = 0
-        self._queue(_Rewrite([base]))
+        self._queue(_Restart(base))
         self.cut(0)
 
     @property
@@ -179,6 +188,11 @@ class Journal:
         """Of the commands held."""
         return self._bytes
 
+    @property
+    def segments(self) -> int:
+        """How many there are on disk."""
+        return self._segments.count
+
     def at(self, index: int) -> Entry:
         """The entry with this log index, which must be held."""
         return self._entries[index - self._entries[0].index]
@@ -193,7 +207,7 @@ class Journal:
     def begin_flush(self) -> Flush:
         """Take all that is queued. One flush at a time; end it with `flushed`."""
         votes = self._votes if self._votes_dirty else None
-        flush = Flush(self._file, self._changes, self._keep_votes, votes, self.revision)
+        flush = Flush(self._segments, self._changes, self._keep_votes, votes, self.revision)
         self._changes, self._votes_dirty = [], False
         self._flushing_index = self._entries[-1].index
         return flush
@@ -205,7 +219,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the files; no flush may be under way."""
-        self._file.close()
+        self._segments.close()
 
     def _queue(self, change: _Change) -> None:
         self._changes.append(change)

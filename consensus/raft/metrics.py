@@ -44,6 +44,7 @@ class RaftMetrics(Struct, frozen=True, kw_only=True):
     """Of a write and fdatasync of the journal."""
     journal_bytes: int
     journal_entries: int
+    journal_segments: int
     snapshot_index: int
     snapshot_bytes: int
     snapshot_write_s: float

@@ -139,7 +139,7 @@ class RaftNode(StateTransfer):
         if self._first_voters is not None:
             create_storage(self._data_dir, self.node_id, self._first_voters)
             self._first_voters = None
-        return open_storage(self._data_dir, self.node_id)
+        return open_storage(self._data_dir, self.node_id, self._config.segment_bytes)
 
     def _make_core(self, storage: Storage, durability: Durability) -> Core:
         core = Core(

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from .corrections.membership import encode_change
-from .journal_file import Entry
+from .record import Entry
 from .snapshot import Snapshot, SnapshotHeader, write_snapshot
 from .storage import Storage, create_storage, open_storage
 from .voter_set import Identity, VoterChange, VoterSet, load_identity
@@ -27,6 +27,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     voters: VoterSet
     snapshot_index: int
     snapshot_bytes: int
+    segments: int
     first_index: int
     last_index: int
     last_term: int
@@ -44,6 +45,7 @@ def inspect(data_dir: Path) -> Inspection:
             voters=storage.voters.latest,
             snapshot_index=storage.snapshots.index,
             snapshot_bytes=0 if snapshot is None else len(snapshot.state),
+            segments=storage.journal.segments,
             first_index=storage.journal.first.index,
             last_index=storage.journal.last.index,
             last_term=storage.journal.last.term,

@@ -1,7 +1,7 @@
 """A node's files, opened together and checked against each other.
 
-``identity`` whose files these are, ``votes`` term and vote, ``journal`` (and ``journal.mark``) the log, ``snapshot``
-the state at some index, ``lock`` held while a process uses them. All functions block: call them in a worker thread.
+``identity`` whose files these are, ``votes`` term and vote, ``log`` a folder with the log's segments, ``snapshot`` the
+state at some index, ``lock`` held while a process uses them. All functions block: call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from .corrections.membership import decode_change
 from .durable_file import sync_directory
 from .errors import StorageDamaged, StorageMisused
 from .journal import Journal
-from .journal_file import Entry, JournalFile, create_journal, open_journal
+from .journal_segments import SEGMENT_BYTES, JournalSegments, create_segments, open_segments
 from .library import NO_OP
+from .one_file_journal import convert_one_file_journal
+from .record import Entry
 from .snapshot import Snapshot, read_snapshot
 from .snapshot_store import SnapshotStore
 from .voter_set import Identity, VoterHistory, VoterSet, load_identity, save_identity
@@ -77,6 +79,10 @@ def has_identity(data_dir: Path) -> bool:
     return (data_dir / "identity").exists()
 
 
+def _has_log(data_dir: Path) -> bool:
+    return (data_dir / "log").exists() or (data_dir / "journal").exists()
+
+
 def create_storage(data_dir: Path, node_id: str, voters: Sequence[str]) -> None:
     """First start: an empty log, no vote, and `voters` as far as they are known.
 
@@ -85,21 +91,22 @@ def create_storage(data_dir: Path, node_id: str, voters: Sequence[str]) -> None:
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     used = has_identity(data_dir) or (data_dir / "snapshot").exists()
-    if not used and (data_dir / "journal").exists():
+    if not used and _has_log(data_dir):
         # A first start that was interrupted leaves an empty log, and may begin again.
-        file, entries = open_journal(data_dir / "journal")
-        file.close()
+        convert_one_file_journal(data_dir, data_dir / "log", SEGMENT_BYTES)
+        segments, entries = open_segments(data_dir / "log")
+        segments.close()
         used = len(entries) > 1
     if used:
         raise StorageMisused(f"{data_dir} holds the files of a node already; start it without founding or joining")
     save_votes(data_dir / "votes", Votes())
-    create_journal(data_dir / "journal", [Entry(NO_OP, 1, 0)])
+    create_segments(data_dir / "log", [Entry(NO_OP, 1, 0)])
     save_identity(data_dir / "identity", Identity(node_id, tuple(sorted(voters))))
     sync_directory(data_dir.parent)
 
 
-def open_storage(data_dir: Path, node_id: str) -> Storage:
-    """Open what an earlier start left.
+def open_storage(data_dir: Path, node_id: str, segment_bytes: int = SEGMENT_BYTES) -> Storage:
+    """Open what an earlier start left; the log goes on in segments of at most `segment_bytes`.
 
     Raises:
         StorageMisused: nobody has lived here, or somebody else, or another process is at it.
@@ -107,7 +114,7 @@ def open_storage(data_dir: Path, node_id: str) -> Storage:
     """
     lock = _lock(data_dir)
     try:
-        return _open_locked(data_dir, node_id, lock)
+        return _open_locked(data_dir, node_id, lock, segment_bytes)
     except BaseException:
         os.close(lock)
         raise
@@ -125,18 +132,19 @@ def _lock(data_dir: Path) -> int:
     return lock
 
 
-def _open_locked(data_dir: Path, node_id: str, lock: int) -> Storage:
+def _open_locked(data_dir: Path, node_id: str, lock: int, segment_bytes: int) -> Storage:
     identity = _identity(data_dir, node_id)
     votes = load_votes(data_dir / "votes")
     snapshot = _snapshot(data_dir / "snapshot")
-    file, entries = open_journal(data_dir / "journal")
+    convert_one_file_journal(data_dir, data_dir / "log", segment_bytes)
+    segments, entries = open_segments(data_dir / "log", segment_bytes)
     try:
-        entries = _continue_snapshot(data_dir, snapshot, file, entries)
+        entries = _continue_snapshot(data_dir, snapshot, segments, entries)
     except BaseException:
-        file.close()
+        segments.close()
         raise
     voters = _voters(identity, snapshot, entries)
-    journal = Journal(file, entries, votes, partial(save_votes, data_dir / "votes"))
+    journal = Journal(segments, entries, votes, partial(save_votes, data_dir / "votes"))
     return Storage(data_dir, lock, journal, voters, snapshot, identity)
 
 
@@ -145,7 +153,7 @@ def _identity(data_dir: Path, node_id: str) -> Identity:
     try:
         identity = load_identity(path)
     except FileNotFoundError:
-        if (data_dir / "journal").exists() or (data_dir / "snapshot").exists():
+        if _has_log(data_dir) or (data_dir / "snapshot").exists():
             raise StorageDamaged(path, "the file with this node's identity is missing") from None
         raise StorageMisused(f"{data_dir} is empty; found a cluster or join one first") from None
     if identity.node_id != node_id:
@@ -161,23 +169,23 @@ def _snapshot(path: Path) -> Snapshot | None:
 
 
 def _continue_snapshot(
-    data_dir: Path, snapshot: Snapshot | None, file: JournalFile, entries: list[Entry]
+    data_dir: Path, snapshot: Snapshot | None, segments: JournalSegments, entries: list[Entry]
 ) -> list[Entry]:
     """The entries that go with the snapshot: the stock library dropped the acknowledged tail here."""
     first, last = entries[0], entries[-1]
     path = data_dir / "snapshot"
     if snapshot is None:
         if first.index > 1:
-            raise StorageDamaged(path, f"it is missing, and the journal begins at entry {first.index} only")
+            raise StorageDamaged(path, f"it is missing, and the log begins at entry {first.index} only")
         return entries
     header = snapshot.header
     if header.index < first.index:
-        raise StorageDamaged(path, f"it ends at entry {header.index}, and the journal begins at {first.index} only")
+        raise StorageDamaged(path, f"it ends at entry {header.index}, and the log begins at {first.index} only")
     if header.index <= last.index and entries[header.index - first.index].term == header.term:
         return entries
     # Stopped between installing a leader's snapshot and beginning the log anew after it.
     entries = [base_entry(header)]
-    file.rewrite(entries)
+    segments.restart(entries[0])
     return entries
 
 

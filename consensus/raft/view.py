@@ -93,6 +93,7 @@ class NodeView:
             sync_latency=core.durability.latency.freeze(),
             journal_bytes=core.journal.size_bytes,
             journal_entries=len(core.journal),
+            journal_segments=core.journal.segments,
             snapshot_index=core.snapshots.index,
             snapshot_bytes=core.snapshots.size_bytes,
             snapshot_write_s=core.snapshots.write_s,

@@ -114,6 +114,7 @@ def _of_raft_figures(figures: RaftMetrics) -> Iterator[Metric]:
     yield histogram("raft_sync_seconds", "Write and fdatasync of the journal", figures.sync_latency)
     yield gauge("raft_journal_bytes", "Size of the entries in the journal", figures.journal_bytes)
     yield gauge("raft_journal_entries", "Number of entries in the journal", figures.journal_entries)
+    yield gauge("raft_journal_segments", "Files that the journal has on disk", figures.journal_segments)
     yield gauge("raft_snapshot_index", "Log index of the newest snapshot", figures.snapshot_index)
     yield gauge("raft_snapshot_bytes", "Size of the snapshot written last in this run", figures.snapshot_bytes)
     yield gauge("raft_snapshot_write_seconds", "How long it took to write it", figures.snapshot_write_s)

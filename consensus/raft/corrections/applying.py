@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 
 from ..errors import ApplyFailed
-from ..journal_file import Entry
 from ..library import FAIL_REASON, MEMBERSHIP, REGULAR, Callback, Library
+from ..record import Entry
 
 _log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ import structlog
 import trio
 
 from ..errors import StorageDamaged
-from ..journal_file import Entry
 from ..library import NO_OP, Library, Message, Node
+from ..record import Entry
 from ..snapshot import SnapshotHeader, read_snapshot
 from ..snapshot_store import SnapshotReceiving
 

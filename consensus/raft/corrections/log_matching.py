@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import RaftError
-from ..journal_file import Entry
 from ..library import Library, Message, Node
+from ..record import Entry
 
 
 class LogMatching(Library):

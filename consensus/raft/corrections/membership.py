@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from ..journal_file import Entry
 from ..library import FAIL_REASON, MEMBERSHIP, Callback, Library, Node
+from ..record import Entry
 from ..voter_set import VoterChange, change_voters
 
 _log = structlog.get_logger()

@@ -34,7 +34,7 @@ def test_a_promise_of_an_earlier_term_is_dropped(bench):
 async def test_one_sync_for_all_that_waits(cluster, monkeypatch):
     node = await cluster.found("a")
     await cluster.leader()
-    file = node._storage.journal._file
+    file = node._storage.journal._segments
     real, before = type(file).sync, file.syncs
 
     def slow(self):
@@ -52,7 +52,7 @@ async def test_one_sync_for_all_that_waits(cluster, monkeypatch):
 async def test_a_slow_disk_does_not_hold_the_loop(cluster, monkeypatch):
     node = await cluster.found("a")
     await cluster.leader()
-    file = node._storage.journal._file
+    file = node._storage.journal._segments
     real = type(file).sync
 
     def slow(self):
@@ -77,7 +77,7 @@ async def test_a_slow_disk_does_not_hold_the_loop(cluster, monkeypatch):
 
 
 async def test_a_full_disk_stops_leading_and_recovers(cluster, monkeypatch):
-    import consensus.raft.journal_file as module
+    import consensus.raft.journal_segments as module
     from consensus.raft import OutcomeUnknown, StorageFull
 
     node = await cluster.found("a")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import struct
+import zlib
+from contextlib import suppress
+
 import msgspec
 import pytest
 
 from consensus.raft.errors import StorageDamaged, StorageMisused
-from consensus.raft.journal_file import Entry, open_journal
+from consensus.raft.journal_segments import create_segments
+from consensus.raft.record import Entry, encode_record
 from consensus.raft.snapshot import SnapshotHeader, read_snapshot, write_snapshot
 from consensus.raft.storage import create_storage, open_storage
 from consensus.raft.voter_set import VoterChange, VoterHistory, change_voters
@@ -19,15 +26,16 @@ def reopen(data_dir):
     return storage
 
 
+ENTRIES = [Entry(b"\0%d" % index, index, 1) for index in range(3, 9)]
+
+
 @pytest.fixture
 def data_dir(tmp_path):
-    """A snapshot at entry 5, and a journal with entries 3 to 8."""
+    """A snapshot at entry 5, and a log with entries 3 to 8."""
     data_dir = tmp_path / "a"
     create_storage(data_dir, "a", ["a"])
     write_snapshot(data_dir / "snapshot", SnapshotHeader(5, 1, ("a",)), [b"sta", b"te"])
-    file, _ = open_journal(data_dir / "journal")
-    file.rewrite([Entry(b"\0%d" % index, index, 1) for index in range(3, 9)])
-    file.close()
+    create_segments(data_dir / "log", ENTRIES)
     return data_dir
 
 
@@ -127,3 +135,58 @@ def test_voter_changes():
     assert change_voters(("a",), "rem", "a") is None, "the last voter stays"
     change = VoterChange("rem", "a", ("b",))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(change), type=VoterChange) == change
+
+
+def one_file_journal(data_dir):
+    """The log in the form of earlier versions: one file, with its mark."""
+    shutil.rmtree(data_dir / "log")
+    generation = struct.pack("<Q", 4)
+    content = b"HMJRNAL1" + generation + struct.pack("<I", zlib.crc32(generation))
+    for entry in ENTRIES:
+        content += encode_record(entry, len(content))
+    (data_dir / "journal").write_bytes(content)
+    mark = generation + struct.pack("<Q", len(content))
+    (data_dir / "journal.mark").write_bytes(mark + struct.pack("<I", zlib.crc32(mark)))
+
+
+@pytest.mark.parametrize("torn", [b"", b"half a record"])
+def test_a_log_in_one_file_becomes_segments(data_dir, torn):
+    one_file_journal(data_dir)
+    with (data_dir / "journal").open("ab") as file:
+        file.write(torn)
+    for _ in range(2):
+        assert list(reopen(data_dir).journal[:]) == ENTRIES
+        assert {path.name for path in data_dir.iterdir()} == {"identity", "votes", "snapshot", "log", "lock"}
+
+
+@pytest.mark.parametrize("failing", ["rename", "fsync", "fdatasync", "unlink"])
+def test_an_interrupted_conversion_goes_on_at_the_next_start(data_dir, monkeypatch, failing):
+    """A crash before any of its steps."""
+    for step in range(12):
+        one_file_journal(data_dir)
+        real, left = getattr(os, failing), [step]
+
+        def crash(*arguments, real=real, left=left, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError("stopped here")
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(os, failing, crash)
+        with suppress(OSError):
+            reopen(data_dir)
+        monkeypatch.setattr(os, failing, real)
+        assert list(reopen(data_dir).journal[:]) == ENTRIES
+        assert not (data_dir / "journal").exists()
+
+
+@pytest.mark.parametrize("at", [9, 30, -5])
+def test_a_damaged_log_in_one_file_is_refused_and_left_as_it_is(data_dir, at):
+    one_file_journal(data_dir)
+    content = bytearray((data_dir / "journal").read_bytes())
+    content[at] ^= 1
+    (data_dir / "journal").write_bytes(content)
+    with pytest.raises(StorageDamaged, match="Way out") as refused:
+        reopen(data_dir)
+    assert str(data_dir / "journal") in str(refused.value)
+    assert not (data_dir / "log").exists()

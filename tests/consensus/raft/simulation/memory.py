@@ -10,16 +10,18 @@ import msgpack
 
 from consensus.raft.corrections.compaction import base_entry
 from consensus.raft.journal import Flush, Journal, _Append
-from consensus.raft.journal_file import Entry
 from consensus.raft.library import NO_OP
+from consensus.raft.record import Entry
 from consensus.raft.snapshot import Snapshot, SnapshotHeader
 from consensus.raft.storage import _voters
 from consensus.raft.voter_set import Identity, VoterHistory
 from consensus.raft.votes import Votes
 
+_SEGMENT_ENTRIES = 6
+
 
 class Disk:
-    """The face of `JournalFile`, and the rest of a data directory."""
+    """The face of `JournalSegments`, and the rest of a data directory."""
 
     def __init__(self, name: str, voters: Sequence[str]) -> None:
         self.identity = Identity(name, tuple(sorted(voters)))
@@ -30,11 +32,16 @@ class Disk:
     def append(self, entries: Sequence[Entry]) -> None:
         self.entries += entries
 
-    def truncate(self, count: int) -> None:
-        del self.entries[count:]
+    def truncate(self, last_index: int) -> None:
+        del self.entries[last_index + 1 - self.entries[0].index :]
 
-    def rewrite(self, entries: Sequence[Entry]) -> None:
-        self.entries = list(entries)
+    def drop(self, first_index: int) -> None:
+        """Whole segments only."""
+        kept_from = max(self.entries[0].index, first_index // _SEGMENT_ENTRIES * _SEGMENT_ENTRIES)
+        del self.entries[: kept_from - self.entries[0].index]
+
+    def restart(self, base: Entry) -> None:
+        self.entries = [base]
 
     def sync(self) -> None:
         pass

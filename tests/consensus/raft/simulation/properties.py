@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from consensus.raft.journal_file import Entry
+from consensus.raft.record import Entry
 
 if TYPE_CHECKING:
     from tests.consensus.raft.simulation.world import SimulatedNode
