@@ -12,9 +12,9 @@ from .corrections.applying import Applying
 from .corrections.commitment import Commitment
 from .corrections.compaction import Compaction
 from .corrections.elections import Elections
+from .corrections.fan_out import FanOut
 from .corrections.log_matching import LogMatching
 from .corrections.membership import Membership
-from .corrections.replication import Replication
 from .corrections.transfer import Transfer
 from .library import FAIL_REASON, LEADER, Message, Node
 from .messages import is_well_formed
@@ -24,12 +24,12 @@ _log = structlog.get_logger()
 _INBOX_MAX = 10_000
 
 
-class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, Membership, Compaction):
+class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membership, Compaction):
     """One node's consensus: messages and commands in, messages and applied entries out. Does not block or wait."""
 
     def __init__(self, *, applied_index: int, committed_voters: tuple[int, VoterSet], **parts: Any) -> None:
         self._inbox: deque[tuple[str, Message]] = deque()
-        self._hello_s = 0.0
+        self._hello_s = self._looked_around_s = 0.0
         super().__init__(**parts)
         self.committed_voters_index, self.committed_voters = committed_voters
         self._SyncObj__raftLastApplied = applied_index
@@ -43,28 +43,38 @@ class Core(Elections, LogMatching, Replication, Commitment, Transfer, Applying, 
         self._inbox.append((node_id, body))
 
     def _onTick(self, timeToWait: float = 0.0) -> None:
-        """The library's tick in our order: send first, sync meanwhile, commit what is durable, apply in slices."""
+        """The library's tick in our order: commit what is durable, tell and send, sync meanwhile, apply in slices."""
         self.wants_pump = False
         while self._inbox:
             node_id, message = self._inbox.popleft()
             self._SyncObj__onMessageReceived(Node(node_id), message)
         self.elect()
-        self._checkCommandsToApply()
-        self._replicate_if_leader()
-        told = self.raftCommitIndex
         self.advance_commit()
+        self._checkCommandsToApply()
+        if self._SyncObj__raftState == LEADER:
+            self.replicate()
         self.check_quorum()
         self.transfer_if_level()
         self._SyncObj__applyLogEntries()
-        if self.raftCommitIndex > told:
-            self._replicate_if_leader()
-        self._greet_leader()
-        self.transport.expire_guests(self.clock(), self.settings.guest_expiry_s)
+        if self._SyncObj__raftState == LEADER:
+            self.speak_to_learners()
+        self._look_around()
         self.compact_if_due()
 
-    def _replicate_if_leader(self) -> None:
-        if self._SyncObj__raftState == LEADER:
-            self.replicate()
+    def next_tick_s(self) -> float:
+        """By its clock, when there is something to do even if nothing happens until then."""
+        due_s = self._looked_around_s + self.settings.look_around_s
+        if self._isLeader():
+            return min(due_s, self.next_heartbeat_s(), self.next_round_s())
+        return min(due_s, self.next_election_s())
+
+    def _look_around(self) -> None:
+        """What needs no haste."""
+        now_s = self.clock()
+        if now_s >= self._looked_around_s + self.settings.look_around_s:
+            self._looked_around_s = now_s
+            self._greet_leader()
+            self.transport.expire_guests(now_s, self.settings.guest_expiry_s)
 
     def _SyncObj__onMessageReceived(self, node: Node, message: Message) -> None:
         if message["type"] == "learner":

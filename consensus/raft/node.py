@@ -190,7 +190,7 @@ class RaftNode(StateTransfer):
             if core.wants_pump:
                 await trio.lowlevel.checkpoint()
                 continue
-            with trio.move_on_after(self._config.tick_s):
+            with trio.move_on_after(max(0.0, core.next_tick_s() - core.clock())):
                 await self._kicked.wait()
             self._kicked = trio.Event()
 

@@ -33,7 +33,8 @@ class Commitment(Library):
             self.step_down(self.raftCurrentTerm, "removed from the voters")
             return
         since_s = self.clock() - self.settings.leader_fallback_s
-        heard = {node.id for node, progress in self.progress.items() if progress.heard_s > since_s}
+        progress = self.progress
+        heard = {node.id for node in self._SyncObj__otherNodes if node in progress and progress[node].heard_s > since_s}
         if not self.is_quorum(heard | {self.node_id}):
             self.step_down(self.raftCurrentTerm, "no quorum answers")
 

@@ -6,6 +6,7 @@ if it comes twice. Ours is pre-vote as in Ongaro's dissertation (section 9.6) an
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import structlog
@@ -47,6 +48,13 @@ class Elections(Library):
             self._set_deadline()
             self._forget_leader()
             self._ask_pre_votes()
+
+    def next_election_s(self) -> float:
+        """When `elect` has something to do, if no leader is heard until then; perhaps never."""
+        campaign_s = self._deadline_s if self._may_lead() and not self.storage_full else math.inf
+        if self._SyncObj__raftLeader is None:
+            return campaign_s
+        return min(campaign_s, self._contact_s + self.settings.leader_fallback_s)
 
     def campaign(self, *, transfer: bool) -> None:
         """Begin a new term and ask for votes. `transfer`: the leader itself asked for this election."""

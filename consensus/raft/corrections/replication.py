@@ -6,10 +6,13 @@ Stock (design.md §10 D): no flow control, every stale answer resends everything
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..library import Library, Message, Node
 from ..snapshot_store import SnapshotSending
+
+_NEARLY = 0.9
 
 
 class Progress:
@@ -46,15 +49,23 @@ class Replication(Library):
         super().__init__(**parts)
 
     def replicate(self) -> None:
-        """Send to every follower what is due."""
+        """Send to every other voter what is due."""
         now_s = self.clock()
-        for node in self.followers() & self._SyncObj__connectedNodes:
+        for node in self._SyncObj__otherNodes & self._SyncObj__connectedNodes:
             self._replicate_to(node, now_s)
 
     _SyncObj__sendAppendEntries = replicate
 
+    def next_heartbeat_s(self) -> float:
+        """When one of the other voters is to be spoken to again; never, if there is none."""
+        if not self._SyncObj__otherNodes:
+            return math.inf
+        voters = self._SyncObj__otherNodes & self._SyncObj__connectedNodes
+        spoke_s = min((self._progress_of(node).spoke_s for node in voters), default=self.clock())
+        return spoke_s + self.settings.heartbeat_s
+
     def begin_confirmation(self) -> int:
-        """Speak to everybody at once; the returned exchange is confirmed when a quorum answered a later one."""
+        """Speak to every voter at once; the returned exchange is confirmed when a quorum answered a later one."""
         self._confirm_after = self._exchange
         self.replicate()
         return self._confirm_after
@@ -107,12 +118,13 @@ class Replication(Library):
             if next_index <= self.journal.first.index:
                 if self._send_chunk(node, progress, now_s):
                     return
-            elif next_index <= self.journal.last.index or not self._SyncObj__raftMatchIndex[node]:
-                self._send_entries(node, progress, now_s, next_index)
+            elif next_index <= (last := self.last_for(node)) or not self._SyncObj__raftMatchIndex[node]:
+                self._send_entries(node, progress, now_s, next_index, last)
                 return
         if self._owes_heartbeat(node, progress, now_s):
             self._send(node, progress, now_s, self._heartbeat(node))
-        elif self._has_commit_news(node, progress):
+        elif progress.in_flight is None and self._has_commit_news(node, progress):
+            # Else the next message, after its answer, will tell.
             self._tell_commit(node, progress)
 
     def _has_commit_news(self, node: Node, progress: Progress) -> bool:
@@ -120,15 +132,21 @@ class Replication(Library):
         # Where the log does not reach back to what the follower has, nothing could be verified, or told.
         return progress.told_commit < min(self.raftCommitIndex, matched) and self.journal.holds(matched)
 
+    def last_for(self, node: Node) -> int:
+        """Index of the newest entry that `node` may have now."""
+        return self.journal.last.index
+
     def _owes_heartbeat(self, node: Node, progress: Progress, now_s: float) -> bool:
         is_voter = node in self._SyncObj__otherNodes
         period_s = self.settings.heartbeat_s if is_voter else self.settings.learner_heartbeat_s
-        return now_s - progress.spoke_s >= period_s or (is_voter and progress.spoken <= self._confirm_after)
+        # A little early, so that all who are due at about the same time are spoken to in one step.
+        if now_s - progress.spoke_s >= _NEARLY * period_s:
+            return True
+        return is_voter and progress.spoken <= self._confirm_after
 
-    def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int) -> None:
-        batch = self._SyncObj__getEntries(next_index, self.settings.batch_entries, self.settings.batch_bytes)
-        if next_index > self.journal.last.index:
-            batch = []
+    def _send_entries(self, node: Node, progress: Progress, now_s: float, next_index: int, last: int) -> None:
+        count = min(self.settings.batch_entries, last + 1 - next_index)
+        batch = self._SyncObj__getEntries(next_index, count, self.settings.batch_bytes) if count > 0 else []
         self._send_exchange(node, progress, now_s, self._append_message(next_index - 1, batch))
 
     def _heartbeat(self, node: Node) -> Message:
