@@ -150,6 +150,10 @@ class Library(SyncObj, ABC):  # type: ignore[misc]
         """Voters and learners that this node replicates to when it leads."""
         return self._SyncObj__otherNodes | self._SyncObj__readonlyNodes
 
+    def is_follower(self, node: Node) -> bool:
+        """Whether `node` is one of `followers`."""
+        return node in self._SyncObj__otherNodes or node in self._SyncObj__readonlyNodes
+
     def is_voter(self) -> bool:
         """Whether the newest voter set in our log has us."""
         return self.node_id in self.voter_history.latest

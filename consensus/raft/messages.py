@@ -42,7 +42,11 @@ def is_well_formed(message: Any) -> bool:
 
 
 def _has(message: dict[str, Any], fields: dict[str, type]) -> bool:
-    return all(isinstance(message.get(name), kind) for name, kind in fields.items())
+    # A loop, not a generator: this is run for every message, and takes half the time so.
+    for name, kind in fields.items():  # noqa: SIM110
+        if not isinstance(message.get(name), kind):
+            return False
+    return True
 
 
 def _are_entries(entries: list[Any], previous: int) -> bool:

@@ -18,7 +18,7 @@ from tests.faults.faults import PROCESS_FAULTS, Fault, fill_disk
 from tests.faults.lab_cluster import LAB_FAULTS, LabCluster
 from tests.faults.workload import Workload, check_cluster
 
-SETTINGS = {"snapshot_after_entries": 500, "tail_entries_kept": 100}
+SETTINGS = {"snapshot_after_entries": 500, "tail_entries_kept": 100, "segment_bytes": 32 * 1024}
 PATIENCE_S = 120.0
 """For a leader after a fault: on a machine that others use, killed processes alone may take half a minute to start."""
 FAULTS: tuple[Fault, ...] = (*PROCESS_FAULTS, *LAB_FAULTS, fill_disk)

@@ -11,8 +11,8 @@ from tests.faults import faults
 from tests.faults.log_cluster import LogCluster
 from tests.faults.workload import Workload, check_cluster
 
-# Snapshots all the time, so that faults hit them too.
-SETTINGS = {"snapshot_after_entries": 300, "tail_entries_kept": 50}
+# Snapshots and new segments of the log all the time, so that faults hit them, too.
+SETTINGS = {"snapshot_after_entries": 300, "tail_entries_kept": 50, "segment_bytes": 16 * 1024}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class FanOut(Replication):
         end_s = now_s + self.settings.fan_out_slice_s
         while self._round:
             node = self._round.popleft()
-            if node in self._SyncObj__connectedNodes and node in self.followers():
+            if node in self._SyncObj__connectedNodes and self.is_follower(node):
                 self._replicate_to(node, now_s)
             if self._round and self.clock() >= end_s:
                 self.wants_pump = True

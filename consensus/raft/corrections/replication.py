@@ -194,7 +194,7 @@ class Replication(Library):
     def _answered(self, node: Node, message: Message) -> Progress | None:
         if not self._isLeader() or message["from_term"] != self.raftCurrentTerm:
             return None
-        if node not in self._SyncObj__raftMatchIndex or node not in self.followers():
+        if node not in self._SyncObj__raftMatchIndex or not self.is_follower(node):
             return None
         progress = self._progress_of(node)
         progress.heard_s = self.clock()
