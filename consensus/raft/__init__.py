@@ -7,6 +7,10 @@ Decisions:
 - A learner is a node whose id is not in the voter set of its own log: it never campaigns, but votes when asked (Raft
   servers do, whatever their configuration says). So it becomes a voter in place, when its log says so; there is no
   moment at which SyncObj is made anew, and the state machine never goes back.
+- The log is a folder of segments (`journal_segments`): what a snapshot covers is removed in whole files, and nothing
+  that is durable is ever written anew.
+- Voters are spoken to in every step, learners in rounds of their own (`corrections.fan_out`).
+- Nothing ticks: the pump sleeps until the core says that something is due (`Core.next_tick_s`).
 - The voter set is derived from the log alone (`voter_set`): a set of one's own beside it goes wrong at some crash.
 """
 

@@ -3,7 +3,7 @@
     .venv/bin/python -m scripts.bench.learners [--learners 0 10 100 300] [--seconds 8]
 
 Three consensus-only processes that vote (tests/faults/log_node.py), and a process that plays all learners: each has a
-peer channel of its own with its own certificate, says yes to every append, and keeps nothing. Of the servers only the
+peer channel of its own with its own certificate, says yes to every append, and keeps nothing. With each write only the
 leader's CPU is counted; its longest step is by the CPU clock, because others' work holds it up, too.
 """
 
@@ -133,13 +133,15 @@ async def bench(count: int, seconds: float) -> None:
             process = cluster[leader].process
             assert process is not None
             await trio.sleep(2)
-            before_s, others_s = processes_cpu_s([process.pid]), machine_cpu_s()
+            followers = [member.process for name, member in cluster.members.items() if name != leader]
+            pids = [process.pid, *(follower.pid for follower in followers if follower is not None)]
+            before_s, others_s = {pid: processes_cpu_s([pid]) for pid in pids}, machine_cpu_s()
             await trio.sleep(seconds)
-            rest_s = processes_cpu_s([process.pid]) - before_s
             busy = (machine_cpu_s() - others_s) / seconds
+            rest, *others = (100 * (processes_cpu_s([pid]) - before_s[pid]) / seconds for pid in pids)
             print(
-                f"{count:4} learners, load {os.getloadavg()[0]:.0f}: at rest {100 * rest_s / seconds:5.1f} % of a core"
-                f" (machine {100 * busy:.0f} %)"
+                f"{count:4} learners, load {os.getloadavg()[0]:.0f}: at rest {rest:5.2f} % of a core,"
+                f" the other voters at most {max(others):.2f} % (machine {100 * busy:.0f} %)"
             )
             async with cluster.client(leader) as client:
 
