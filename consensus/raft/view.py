@@ -109,5 +109,8 @@ class NodeView:
         if node_id == self.node_id:
             return True
         node = Node(node_id)
+        if not core.answers(node):
+            # As a voter it could take away the quorum that there is.
+            return False
         match_index = core._SyncObj__raftMatchIndex.get(node, 0)
         return match_index > 0 and match_index + self._config.caught_up_entries >= core.raftCommitIndex

@@ -32,11 +32,14 @@ class Commitment(Library):
             self._hand_over()
             self.step_down(self.raftCurrentTerm, "removed from the voters")
             return
-        since_s = self.clock() - self.settings.leader_fallback_s
-        progress = self.progress
-        heard = {node.id for node in self._SyncObj__otherNodes if node in progress and progress[node].heard_s > since_s}
+        heard = {node.id for node in self._SyncObj__otherNodes if self.answers(node)}
         if not self.is_quorum(heard | {self.node_id}):
             self.step_down(self.raftCurrentTerm, "no quorum answers")
+
+    def answers(self, node: Node) -> bool:
+        """At the leader: whether `node` answered lately."""
+        progress = self.progress.get(node)
+        return progress is not None and self.clock() - progress.heard_s < self.settings.leader_fallback_s
 
     def most_advanced_voter(self) -> Node | None:
         """The connected voter with the longest log."""

@@ -60,6 +60,14 @@ def edit(path, change):
     path.write_bytes(data)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A log of several segments."""
+    folder = fresh(tmp_path_factory.mktemp("whole"), 30)
+    assert len(segment_numbers(folder)) > 5
+    return folder
+
+
 @pytest.fixture
 def no_syncs(monkeypatch):
     """A process sees no difference, but for the time that they take."""
@@ -120,10 +128,10 @@ def test_a_crash_leaves_a_prefix_with_everything_synced(no_syncs, tmp_path_facto
 
 @settings(max_examples=120, deadline=None, suppress_health_check=PER_CASE)
 @given(number=st.integers(0, 50), kind=st.sampled_from(["flip", "truncate", "zero", "missing"]), data=st.data())
-def test_any_damage_to_any_segment_is_refused_or_costs_nothing(no_syncs, tmp_path_factory, number, kind, data):
+def test_any_damage_to_any_segment_is_refused_or_costs_nothing(no_syncs, whole, tmp_path_factory, number, kind, data):
     """Bar 2 as a property: complete, or refused with the file and the way out; and again so at the next start."""
     folder = tmp_path_factory.mktemp("journal") / "log"
-    shutil.copytree(WHOLE.folder(tmp_path_factory), folder)
+    shutil.copytree(whole, folder)
     entries = read(folder)
     numbers = segment_numbers(folder)
     path = segment_path(folder, numbers[number % len(numbers)])
@@ -152,19 +160,6 @@ def test_any_damage_to_any_segment_is_refused_or_costs_nothing(no_syncs, tmp_pat
         assert str(folder) in str(refused.value)
         assert f"move {folder.parent} away" in str(refused.value)
     assert len(entries) == 31
-
-
-class WHOLE:
-    """A log of several segments, made once."""
-
-    made = None
-
-    @classmethod
-    def folder(cls, tmp_path_factory):
-        if cls.made is None:
-            cls.made = fresh(tmp_path_factory.mktemp("whole"), 30)
-            assert len(segment_numbers(cls.made)) > 5
-        return cls.made
 
 
 def test_torn_tail_with_a_whole_record_after_it_is_cut(tmp_path):
@@ -236,7 +231,7 @@ def test_a_log_that_began_anew_has_no_need_of_the_segments_before(tmp_path):
 
 @pytest.mark.parametrize("failing", ["pwrite", "fsync", "fdatasync", "rename"])
 @pytest.mark.parametrize("what", ["append", "truncate", "restart", "drop"])
-def test_what_failed_can_be_repeated(tmp_path, monkeypatch, failing, what):
+def test_what_failed_can_be_repeated(tmp_path, whole, monkeypatch, failing, what):
     """Disk full in the middle: after there is room, the same again makes the log whole, and so does a new start."""
     import consensus.raft.journal_segments as module
 
@@ -252,9 +247,7 @@ def test_what_failed_can_be_repeated(tmp_path, monkeypatch, failing, what):
                 log.drop(20)
 
     for after in range(6):
-        place = tmp_path / str(after)
-        place.mkdir()
-        folder = fresh(place, 30)
+        folder = shutil.copytree(whole, tmp_path / f"log{after}")
         log, before = open_segments(folder, SEGMENT_BYTES)
         real, left = getattr(module.os, failing), [after]
 

@@ -77,6 +77,21 @@ async def test_leader_can_remove_itself(cluster):
     await cluster.settle()
 
 
+async def test_a_node_that_is_gone_is_not_caught_up_whatever_it_had(cluster, config):
+    """Made a voter, it took the quorum with it until it was back."""
+    founder = await cluster.found("a")
+    await cluster.leader()
+    await cluster.join("b", ["a"])
+    with trio.fail_after(10):
+        await founder.wait_caught_up("b")
+    await cluster["b"].kill()
+    await trio.sleep(config.leader_fallback_s + 0.2)
+    assert not founder.caught_up("b")
+    await cluster["b"].start()
+    with trio.fail_after(10):
+        await founder.wait_caught_up("b")
+
+
 async def test_one_change_at_a_time(cluster):
     """Stock: the check is dead code, and two changes at once may elect two leaders."""
     await cluster.grow("a", "b", "c")
