@@ -9,6 +9,7 @@ from consensus.commands import ReportPorts
 from consensus.errors import ConsensusError
 from consensus.machine import Machine
 from consensus.model.node import HostPort
+from consensus.outcomes import Refusal
 from consensus.proposer import Proposer
 from runtime.backoff import Backoff
 from runtime.network.mesh import Mesh
@@ -38,9 +39,17 @@ class PortReporter:
             elif node.taken_ports == taken:
                 await changed.wait()
             else:
-                try:
-                    await self._proposer.propose(ReportPorts(self._node_id, boot_id=self._boot_id, taken=taken))
+                problem = await self._report(taken)
+                if problem is None:
                     backoff.reset()
-                except ConsensusError as error:
-                    log.info("port_report_delayed", reason=str(error))
+                else:
+                    log.info("port_report_delayed", reason=problem)
                     await trio.sleep(backoff.next_s())
+
+    async def _report(self, taken: tuple[HostPort, ...]) -> str | None:
+        """Why it was not taken: there is no leader, or not all nodes know such reports yet."""
+        try:
+            committed = await self._proposer.propose(ReportPorts(self._node_id, boot_id=self._boot_id, taken=taken))
+        except ConsensusError as error:
+            return str(error)
+        return committed.outcome.message if isinstance(committed.outcome, Refusal) else None

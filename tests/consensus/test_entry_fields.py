@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from consensus import features
-from tests.consensus.entry_fields import fields, listed, problems
+from tests.consensus.entry_fields import Listed, fields, listed, problems
 
 
 class Inner(msgspec.Struct):
@@ -18,8 +18,8 @@ class Outer(msgspec.Struct):
     later: int = 0
 
 
-def _known(level: int) -> dict[str, int]:
-    return {str(field): level if field.name == "later" else 1 for field in fields(Outer)}
+def _known(level: int) -> dict[str, Listed]:
+    return {str(field): Listed(level if field.name == "later" else 1) for field in fields(Outer)}
 
 
 def test_every_field_has_the_level_that_it_came_with():
@@ -36,11 +36,11 @@ def test_a_field_that_no_list_has_is_told_how_to_come_in():
     known = _known(1)
     del known[next(name for name in known if name.endswith("later"))]
     (problem,) = problems(fields(Outer), known)
-    assert "Outer.later is in no list of fields: raise LEVEL, enter it in FIELDS_SINCE" in problem
+    assert "Outer.later is in no list of fields: enter it in FIELDS_SINCE" in problem
 
 
 def test_a_field_that_is_gone_is_told():
-    (problem,) = problems(fields(Outer), _known(1) | {"consensus.model.Gone.name": 1})
+    (problem,) = problems(fields(Outer), _known(1) | {"consensus.model.Gone.name": Listed(1)})
     assert problem.startswith("consensus.model.Gone.name is gone")
 
 
@@ -51,8 +51,21 @@ def test_list_and_table_must_agree(monkeypatch: pytest.MonkeyPatch):
     assert list(problems(fields(Outer), _known(2))) == []
 
 
-def test_a_later_field_has_a_default(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(features, "FIELDS_SINCE", {(Inner, "kept"): 2})
-    known = _known(1) | {str(field): 2 for field in fields(Outer) if field.name == "kept"}
+def test_what_is_only_kept_needs_no_level():
+    known = _known(2)
+    known = {name: Listed(told.level, kept=told.level == 2) for name, told in known.items()}
+    assert list(problems(fields(Outer), known)) == []
+
+
+def test_a_struct_that_is_new_counts_with_the_field_that_holds_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "FIELDS_SINCE", {(Outer, "inner"): 2})
+    known = {str(field): Listed(1 if field.name == "later" else 2) for field in fields(Outer)}
     (problem,) = problems(fields(Outer), known)
-    assert "Inner.kept has no default: entries of before level 2 could not be read" in problem
+    assert "Outer.inner has no default" in problem, "and nothing of Inner"
+
+
+def test_a_later_field_has_a_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "FIELDS_SINCE", {(Outer, "inner"): 2})
+    known = _known(1) | {str(field): Listed(2) for field in fields(Outer) if field.name == "inner"}
+    (problem,) = problems(fields(Outer), known)
+    assert "Outer.inner has no default: entries of before level 2 could not be read" in problem
