@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from click.testing import CliRunner
 
 from hivemind.cli.exits import Exit
-from hivemind.cli.main import cli
+from tests.support.cli import command_line
 from tests.support.cluster import Cluster
 from tests.support.leaders import followers, leader, wait_whole
 from tests.support.waiting import wait_until
@@ -57,16 +56,10 @@ def test_a_job_is_tried_again_and_what_each_attempt_wrote_is_read_at_any_node(th
 
 
 def test_jobs_on_the_command_line(three: Cluster) -> None:
+    run_command = command_line(three, 3)
+
     def hivemind(*arguments: str) -> str:
-        found = CliRunner().invoke(
-            cli,
-            arguments,
-            env={
-                "HIVEMIND_SERVER": three.node(3).url,
-                "HIVEMIND_USERNAME": "admin",
-                "HIVEMIND_PASSWORD": three.admin_password,
-            },
-        )
+        found = run_command(*arguments)
         codes.append(found.exit_code)
         return found.output
 

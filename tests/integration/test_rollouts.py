@@ -28,6 +28,13 @@ STRATEGIES: list[dict[str, Any]] = [
     {"type": "rolling-update", "max_surge": 1, "monitor": "500ms"},
     {"type": "blue-green", "keep_old": "1s"},
 ]
+HOOKS = {"pre": {"command": "sleep 0.3", "retries": 2}, "post": {"command": "sleep 0.3", "retries": 2}}
+KILLED: list[dict[str, Any]] = [
+    *STRATEGIES,
+    {"type": "rolling-update", "max_surge": 1, "monitor": "500ms", "hooks": HOOKS},
+    {"type": "canary", "steps": [34, 67], "interval": "300ms", "hooks": HOOKS},
+    {"type": "blue-green", "keep_old": "1s", "hooks": HOOKS},
+]
 
 
 def _app(name: str, **more: Any) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def test_a_rollout_ends_when_the_leader_is_killed_at_any_step(three: Cluster, fi
         wait_whole(three)
         chief = leader(three)
         other = next(node.number for node in three.nodes if node is not chief)
-        strategy = STRATEGIES[seed % len(STRATEGIES)]
+        strategy = KILLED[seed % len(KILLED)]
         deployment_id = _change(three, other, "killed", f"k{seed}", strategy)
         time.sleep(rng.uniform(0.0, 2.5))
         chief.kill9()
