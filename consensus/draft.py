@@ -78,6 +78,7 @@ class Draft:
         self._base = state
         self._command_id = command_id
         self._minted = 0
+        self._timestamp = iso_utc(time_s)
 
     def again(self) -> Draft:
         """A new draft from where this one began."""
@@ -95,7 +96,7 @@ class Draft:
                 position=EventPosition(self.index, len(self.events)),
                 type=event_type,
                 resources=resources,
-                data={**data, "timestamp": iso_utc(self.time_s)},
+                data={**data, "timestamp": self._timestamp},
                 namespace=self._namespace_of(resources),
             )
         )

@@ -6,7 +6,7 @@ a number that its session has used already is answered with the answer of then (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 import msgspec
@@ -37,6 +37,10 @@ class _Session(Struct):
     answers: dict[int, AnyOutcome] = {}
 
 
+Written = Mapping[tuple[str, Any], None]
+"""Rows, as (table, key)."""
+
+
 class Machine:
     """One node's replica.
 
@@ -63,6 +67,7 @@ class Machine:
         self._written: dict[tuple[str, Any], None] = {}
         self._on_answer: list[Callable[[CommandId, int, AnyOutcome], None]] = []
         self._on_touch: list[Callable[[Set[str]], None]] = []
+        self._on_write: list[Callable[[Written | None], None]] = []
 
     def on_answer(self, listener: Callable[[CommandId, int, AnyOutcome], None]) -> None:
         """`listener(command id, index, outcome)` is called after each applied command; it must not raise."""
@@ -78,6 +83,17 @@ class Machine:
     def off_touch(self, listener: Callable[[Set[str]], None]) -> None:
         """Ends what `on_touch` began."""
         self._on_touch.remove(listener)
+
+    def on_write(self, listener: Callable[[Written | None], None]) -> None:
+        """`listener(rows)` is called after each entry with the rows that it wrote; None after a restore: any of them.
+
+        It must not raise.
+        """
+        self._on_write.append(listener)
+
+    def off_write(self, listener: Callable[[Written | None], None]) -> None:
+        """Ends what `on_write` began."""
+        self._on_write.remove(listener)
 
     def _touch(self, apps: Set[str]) -> None:
         for listener in self._on_touch:
@@ -158,6 +174,8 @@ class Machine:
         self.events.append(draft.events)
         if draft.touched_apps:
             self._touch(draft.touched_apps)
+        for listener in self._on_write:
+            listener(draft.written)
         return outcome
 
     def _session(self, entry: Entry) -> _Session:
@@ -222,5 +240,7 @@ class Machine:
         for part in image.parts:
             self._parts.setdefault(part.id, []).append(part)
         self._touch(self.state.workloads)
+        for listener in self._on_write:
+            listener(None)
         self.watch.advance(image.index)
         return freeing

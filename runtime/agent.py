@@ -14,7 +14,7 @@ import structlog
 import trio
 from immutables import Map
 
-from consensus.machine import Machine
+from consensus.machine import Machine, Written
 from consensus.model.node import NodeFacts
 from consensus.model.service import Service, ServiceCheck
 from consensus.model.task import Task
@@ -92,6 +92,7 @@ class Agent:
         self.volume_cleaner = VolumeCleaner(engine, cluster_id=cluster_id, node_id=node_id)
         self._tasks: TaskTable | None = None
         self._known: dict[str, Task] = {}
+        self._changed: dict[str, None] | None = None
         self._services: Map[str, Service] = Map()
         self._service_checks: dict[str, ServiceCheck] = {}
         self.engine_problem: str | None = None
@@ -118,17 +119,21 @@ class Agent:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; containers keep running. Started once the engine was asked what runs already."""
-        async with trio.open_nursery() as nursery:
-            tasks = self._tasks = TaskTable(nursery, self._operations, self._prober, self._reporter)
-            self._known = {}
-            nursery.start_soon(self._reporter.run)
-            self._reconcile(tasks)
-            await nursery.start(self._follow_engine, tasks)
-            nursery.start_soon(self._follow_replica, tasks)
-            nursery.start_soon(self._permit, tasks)
-            nursery.start_soon(self._resync, tasks)
-            nursery.start_soon(self._clean_volumes)
-            task_status.started()
+        self._machine.on_write(self._note_written)
+        try:
+            async with trio.open_nursery() as nursery:
+                tasks = self._tasks = TaskTable(nursery, self._operations, self._prober, self._reporter)
+                self._known, self._changed = {}, None
+                nursery.start_soon(self._reporter.run)
+                self._reconcile(tasks)
+                await nursery.start(self._follow_engine, tasks)
+                nursery.start_soon(self._follow_replica, tasks)
+                nursery.start_soon(self._permit, tasks)
+                nursery.start_soon(self._resync, tasks)
+                nursery.start_soon(self._clean_volumes)
+                task_status.started()
+        finally:
+            self._machine.off_write(self._note_written)
 
     async def _follow_replica(self, tasks: TaskTable) -> None:
         while True:
@@ -136,15 +141,30 @@ class Agent:
             self._reconcile(tasks)
             await self._machine.watch.changed(index)
 
+    def _note_written(self, rows: Written | None) -> None:
+        if rows is None:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed.update((key, None) for table, key in rows if table == "tasks")
+
     def _reconcile(self, tasks: TaskTable) -> None:
         """Tells each machine what the replica has for it, where that is news."""
         state = self._machine.state
-        known, self._known = self._known, {task.id: task for task in state.tasks_on_node(self._node_id)}
         checks_changed = self._note_service_checks(state)
-        for task_id, task in self._known.items():
-            if checks_changed or known.get(task_id) is not task:
-                tasks.feed(task_id, Desired(task, state.spec_of(task), self._service_check_of(state, task)))
-        for task_id in known.keys() - self._known.keys():
+        changed, self._changed = self._changed, {}
+        if changed is None or checks_changed:
+            changed = dict.fromkeys((*self._known, *(task.id for task in state.tasks_on_node(self._node_id))))
+        for task_id in changed:
+            self._follow_task(tasks, state, task_id, anew=checks_changed)
+
+    def _follow_task(self, tasks: TaskTable, state: State, task_id: str, *, anew: bool) -> None:
+        known, found = self._known.get(task_id), state.tasks.get(task_id)
+        if found is not None and found.node_id == self._node_id:
+            if anew or found is not known:
+                self._known[task_id] = found
+                tasks.feed(task_id, Desired(found, state.spec_of(found), self._service_check_of(state, found)))
+        elif known is not None:
+            del self._known[task_id]
             if task_id in tasks:
                 tasks.feed(task_id, Gone())
 

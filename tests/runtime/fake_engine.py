@@ -292,8 +292,10 @@ class FakeEngine:
             raise EngineUnavailable("connection refused")
 
     def _get(self, engine_id: str) -> ContainerState:
+        if (found := self.containers.get(engine_id)) is not None:
+            return found
         for container in self.containers.values():
-            if engine_id in (container.engine_id, container.name):
+            if engine_id == container.name:
                 return container
         raise ContainerNotFound(engine_id)
 
