@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.apps import NOT_YET, Sleeper, containers, delete, deploy, wait_running
 from tests.support.cluster import Cluster
+from tests.support.engine_api import EngineApi
+from tests.support.images import busybox_archive
 from tests.support.leaders import leader
 from tests.support.waiting import wait_until
 
@@ -79,3 +84,29 @@ def test_replicas_avoid_a_node_where_another_program_listens_on_their_port(three
         )
     wait_running(three, 1, "stuck", 1)
     delete(three, 1, "stuck")
+
+
+@pytest.mark.soak
+@pytest.mark.docker
+def test_an_image_of_another_architecture_is_not_started(docker_host: str, tmp_path: Path) -> None:
+    """As a real engine tells of the image; then the name stands for one that fits."""
+    image, engine = f"foreign-{secrets.token_hex(4)}:local", EngineApi(docker_host)
+    engine.load_image(busybox_archive(image, architecture="s390x"))
+    words = "no node fits: 1 node of another architecture than the image's (s390x)"
+    try:
+        with Cluster(nodes=1, data_dir=tmp_path / "cluster", runtime="docker", docker_host=docker_host) as cluster:
+            body = {"name": "foreign", "image": image, "command": ["sh", "-c", "exec sleep 600"], "replicas": 1}
+            deploy(cluster, 1, body, running=False)
+
+            def told() -> bool:
+                shown = containers(cluster, 1, "foreign")
+                return [item["message"] for item in shown] == [words]
+
+            wait_until(told, 60, "it says why", errors=NOT_YET, poll_s=0.1)
+            engine.call("DELETE", f"/images/{image}?force=1")
+            engine.load_image(busybox_archive(image))
+            with cluster.client(1) as client:
+                assert client.post("/api/restart", json={"name": "foreign"}).status_code == 200
+            wait_running(cluster, 1, "foreign", 1)
+    finally:
+        engine.call("DELETE", f"/images/{image}?force=1")

@@ -22,6 +22,11 @@ def status_of(cluster: Cluster, asked: int, node: Node) -> str:
         return str(item["status"])
 
 
+def where(cluster: Cluster, asked: int, app: Sleeper) -> dict[str, str]:
+    """The node of each container."""
+    return {item["id"]: item["node_id"] for item in containers(cluster, asked, app.name)}
+
+
 def assert_no_double(cluster: Cluster, app: Sleeper) -> None:
     """So many processes as replicas, for some time, and each container's slot once, the same from every node."""
     wait_until(lambda: len(app.processes()) == REPLICAS, 30, f"{REPLICAS} processes of {app.name}")
@@ -42,6 +47,10 @@ def test_a_stopped_nodes_tasks_are_moved_and_none_runs_twice_afterwards(three: C
     app = Sleeper(f"stopped-{who}")
     deploy(three, asked.number, app.body(REPLICAS))
     assert any(item["node_id"] == stopped.name for item in containers(three, asked.number, app.name))
+    kept = Sleeper(f"kept-{who}")
+    deploy(three, asked.number, kept.body(len(three.nodes), keep_lost=True))
+    places, pids = where(three, asked.number, kept), kept.processes()
+    assert stopped.name in places.values()
 
     stopped.sigstop()
     try:
@@ -50,12 +59,15 @@ def test_a_stopped_nodes_tasks_are_moved_and_none_runs_twice_afterwards(three: C
         assert all(item["node_id"] != stopped.name for item in containers(three, asked.number, app.name))
         if who == "leader":
             assert leader(three, [node.number for node in three.nodes if node is not stopped]) is not stopped
+        assert where(three, asked.number, kept) == places, "what must not run twice waits for its node"
     finally:
         stopped.sigcont()
     wait_whole(three)
     assert_no_double(three, app)
-    delete(three, stopped.number, app.name)
-    wait_until(lambda: not app.processes(), 30, "the app is gone")
+    assert (where(three, stopped.number, kept), kept.processes()) == (places, pids)
+    for name in (app.name, kept.name):
+        delete(three, stopped.number, name)
+    wait_until(lambda: not app.processes() and not kept.processes(), 30, "the apps are gone")
 
 
 def test_a_short_stop_moves_nothing(three: Cluster) -> None:

@@ -37,12 +37,13 @@ def find_busybox() -> Path:
     return Path(found)
 
 
-def busybox_archive(name: str = BUSYBOX_IMAGE) -> bytes:
-    """A `docker load` archive (Docker Engine API, ImageLoad) of one image `name`."""
+def busybox_archive(name: str = BUSYBOX_IMAGE, *, architecture: str = "") -> bytes:
+    """A `docker load` archive (Docker Engine API, ImageLoad) of one image `name`; it says that it is made for
+    `architecture` (default: this machine's)."""
     layer = _layer(find_busybox())
     config = json.dumps(
         {
-            "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "architecture": architecture or _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
