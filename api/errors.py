@@ -32,19 +32,22 @@ from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
 from api.deps import (
-    ArchiveInvalid,
     ContainerGone,
     KeyRoundIncomplete,
     KeyRoundRefused,
     KeyUnknown,
     LeaveRefused,
     NodeUnreachable,
+)
+from api.upkeep import LeadershipKept
+from api.volume_gateway import (
+    ArchiveInvalid,
+    BackupStoreUnavailable,
     VolumeConflict,
     VolumeDiskFull,
     VolumeMissing,
     VolumeUnavailable,
 )
-from api.upkeep import LeadershipKept
 from consensus import errors as consensus_errors
 from consensus.outcomes import Refusal, RefusalCode
 
@@ -185,6 +188,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Exception], ApiError]], ..
     (NodeUnreachable, _unavailable),
     (LeaveRefused, lambda error: Conflict(str(error))),
     (VolumeUnavailable, _unavailable),
+    (BackupStoreUnavailable, _unavailable),
     (VolumeMissing, lambda error: NotFound(str(error))),
     (VolumeConflict, lambda error: Conflict(str(error))),
     (ArchiveInvalid, lambda error: InvalidRequest(str(error))),

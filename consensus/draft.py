@@ -19,6 +19,7 @@ from consensus.model.alert import Alert
 from consensus.model.app import App
 from consensus.model.app_spec import AppSpec
 from consensus.model.audit import REMEMBERED, AuditNote, AuditRecord
+from consensus.model.backup import BackupSchedule
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event, EventPosition, EventType
@@ -188,9 +189,9 @@ class Draft:
         self.touched_apps.add(app.name)
         old = self.state.apps.get(app.name)
         ports = self.state.app_by_host_port
-        for key in () if old is None else published_ports(old.spec):
+        for key in () if old is None else old.spec.published_ports:
             ports = ports.delete(key)
-        for key in published_ports(app.spec):
+        for key in app.spec.published_ports:
             ports = ports.set(key, app.name)
         changing = self.state.changing_apps
         if app.rollout or app.standby:
@@ -225,7 +226,7 @@ class Draft:
     def delete_app(self, app: App) -> None:
         self.touched_apps.add(app.name)
         ports = self.state.app_by_host_port
-        for key in published_ports(app.spec):
+        for key in app.spec.published_ports:
             ports = ports.delete(key)
         changing = self.state.changing_apps
         if app.name in changing:
@@ -336,6 +337,12 @@ class Draft:
     def delete_volume(self, name: str) -> None:
         self._delete("volumes", name)
 
+    def put_backup_schedule(self, schedule: BackupSchedule) -> None:
+        self._put("backup_schedules", schedule.name, schedule)
+
+    def delete_backup_schedule(self, name: str) -> None:
+        self._delete("backup_schedules", name)
+
     def put_user(self, user: User) -> None:
         self._put("users", user.id, user)
 
@@ -387,8 +394,3 @@ class Draft:
 
     def delete_alert(self, alert_id: str) -> None:
         self._delete("alerts", alert_id)
-
-
-def published_ports(spec: AppSpec) -> list[tuple[int, str]]:
-    """The (host port, protocol) pairs that `spec` publishes."""
-    return [(port.host_port, port.protocol) for port in spec.ports if port.host_port is not None]

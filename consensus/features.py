@@ -18,6 +18,14 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from consensus.commands.app import ScaleApp
+from consensus.commands.backup import (
+    BeginBackup,
+    CreateBackupSchedule,
+    DeleteBackupSchedule,
+    EndBackup,
+    TriggerBackup,
+    UpdateBackupSchedule,
+)
 from consensus.commands.node import ReportPorts
 from consensus.commands.overlay import EncryptOverlay
 from consensus.commands.service import CreateService
@@ -27,7 +35,16 @@ from consensus.model.origin import Origin
 from consensus.model.volume import Volume
 
 LEVEL = 2
-COMMANDS_SINCE: Mapping[type[Struct], int] = {EncryptOverlay: 2, ReportPorts: 2}
+COMMANDS_SINCE: Mapping[type[Struct], int] = {
+    CreateBackupSchedule: 2,
+    UpdateBackupSchedule: 2,
+    DeleteBackupSchedule: 2,
+    TriggerBackup: 2,
+    BeginBackup: 2,
+    EndBackup: 2,
+    EncryptOverlay: 2,
+    ReportPorts: 2,
+}
 """Commands that came after level 1."""
 FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {
     (AppSpec, "autoscale"): 2,

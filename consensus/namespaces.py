@@ -14,7 +14,9 @@ from consensus.model.namespace import Reach
 from consensus.outcomes import Refusal, RefusalCode
 from consensus.state import State
 
-TABLES = frozenset({"apps", "jobs", "tasks", "services", "volumes", "deployments", "runs", "alerts"})
+TABLES = frozenset(
+    {"apps", "jobs", "tasks", "services", "volumes", "backup_schedules", "deployments", "runs", "alerts"}
+)
 """Whose rows may be in a namespace."""
 _KINDS = {
     "container": "tasks",
@@ -23,6 +25,7 @@ _KINDS = {
     "run": "runs",
     "service": "services",
     "volume": "volumes",
+    "backup-schedule": "backup_schedules",
     "deployment": "deployments",
     "alert": "alerts",
 }
@@ -42,6 +45,8 @@ def namespace_of(state: State, table: str, key: str) -> str | None:
             return state.specs[row.owner, row.revision].namespace
         case "alerts":
             return namespace_of_resource(state, row.resource)
+        case "backup_schedules":
+            return namespace_of(state, "volumes", row.spec.volume)
     return str(row.namespace)
 
 
@@ -88,6 +93,11 @@ def touched(state: State, command: commands.AnyCommand) -> Iterator[str | None]:
         case commands.CreateVolume():
             yield command.volume.namespace
             yield from _of(state, "volumes", command.volume.cloned_from or "")
+        case commands.CreateBackupSchedule():
+            yield from _of(state, "volumes", command.spec.volume)
+        case commands.UpdateBackupSchedule():
+            yield from _of(state, "volumes", command.spec.volume)
+            yield from _of(state, "backup_schedules", command.spec.name)
         case commands.CreateService():
             yield command.namespace
         case commands.ForgetRuns():
@@ -114,6 +124,8 @@ _ROWS: dict[type[commands.Command], tuple[str, str]] = {
     commands.EndRun: ("runs", "run_id"),
     commands.BindVolume: ("volumes", "name"),
     commands.DeleteVolume: ("volumes", "name"),
+    commands.DeleteBackupSchedule: ("backup_schedules", "name"),
+    commands.TriggerBackup: ("backup_schedules", "name"),
     commands.UpdateService: ("services", "name"),
     commands.DeleteService: ("services", "name"),
     commands.AcknowledgeAlert: ("alerts", "alert_id"),

@@ -61,13 +61,19 @@ class RunStarted(Outcome, frozen=True):
     task_ids: list[str]
 
 
+class BackupStarted(Outcome, frozen=True):
+    """The number of the backup that begins."""
+
+    number: int
+
+
 class Batched(Outcome, frozen=True):
     """What each command of a Batch answers, in order."""
 
-    outcomes: list[Done | Deployed | Scaled | Recorded | RunStarted]
+    outcomes: list[Done | Deployed | Scaled | Recorded | RunStarted | BackupStarted]
 
 
-AnyOutcome = Done | Refusal | Deployed | Scaled | Batched | Recorded | RunStarted
+AnyOutcome = Done | Refusal | Deployed | Scaled | Batched | Recorded | RunStarted | BackupStarted
 
 
 def not_found(kind: str, name: str) -> Refusal:

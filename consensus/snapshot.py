@@ -28,6 +28,7 @@ from consensus.model.alert import Alert
 from consensus.model.app import App
 from consensus.model.app_spec import AppSpec
 from consensus.model.audit import AuditRecord
+from consensus.model.backup import BackupSchedule
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment
 from consensus.model.event import Event
@@ -115,6 +116,7 @@ _TABLES: dict[str, tuple[type[Any], str]] = {
     "jobs": (Job, "name"),
     "runs": (Run, "id"),
     "moves": (Move, "task_id"),
+    "backup_schedules": (BackupSchedule, "name"),
 }
 KEYED_TABLES = (*_TABLES, "specs")
 _ROW_TYPES: dict[str, type[Any]] = {

@@ -18,6 +18,7 @@ from consensus.model.alert import Alert
 from consensus.model.app import App
 from consensus.model.app_spec import AppSpec
 from consensus.model.audit import AuditRecord
+from consensus.model.backup import BackupSchedule
 from consensus.model.cluster import Cluster
 from consensus.model.deployment import Deployment, shares
 from consensus.model.job import Job
@@ -69,6 +70,7 @@ class State(Struct, frozen=True, kw_only=True):
     jobs: Map[str, Job] = Map()
     runs: Map[str, Run] = Map()
     moves: Map[str, Move] = Map()
+    backup_schedules: Map[str, BackupSchedule] = Map()
 
     task_ids_by_app: Map[str, Keys] = Map()
     task_ids_by_node: Map[str, Keys] = Map()

@@ -1,4 +1,4 @@
-"""The API's VolumeGateway (api/deps.py) over the runtime's."""
+"""The API's VolumeGateway (api/volume_gateway.py) over the runtime's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
-from api import deps
+from api import volume_gateway as api
 from runtime.volumes.archive import Compression, Contents
 from runtime.volumes.errors import (
     ArchiveRefused,
+    BackupMissing,
+    BackupStoreFailed,
     VolumeError,
     VolumeNotHere,
     VolumeStorageFull,
@@ -18,10 +20,12 @@ from runtime.volumes.errors import (
 from runtime.volumes.gateway import VolumeGateway
 
 _KINDS: tuple[tuple[type[VolumeError], type[Exception]], ...] = (
-    (VolumeUnreachable, deps.VolumeUnavailable),
-    (VolumeNotHere, deps.VolumeMissing),
-    (ArchiveRefused, deps.ArchiveInvalid),
-    (VolumeStorageFull, deps.VolumeDiskFull),
+    (VolumeUnreachable, api.VolumeUnavailable),
+    (VolumeNotHere, api.VolumeMissing),
+    (BackupMissing, api.VolumeMissing),
+    (BackupStoreFailed, api.BackupStoreUnavailable),
+    (ArchiveRefused, api.ArchiveInvalid),
+    (VolumeStorageFull, api.VolumeDiskFull),
 )
 
 
@@ -30,17 +34,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except VolumeError as error:
-        kind = next((theirs for ours, theirs in _KINDS if isinstance(error, ours)), deps.VolumeConflict)
+        kind = next((theirs for ours, theirs in _KINDS if isinstance(error, ours)), api.VolumeConflict)
         raise kind(str(error)) from error
 
 
 class ApiVolumes:
-    """Implements deps.VolumeGateway."""
+    """Implements api.VolumeGateway."""
 
     def __init__(self, gateway: VolumeGateway) -> None:
         self._gateway = gateway
 
-    async def usage(self, node_id: str, name: str) -> deps.VolumeContents:
+    async def usage(self, node_id: str, name: str) -> api.VolumeContents:
         with _translated():
             return _contents(await self._gateway.usage(node_id, name))
 
@@ -50,15 +54,15 @@ class ApiVolumes:
             async with self._gateway.backup(node_id, name, cast(Compression, compression)) as pieces:
                 yield pieces
 
-    async def restore(self, node_id: str, name: str, pieces: AsyncIterator[bytes]) -> deps.VolumeContents:
+    async def restore(self, node_id: str, name: str, pieces: AsyncIterator[bytes]) -> api.VolumeContents:
         with _translated():
             return _contents(await self._gateway.restore(node_id, name, pieces))
 
-    async def copy(self, node_id: str, source: str, name: str) -> deps.VolumeContents:
+    async def copy(self, node_id: str, source: str, name: str) -> api.VolumeContents:
         with _translated():
             return _contents(await self._gateway.copy(node_id, source, name))
 
-    async def move(self, name: str, *, source: str, target: str) -> deps.VolumeContents:
+    async def move(self, name: str, *, source: str, target: str) -> api.VolumeContents:
         with _translated():
             return _contents(await self._gateway.move(name, source=source, target=target))
 
@@ -66,6 +70,15 @@ class ApiVolumes:
         with _translated():
             await self._gateway.arrived(node_id, name)
 
+    async def stored(self, node_id: str, schedule: str) -> list[api.StoredBackup]:
+        with _translated():
+            found = await self._gateway.stored(node_id, schedule)
+        return [api.StoredBackup(backup.name, backup.size_bytes) for backup in found]
 
-def _contents(contents: Contents) -> deps.VolumeContents:
-    return deps.VolumeContents(contents.size_bytes, contents.files)
+    async def restore_stored(self, node_id: str, schedule: str, backup: str, volume: str) -> api.VolumeContents:
+        with _translated():
+            return _contents(await self._gateway.restore_stored(node_id, schedule, backup, volume))
+
+
+def _contents(contents: Contents) -> api.VolumeContents:
+    return api.VolumeContents(contents.size_bytes, contents.files)

@@ -196,6 +196,7 @@ class Daemon:
         nursery.start_soon(parts.port_reporter.run)
         await nursery.start(parts.orchestrator.run)
         nursery.start_soon(parts.vitals.run)
+        nursery.start_soon(parts.backup_keeper.run)
         nursery.start_soon(self.renewal.run)
         nursery.start_soon(self.token_key_rotation.run)
         await parts.api.prepare(nursery)

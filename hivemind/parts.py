@@ -24,6 +24,7 @@ from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import PeerError
 from hivemind.presence import Presence
 from hivemind.standing import Standing
+from hivemind.startup import founding
 from hivemind.startup.admitting import Admissions
 from hivemind.state_check import StateCheck
 from hivemind.upkeep import Upkeep
@@ -52,6 +53,8 @@ from runtime.network.overlay.prober import Prober
 from runtime.network.overlay.reporter import OverlayReporter
 from runtime.network.port_reporter import PortReporter
 from runtime.vitals import VitalsSampler
+from runtime.volumes.backup_keeper import BackupKeeper
+from runtime.volumes.backups import VolumeBackups
 from runtime.volumes.data import VolumeData
 from runtime.volumes.gateway import VolumeGateway
 from runtime.volumes.server import VolumeServer
@@ -103,15 +106,7 @@ class Parts:
         local = NodeContainers(self.agent, daemon.engine, lambda: list(self.vitals.history))
         self._gateway_server = GatewayServer(local, peer_failures=_PEER_FAILURES)
         gateway = ContainerGateway(node_id=node_id, local=local, peers=channel, peer_failures=_PEER_FAILURES)
-        volume_data = VolumeData(
-            daemon.engine,
-            self.agent.volumes,
-            self.agent.volume_cleaner,
-            cluster_id=daemon.identity.cluster_id,
-            node_id=node_id,
-        )
-        volumes = VolumeGateway(node_id=node_id, local=volume_data, peers=channel, peer_failures=_PEER_FAILURES)
-        self._volume_server = VolumeServer(volume_data, volumes, peer_failures=_PEER_FAILURES)
+        volumes = self._volumes()
         self.upkeep = Upkeep(daemon.raft, channel, folder=config.data_dir)
         self.api = ApiServer(
             daemon,
@@ -142,6 +137,28 @@ class Parts:
             attach=default_network if self.overlay is None else self.overlay.attach,
             facts=daemon.facts,
         )
+
+    def _volumes(self) -> VolumeGateway:
+        """The data of volumes, here and elsewhere, and their scheduled backups."""
+        daemon, node_id = self._daemon, self._daemon.node_id
+        volume_data = VolumeData(
+            daemon.engine,
+            self.agent.volumes,
+            self.agent.volume_cleaner,
+            cluster_id=daemon.identity.cluster_id,
+            node_id=node_id,
+        )
+        backups = VolumeBackups(
+            volume_data,
+            state=lambda: daemon.machine.state,
+            unseal=lambda sealed: founding.unseal(sealed, daemon.identity.member_key),
+        )
+        self.backup_keeper = BackupKeeper(node_id, daemon.machine, daemon.proposer, backups, self.standing.caught_up)
+        volumes = VolumeGateway(
+            node_id=node_id, local=volume_data, backups=backups, peers=daemon.channel, peer_failures=_PEER_FAILURES
+        )
+        self._volume_server = VolumeServer(volume_data, backups, volumes, peer_failures=_PEER_FAILURES)
+        return volumes
 
     def _make_resolver(self) -> Resolver:
         machine = self._daemon.machine

@@ -24,6 +24,12 @@ from api.routes.priority_classes import PriorityClassItem, by_value, class_item
 from api.routes.roles import RoleItem, role_items
 from api.routes.users import UserItem, user_item
 from api.views.app import AppDetail, AppItem, app_detail, app_item
+from api.views.backup import (
+    BackupScheduleDetail,
+    BackupScheduleItem,
+    backup_schedule_detail,
+    backup_schedule_item,
+)
 from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
 from api.views.deployment import DeploymentDetail, DeploymentItem, deployment_detail, deployment_item
 from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
@@ -242,6 +248,19 @@ VOLUME = Noun(
     listing=Listing("volumes", VolumeItem),
     type=VolumeItem,
 )
+BACKUP_SCHEDULE = Noun(
+    name="BackupSchedule",
+    plural="backup_schedules",
+    permission="volumes:read",
+    table="backup_schedules",
+    keys=lambda state: sorted(state.backup_schedules),
+    item=lambda world, key: backup_schedule_item(world.state, world.state.backup_schedules[key]),
+    detail=lambda world, key: backup_schedule_detail(world.state, world.state.backup_schedules[key]),
+    listing=Listing("backup_schedules", BackupScheduleItem),
+    type=BackupScheduleDetail,
+    strings={"volume": "volume_name"},
+    hidden=frozenset({"spec"}),
+)
 DEPLOYMENT = Noun(
     name="Deployment",
     plural="deployments",
@@ -373,6 +392,6 @@ SETTING = Noun(
     type=SettingItem,
 )
 NOUNS = (
-    *(CONTAINER, APP, NODE, SERVICE, NETWORK_POLICY, VOLUME, DEPLOYMENT, JOB, RUN, PRIORITY_CLASS),
-    *(ALERT, USER, ROLE, GROUP, AUDIT_RECORD, API_KEY, SETTING),
+    *(CONTAINER, APP, NODE, SERVICE, NETWORK_POLICY, VOLUME, BACKUP_SCHEDULE, DEPLOYMENT, JOB, RUN),
+    *(PRIORITY_CLASS, ALERT, USER, ROLE, GROUP, AUDIT_RECORD, API_KEY, SETTING),
 )

@@ -138,7 +138,10 @@ class _Builder:
                     nouns.CONTAINER, lambda state, key: [task.id for task in state.volume_users(key)]
                 ),
                 "snapshots": self._many(nouns.VOLUME, _snapshots),
+                "backup_schedules": self._many(nouns.BACKUP_SCHEDULE, _backup_schedules_of_volume),
             }
+        if noun is nouns.BACKUP_SCHEDULE:
+            return {"volume": self._one(nouns.VOLUME, lambda state, key: [state.backup_schedules[key].spec.volume])}
         if noun is nouns.JOB:
             return {"runs": self._many(nouns.RUN, lambda state, key: [run.id for run in state.runs_of(key)[::-1]])}
         if noun is nouns.RUN:
@@ -243,6 +246,10 @@ def _service_of_task(state: State, key: str) -> list[str]:
 
 def _apps_of_service(state: State, key: str) -> list[str]:
     return sorted(app.name for app in state.apps.values() if app.service_name == key)
+
+
+def _backup_schedules_of_volume(state: State, name: str) -> list[str]:
+    return sorted(key for key, schedule in state.backup_schedules.items() if schedule.spec.volume == name)
 
 
 def _deployments_of_app(state: State, key: str) -> list[str]:

@@ -7,8 +7,9 @@ the end, whether the cluster then has the volume there or not.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import structlog
 from msgspec import Struct, field
@@ -16,11 +17,11 @@ from msgspec import Struct, field
 from api.answer import Answer, Stream
 from api.byte_body import ByteBody
 from api.call import Call
-from api.deps import VolumeContents, VolumeUnavailable
 from api.errors import Conflict, InvalidRequest
 from api.events.closing import Closing
 from api.route import Access, Listing, Parameter, Route, Subject
 from api.views.volume import VolumeItem, users_by_volume, volume_item
+from api.volume_gateway import VolumeContents, VolumeUnavailable
 from consensus.commands import BindVolume, CreateVolume
 from consensus.model.node import NodeStatus
 from consensus.model.volume import Volume
@@ -50,6 +51,14 @@ class CopyBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 class RollbackBody(Struct, frozen=True, forbid_unknown_fields=True):
     snapshot: str
+
+
+class RestoreBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Without `backup` it is the newest that `schedule` made. `node`: as for an archive that is sent."""
+
+    schedule: str
+    backup: str | None = None
+    node: str | None = None
 
 
 class MoveBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,19 +149,46 @@ async def backup(call: Call) -> Stream:
 async def restore(call: Call) -> Answer:
     volume = _find(call)
     _refuse_users(call, volume.name)
-    node_id = _restored_to(call, volume)
+    node_id = reader_of(call, volume, call.query.text("node"))
+    fill = partial(call.deps.volumes.restore, node_id, volume.name, call.pieces)
+    return await _restored(call, volume, node_id, fill, "Volume restored successfully")
+
+
+async def restore_stored(call: Call) -> Answer:
+    volume, body = _find(call), await call.body(RestoreBody)
+    schedule = call.state.backup_schedules.get(body.schedule)
+    if schedule is None:
+        raise InvalidRequest(f"schedule: there is no backup schedule {body.schedule!r}")
+    call.require(call.state.volumes[schedule.spec.volume].namespace)
+    _refuse_users(call, volume.name)
+    node_id, backup = reader_of(call, volume, body.node), body.backup
+    if backup is None:
+        stored = await call.deps.volumes.stored(node_id, body.schedule)
+        if not stored:
+            raise Conflict(f"schedule {body.schedule!r} has no backup that node {node_id} can see")
+        backup = stored[0].name
+    fill = partial(call.deps.volumes.restore_stored, node_id, body.schedule, backup, volume.name)
+    return await _restored(call, volume, node_id, fill, f"Volume restored from {backup}")
+
+
+async def _restored(
+    call: Call, volume: Volume, node_id: str, fill: Callable[[], Awaitable[VolumeContents]], message: str
+) -> Answer:
     async with _arriving(call, node_id, volume.name):
-        done = await call.deps.volumes.restore(node_id, volume.name, call.pieces)
+        done = await fill()
         if volume.node_id != node_id:
             await call.propose(BindVolume(name=volume.name, expected=volume.node_id, node_id=node_id))
-    return _done(call, volume.name, node_id, done, "Volume restored successfully")
+    return _done(call, volume.name, node_id, done, message)
 
 
-def _restored_to(call: Call, volume: Volume) -> str:
-    """Where it is; where it was asked for, if its node is gone; else here."""
-    nodes, asked = call.state.nodes, call.query.text("node")
+def reader_of(call: Call, volume: Volume, asked: str | None) -> str:
+    """The node that has the volume; if that is gone, or none has it yet, the one that was asked for; else this one.
+
+    Raises InvalidRequest, Conflict.
+    """
+    nodes = call.state.nodes
     if asked is not None and asked not in nodes:
-        raise InvalidRequest(f"parameter 'node': there is no node {asked!r}")
+        raise InvalidRequest(f"node: there is no node {asked!r}")
     home = None if volume.node_id is None else nodes.get(volume.node_id)
     if home is None or home.status in (NodeStatus.LOST, NodeStatus.LEFT):
         return asked or call.deps.cluster.node_id
@@ -273,6 +309,17 @@ ROUTES = (
         upload=True,
         answer=DataAnswer,
         batchable=False,
+        replicated=False,
+    ),
+    Route(
+        method="POST",
+        path="/volumes/{volume_name}/restore",
+        access=Access.OPERATE,
+        permission="volumes:update",
+        handler=restore_stored,
+        body=RestoreBody,
+        answer=DataAnswer,
+        owner=_VOLUME,
         replicated=False,
     ),
     Route(

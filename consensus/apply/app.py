@@ -13,7 +13,7 @@ from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.apply.task import mint_task, retire
 from consensus.apply.volume import provide_volumes
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
-from consensus.draft import Draft, published_ports
+from consensus.draft import Draft
 from consensus.model.app import App, Revision
 from consensus.model.app_spec import AppSpec
 from consensus.model.autoscale import Autoscaled
@@ -95,7 +95,7 @@ def unknown_priority(draft: Draft, spec: WorkloadSpec) -> Refusal | None:
 
 def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:
     """Where another app or a service publishes what `spec` would."""
-    for port, protocol in published_ports(spec):
+    for port, protocol in spec.published_ports:
         owner = draft.state.app_by_host_port.get((port, protocol))
         if owner is not None and owner != spec.name:
             return conflict(f"host_port {port}/{protocol} is published by app {owner!r} already")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from consensus.apply import backup
 from consensus.commands import BindVolume, CreateVolume, DeleteVolume
 from consensus.draft import Draft
 from consensus.model.task import Task
@@ -63,5 +64,6 @@ def delete(draft: Draft, command: DeleteVolume) -> AnyOutcome:
         return not_found("volume", command.name)
     refusal = None if command.force else in_use(draft, command.name)
     if refusal is None:
+        backup.forget_of(draft, command.name)
         draft.delete_volume(command.name)
     return refusal or Done()

@@ -17,6 +17,14 @@ from consensus.commands.access import (
 )
 from consensus.commands.alert import AcknowledgeAlert, RaiseAlert, ResolveAlert
 from consensus.commands.app import DeleteApp, DeployApp, PlaceGlobalApp, RestartApp, ScaleApp
+from consensus.commands.backup import (
+    BeginBackup,
+    CreateBackupSchedule,
+    DeleteBackupSchedule,
+    EndBackup,
+    TriggerBackup,
+    UpdateBackupSchedule,
+)
 from consensus.commands.base import Command
 from consensus.commands.cluster import FoundCluster, RaiseFeatureLevel, RotateJoinSecret, RotateTokenKey
 from consensus.commands.deployment import (
@@ -121,6 +129,12 @@ AnyCommand = (
     | CreateVolume
     | BindVolume
     | DeleteVolume
+    | CreateBackupSchedule
+    | UpdateBackupSchedule
+    | DeleteBackupSchedule
+    | TriggerBackup
+    | BeginBackup
+    | EndBackup
     | CreateNetworkPolicy
     | UpdateNetworkPolicy
     | DeleteNetworkPolicy
@@ -155,11 +169,13 @@ __all__ = [
     "AnyCommand",
     "AttemptRun",
     "Batch",
+    "BeginBackup",
     "BindVolume",
     "CancelMove",
     "ChangeNodeLabels",
     "Command",
     "CreateApiKey",
+    "CreateBackupSchedule",
     "CreateDeployment",
     "CreateGroup",
     "CreateJob",
@@ -172,6 +188,7 @@ __all__ = [
     "CreateVolume",
     "DeleteApiKey",
     "DeleteApp",
+    "DeleteBackupSchedule",
     "DeleteGroup",
     "DeleteJob",
     "DeleteNetworkPolicy",
@@ -182,6 +199,7 @@ __all__ = [
     "DeleteVolume",
     "DeployApp",
     "EncryptOverlay",
+    "EndBackup",
     "EndRun",
     "EndStandby",
     "ExecuteDeployment",
@@ -217,8 +235,10 @@ __all__ = [
     "StartNode",
     "SuspendJob",
     "TaskReport",
+    "TriggerBackup",
     "TriggerJob",
     "UnsetSetting",
+    "UpdateBackupSchedule",
     "UpdateGroup",
     "UpdateJob",
     "UpdateNetworkPolicy",

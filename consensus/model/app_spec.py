@@ -85,6 +85,11 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return 0.0 if self.reschedule_after is None else duration_s(self.reschedule_after)
 
     @property
+    def published_ports(self) -> list[tuple[int, str]]:
+        """The (host port, protocol) pairs that it publishes."""
+        return [(port.host_port, port.protocol) for port in self.ports if port.host_port is not None]
+
+    @property
     def host_ports(self) -> frozenset[HostPort]:
         """What it publishes on every node."""
         return frozenset(HostPort(port.host_port, port.protocol) for port in self.ports if port.host_port is not None)

@@ -33,6 +33,9 @@ class EventType(enum.StrEnum):
     RUN_FAILED = "run_failed"
     RUN_STOPPED = "run_stopped"
     RUN_SKIPPED = "run_skipped"
+    BACKUP_STARTED = "backup_started"
+    BACKUP_COMPLETED = "backup_completed"
+    BACKUP_FAILED = "backup_failed"
 
 
 class EventPosition(Struct, frozen=True, order=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hivemind.cli.backup_schedule import backup_schedule
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
@@ -25,6 +26,9 @@ _COLUMNS = {
 @click.group()
 def volume() -> None:
     """Named volumes."""
+
+
+volume.add_command(backup_schedule)
 
 
 @volume.command("ls")

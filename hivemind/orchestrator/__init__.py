@@ -19,6 +19,7 @@ lost.py        tasks of nodes that are not there
 rollout.py     deployments: on, done, failed, back
 autoscaling.py how many replicas an app has by their use
 global_apps.py which nodes fit a global app
+backups.py     backups of volumes that are due by a schedule
 jobs.py        runs that are due by a schedule, and those to forget
 runs.py        attempts for what is still to be done
 hooks.py       what a deployment does when its hooks have ended (for rollout.py)

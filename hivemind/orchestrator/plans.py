@@ -31,6 +31,7 @@ from hivemind.orchestrator import (
 )
 from hivemind.orchestrator.agenda import Agenda
 from hivemind.orchestrator.autoscaling import Autoscaling
+from hivemind.orchestrator.backups import BackupWatch
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.evenness_watch import EvennessWatch
 from hivemind.orchestrator.observer import Observer
@@ -71,6 +72,7 @@ class Plans:
         self._agenda = Agenda()
         self.autoscaling = Autoscaling()
         self._evenness = EvennessWatch()
+        self._backups_due = BackupWatch()
         self._placed_on: tuple[object, ...] | None = None
         self._waiting: dict[tuple[str, int], str] = {}
         self.everything(state)
@@ -100,6 +102,7 @@ class Plans:
             self._rollouts,
             self._jobs,
             self._runs,
+            self._backups,
             self._conditions,
             self._replicas,
             self._rolling,
@@ -153,7 +156,10 @@ class Plans:
     @property
     def due_at_s(self) -> float:
         """When time alone makes something due next, in Unix seconds."""
-        return self._agenda.next_s
+        return min(self._agenda.next_s, self._backups_due.due_at_s)
+
+    def _backups(self, state: State, now_s: float, wall_s: float) -> Job:
+        return Job("backups", 0, lambda: self._backups_due.plan(state, wall_s))
 
     def _replicas(self, state: State, now_s: float, wall_s: float) -> Job | None:
         apps = frozenset(self._due)

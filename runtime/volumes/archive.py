@@ -6,6 +6,7 @@ The tar is POSIX.1-2001 (pax); names are relative to the directory, owners are n
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
@@ -55,10 +56,10 @@ def contents(root: Path) -> Contents:
 
 
 def write_archive(root: Path, write: Callable[[bytes], None], compression: Compression) -> None:
-    """Give the archive of what is below `root` to `write`, piece by piece.
+    """Give the archive of what is below `root` to `write`, piece by piece. What goes away meanwhile is left out.
 
     Raises:
-        ArchiveError: a file shrank, or went away, while it was read.
+        ArchiveError: a file shrank while it was read.
         OSError: the disk fails; and what `write` raises.
     """
     sink = cast(BinaryIO, _Sink(write))
@@ -67,9 +68,7 @@ def write_archive(root: Path, write: Callable[[bytes], None], compression: Compr
             _compressor(sink, compression) as packed,
             tarfile.open(fileobj=packed, mode="w|", bufsize=PIECE_BYTES) as tar,
         ):
-            tar.add(root, arcname=".", filter=_anonymous)
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{error.filename} went away while it was read") from error
+            _add(tar, str(root), ".")
     except OSError as error:
         if error.errno is None:
             raise ArchiveError(f"a file changed while it was read ({error})") from error
@@ -94,6 +93,36 @@ def read_archive(root: Path, read: IO[bytes]) -> Contents:
     except (tarfile.TarError, EOFError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile) as error:
         raise ArchiveError(f"not a whole archive: {error}") from error
     return contents(root)
+
+
+def _add(tar: tarfile.TarFile, path: str, name: str) -> None:
+    """With all below it. tarfile's own `add` gives up where something goes away while it walks."""
+    try:
+        kind = os.lstat(path).st_mode
+        if stat.S_ISREG(kind):
+            # Opened first: tarfile remembers what it has told of, for hard links to it.
+            with open(path, "rb", opener=_not_followed) as file:
+                tar.addfile(_anonymous(tar.gettarinfo(arcname=name, fileobj=file)), file)
+            return
+        below = sorted(os.listdir(path)) if stat.S_ISDIR(kind) else []
+        member = tar.gettarinfo(path, name)
+    except FileNotFoundError:
+        return
+    # There is none for sockets, which are nothing without their process.
+    if member is not None:
+        tar.addfile(_anonymous(member))
+    for each in below:
+        _add(tar, f"{path}/{each}", f"{name}/{each}")
+
+
+def _not_followed(path: str, flags: int) -> int:
+    """Whoever writes to the volume may put a link there meanwhile, to what is none of theirs."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "it is a link by now", path) from error
+        raise
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

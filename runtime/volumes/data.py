@@ -54,22 +54,28 @@ class VolumeData:
 
     @asynccontextmanager
     async def backup(self, name: str, compression: Compression) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Pieces of an archive of the volume as it is now. Without their end it is not whole."""
+        """Pieces of an archive of the volume as it is now. The iterator raises where it breaks off."""
         directory = await self._directory(name)
         with self._alone(name):
-            send, receive = trio.open_memory_channel[bytes](_QUEUED_PIECES)
+            pieces = _Pieces(name, directory, compression)
+            failure: Exception | None = None
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, name, directory, compression, send)
-                async with receive:
-                    yield receive
+                nursery.start_soon(pieces.make)
+                try:
+                    yield pieces
+                except Exception as error:
+                    # Raised below: the nursery would put it into a group, which no caller looks for.
+                    failure = error
                 nursery.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
 
     async def restore(self, name: str, pieces: AsyncIterator[bytes]) -> Contents:
         """Put what an archive holds in the place of all that the volume has; or leave it as it was."""
         with self._arriving(name):
             directory = await self._made(name)
             with _disk_errors(name):
-                read = cast(IO[bytes], _Pull(pieces))
+                read = cast(IO[bytes], Pull(pieces))
                 fill = partial(read_archive, read=read)
                 return await trio.to_thread.run_sync(replace_contents, directory, fill, abandon_on_cancel=False)
 
@@ -81,20 +87,6 @@ class VolumeData:
             with _disk_errors(name):
                 await trio.to_thread.run_sync(replace_contents, directory, partial(copy_contents, origin))
                 return await trio.to_thread.run_sync(contents, directory)
-
-    async def _write(
-        self, name: str, directory: Path, compression: Compression, send: trio.MemorySendChannel[bytes]
-    ) -> None:
-        def write(piece: bytes) -> None:
-            trio.from_thread.run(send.send, piece)
-
-        async with send:
-            with _disk_errors(name):
-                try:
-                    await trio.to_thread.run_sync(write_archive, directory, write, compression)
-                except trio.BrokenResourceError:
-                    # The reader went away.
-                    return
 
     async def _directory(self, name: str) -> Path:
         try:
@@ -145,7 +137,37 @@ class VolumeData:
         self._cleaner.spared.discard(name)
 
 
-class _Pull:
+class _Pieces(AsyncIterator[bytes]):
+    """The pieces of an archive, made in a worker thread as they are asked for."""
+
+    def __init__(self, name: str, directory: Path, compression: Compression) -> None:
+        self._name = name
+        self._directory = directory
+        self._compression = compression
+        self._send, self._receive = trio.open_memory_channel[bytes](_QUEUED_PIECES)
+        self._failure: VolumeError | None = None
+
+    async def make(self) -> None:
+        def write(piece: bytes) -> None:
+            trio.from_thread.run(self._send.send, piece)
+
+        async with self._send:
+            try:
+                with _disk_errors(self._name):
+                    await trio.to_thread.run_sync(write_archive, self._directory, write, self._compression)
+            except VolumeError as error:
+                self._failure = error
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._failure is not None:
+                raise self._failure from None
+            raise StopAsyncIteration from None
+
+
+class Pull:
     """What a worker thread reads of pieces that come in the event loop."""
 
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:

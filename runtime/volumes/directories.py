@@ -36,7 +36,7 @@ def replace_contents(directory: Path, fill: Callable[[Path], T]) -> T:
         # All of it is on disk before it counts.
         os.sync()
         _take_place(new, directory)
-        _sync_directory(directory.parent)
+        sync_directory(directory.parent)
     finally:
         shutil.rmtree(new)
     return result
@@ -81,7 +81,8 @@ def _keep_owner(source: Path, target: Path) -> None:
         target.chmod(found.st_mode & 0o7777)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """What was renamed in it is on disk. Raises OSError."""
     number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)

@@ -6,7 +6,9 @@ VolumeError
 ├── VolumeUnsupported    its files cannot be read from where the daemon runs
 ├── VolumeBusy           temporary: something else is being done with it
 ├── ArchiveRefused       what was sent is no whole archive, or the directory changed while it was read
-└── VolumeStorageFull    temporary: the disk of its node has no room
+├── VolumeStorageFull    temporary: the disk of its node has no room
+├── BackupMissing        there is no such schedule, or no backup of that name
+└── BackupStoreFailed    the store of its scheduled backups does not answer, or refuses
 """
 
 from __future__ import annotations
@@ -44,7 +46,24 @@ class VolumeStorageFull(VolumeError):
     code: ClassVar[str] = "full"
 
 
-_KINDS = (VolumeUnreachable, VolumeNotHere, VolumeUnsupported, VolumeBusy, ArchiveRefused, VolumeStorageFull)
+class BackupMissing(VolumeError):
+    code: ClassVar[str] = "no_backup"
+
+
+class BackupStoreFailed(VolumeError):
+    code: ClassVar[str] = "store"
+
+
+_KINDS = (
+    VolumeUnreachable,
+    VolumeNotHere,
+    VolumeUnsupported,
+    VolumeBusy,
+    ArchiveRefused,
+    VolumeStorageFull,
+    BackupMissing,
+    BackupStoreFailed,
+)
 
 
 def error_of(code: str, message: str) -> VolumeError:

@@ -13,6 +13,8 @@ from runtime.framing import FrameError, FrameReader, send_frame
 from runtime.gateway import Answer
 from runtime.peers import PeerCalls, PeerFailures, PeerStream
 from runtime.volumes.archive import Compression, Contents
+from runtime.volumes.backup_store import Stored
+from runtime.volumes.backups import VolumeBackups
 from runtime.volumes.data import VolumeData
 from runtime.volumes.errors import VolumeError, VolumeUnreachable, error_of
 
@@ -22,6 +24,8 @@ FETCH_SERVICE = "volume.fetch"
 ARRIVED_SERVICE = "volume.arrived"
 BACKUP_SERVICE = "volume.backup"
 RESTORE_SERVICE = "volume.restore"
+STORED_SERVICE = "volume.stored"
+RESTORE_STORED_SERVICE = "volume.restore_stored"
 USAGE_TIMEOUT_S = 60.0
 COPY_TIMEOUT_S = 3600.0
 
@@ -51,6 +55,14 @@ class FetchRequest(Struct, frozen=True):
     node_id: str
 
 
+class RestoreStoredRequest(Struct, frozen=True):
+    """Put `backup` of `schedule` in the place of all that `volume` has."""
+
+    schedule: str
+    backup: str
+    volume: str
+
+
 class Fetching(Protocol):
     async def fetch(self, name: str, node_id: str) -> Contents: ...
 
@@ -58,9 +70,18 @@ class Fetching(Protocol):
 class VolumeGateway:
     """All methods raise VolumeErrors and nothing else on purpose."""
 
-    def __init__(self, *, node_id: str, local: VolumeData, peers: PeerCalls, peer_failures: PeerFailures) -> None:
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        local: VolumeData,
+        backups: VolumeBackups,
+        peers: PeerCalls,
+        peer_failures: PeerFailures,
+    ) -> None:
         self._node_id = node_id
         self._local = local
+        self._backups = backups
         self._peers = peers
         self._peer_failures = peer_failures
 
@@ -120,6 +141,19 @@ class VolumeGateway:
                 return msgspec.convert(await _answer(node_id, FrameReader(stream)), Contents)
         except self._peer_failures as error:
             raise _unreachable(node_id, error) from error
+
+    async def stored(self, node_id: str, schedule: str) -> list[Stored]:
+        """The backups of a schedule that there are, the newest first."""
+        if node_id == self._node_id:
+            return await self._backups.stored(schedule)
+        return msgspec.convert(await self._ask(node_id, STORED_SERVICE, schedule, USAGE_TIMEOUT_S), list[Stored])
+
+    async def restore_stored(self, node_id: str, schedule: str, backup: str, volume: str) -> Contents:
+        """As `restore`, from a scheduled backup, which the node reads itself; `arrived` must follow."""
+        if node_id == self._node_id:
+            return await self._backups.restore(schedule, backup, volume)
+        request = msgspec.to_builtins(RestoreStoredRequest(schedule, backup, volume))
+        return msgspec.convert(await self._ask(node_id, RESTORE_STORED_SERVICE, request, COPY_TIMEOUT_S), Contents)
 
     async def _ask(self, node_id: str, service: str, body: Any, timeout_s: float) -> Any:
         try:

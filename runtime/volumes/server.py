@@ -11,6 +11,7 @@ import msgspec
 from runtime.framing import FrameError, FrameReader, send_frame
 from runtime.gateway import Answer
 from runtime.peers import PeerFailures, PeerServices, PeerStream
+from runtime.volumes.backups import VolumeBackups
 from runtime.volumes.data import VolumeData
 from runtime.volumes.errors import ArchiveRefused, VolumeError
 from runtime.volumes.gateway import (
@@ -19,12 +20,15 @@ from runtime.volumes.gateway import (
     COPY_SERVICE,
     FETCH_SERVICE,
     RESTORE_SERVICE,
+    RESTORE_STORED_SERVICE,
+    STORED_SERVICE,
     USAGE_SERVICE,
     BackupRequest,
     CopyRequest,
     Fetching,
     FetchRequest,
     Piece,
+    RestoreStoredRequest,
     next_piece,
     send_pieces,
 )
@@ -33,8 +37,11 @@ from runtime.volumes.gateway import (
 class VolumeServer:
     """Answers other nodes' VolumeGateways."""
 
-    def __init__(self, local: VolumeData, gateway: Fetching, *, peer_failures: PeerFailures) -> None:
+    def __init__(
+        self, local: VolumeData, backups: VolumeBackups, gateway: Fetching, *, peer_failures: PeerFailures
+    ) -> None:
         self._local = local
+        self._backups = backups
         self._gateway = gateway
         self._peer_failures = peer_failures
 
@@ -43,6 +50,8 @@ class VolumeServer:
         services.serve(COPY_SERVICE, self._copy)
         services.serve(FETCH_SERVICE, self._fetch)
         services.serve(ARRIVED_SERVICE, self._arrived)
+        services.serve(STORED_SERVICE, self._stored)
+        services.serve(RESTORE_STORED_SERVICE, self._restore_stored)
         services.serve_stream(BACKUP_SERVICE, self._backup)
         services.serve_stream(RESTORE_SERVICE, self._restore)
 
@@ -60,6 +69,13 @@ class VolumeServer:
     async def _arrived(self, peer: str, body: Any) -> Any:
         self._local.arrived(str(body))
         return _done(None)
+
+    async def _stored(self, peer: str, body: Any) -> Any:
+        return await _answered(self._backups.stored(str(body)))
+
+    async def _restore_stored(self, peer: str, body: Any) -> Any:
+        request = msgspec.convert(body, RestoreStoredRequest)
+        return await _answered(self._backups.restore(request.schedule, request.backup, request.volume))
 
     async def _backup(self, peer: str, body: Any, stream: PeerStream) -> None:
         begun = False

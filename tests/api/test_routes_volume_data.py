@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.deps import ArchiveInvalid, VolumeConflict, VolumeDiskFull, VolumeMissing, VolumeUnavailable
+from api.volume_gateway import ArchiveInvalid, VolumeConflict, VolumeDiskFull, VolumeMissing, VolumeUnavailable
 from consensus import commands
 from consensus.model.node import NodeStatus
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.app_spec import AppSpec, Port
+from consensus.model.backup import BackupSpec, DirectoryTarget, S3Target
 from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, DeploymentStatus, Move
 from consensus.model.hook import Hook, Hooks
@@ -38,6 +39,7 @@ _NODES = ("n1", "n2", "n3", "n4")
 _APPS = ("web", "api", "db")
 _JOBS = ("backup", "report", "db")
 _VOLUMES = ("v1", "v2")
+_SCHEDULES = ["nightly", "hourly"]
 _SERVICES = ("shared", "own")
 _USERS = ("u1", "u2", "u3")
 
@@ -81,6 +83,16 @@ def _job(rng: random.Random) -> JobSpec:
         retry_delay=rng.choice([0, "10s"]),
         timeout=rng.choice([None, "20s"]),
         history=KeptRuns(succeeded=1, failed=1),
+        suspended=rng.random() < 0.2,
+    )
+
+
+def _backup(rng: random.Random) -> BackupSpec:
+    return BackupSpec(
+        name=rng.choice(_SCHEDULES),
+        volume=rng.choice(_VOLUMES),
+        schedule="* * * * *",
+        target=rng.choice([DirectoryTarget(path="/b"), S3Target(bucket="b")]),
         suspended=rng.random() < 0.2,
     )
 
@@ -237,6 +249,12 @@ _SELDOM: list[_Maker] = [
     lambda rng, _: c.CreateService(name=rng.choice(_SERVICES), **_service(rng).given()),
     lambda rng, _: c.UpdateService(name=rng.choice([*_SERVICES, *_APPS]), **_service(rng).given()),
     lambda rng, _: c.DeleteService(rng.choice(_SERVICES)),
+    lambda rng, _: c.CreateBackupSchedule(_backup(rng)),
+    lambda rng, _: c.UpdateBackupSchedule(_backup(rng)),
+    lambda rng, _: c.DeleteBackupSchedule(rng.choice(_SCHEDULES)),
+    lambda rng, _: c.TriggerBackup(rng.choice(_SCHEDULES)),
+    lambda rng, _: c.BeginBackup(rng.choice(_SCHEDULES), rng.randint(1, 3), rng.choice([None, 1020.0])),
+    lambda rng, _: c.EndBackup(rng.choice(_SCHEDULES), rng.randint(1, 3), rng.choice(["", "no room"])),
     lambda rng, _: c.DeleteVolume(rng.choice(_VOLUMES), force=rng.random() < 0.5),
     lambda rng, _: c.CreateUser(_user(rng)),
     lambda rng, _: c.UpdateUser(rng.choice(_USERS), password_hash="h2", role=rng.choice([None, *Role])),

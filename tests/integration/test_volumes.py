@@ -1,19 +1,25 @@
-"""Volumes of real daemons (issue 6, bar 7): every byte comes back, through any node, or nothing changes."""
+"""Volumes of real daemons (issue 6, bar 7): every byte comes back, through any node, or nothing changes.
+
+Scheduled backups go on over a leader's death, one at a time, whole or not there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
+import re
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime.volumes.sealing import MAGIC
 from tests.support.apps import containers, deploy, wait_running
-from tests.support.cluster import API_PORT, Cluster
+from tests.support.cluster import API_PORT, Cluster, Node
 from tests.support.event_clients import basic
 from tests.support.waiting import wait_until
 
@@ -33,6 +39,33 @@ def directory_of(cluster: Cluster, name: str) -> Path:
     found = list(cluster.data_dir.glob(f"*/engine/volumes/*-{name}/data"))
     assert len(found) == 1, found
     return found[0]
+
+
+def schedule_of(cluster: Cluster, number: int, name: str) -> Any:
+    return get(cluster, number, f"/backup-schedules/{name}")
+
+
+def get(cluster: Cluster, number: int, path: str) -> Any:
+    with cluster.client(number) as client:
+        return client.get(f"/api{path}").json()["data"]
+
+
+def backup_alerts(cluster: Cluster, number: int) -> list[str]:
+    return [alert["resource"] for alert in get(cluster, number, "/alerts")["alerts"] if "backup" in alert["id"]]
+
+
+def node_called(cluster: Cluster, name: str) -> Node:
+    return next(node for node in cluster.nodes if node.name == name)
+
+
+def leader_of(cluster: Cluster, number: int) -> str:
+    return str(get(cluster, number, "/cluster")["leader"])
+
+
+def numbers_in(folder: Path) -> list[int]:
+    """Of the backups that look whole."""
+    found = [re.fullmatch(r"\S+Z-(\d+)\.tar\.zst(\.sealed)?", path.name) for path in folder.iterdir()]
+    return sorted(int(match[1]) for match in found if match is not None)
 
 
 def filled(cluster: Cluster, name: str, size: int) -> str:
@@ -132,6 +165,96 @@ def test_copies_and_moves(three: Cluster) -> None:
     wait_running(three, 1, "uses-travels", 1)
     (user,) = containers(three, 1, "uses-travels")
     assert user["node_id"] == target.name, "its app follows it"
+
+
+@pytest.fixture
+def elsewhere(three: Cluster) -> Iterator[tuple[str, str]]:
+    """A volume with data, and its digest; its node does not lead."""
+    before = filled(three, "kept", 1_000_000)
+    home = get(three, 1, "/volumes/kept")["node_id"]
+    if leader_of(three, 1) == home:
+        other = next(node.name for node in three.nodes if node.name != home)
+        assert three.cli(1, "cluster", "transfer-leader", other).returncode == 0
+    yield home, before
+    for node in three.nodes:
+        if not node.is_running():
+            node.start()
+    three.wait_ready([node.number for node in three.nodes])
+
+
+def test_by_the_second_over_a_leader_s_death(three: Cluster, elsewhere: tuple[str, str], tmp_path: Path) -> None:
+    home, before = elsewhere
+    kept, secret = tmp_path / "kept", tmp_path / "secret"
+    kept.mkdir()
+    secret.write_text("correct horse")
+    asked = node_called(three, home).number
+    options = ("--volume", "kept", "--directory", str(kept), "--schedule", "* * * * * *", "--keep-count", "2")
+    cli(three, 2, "volume", "backup-schedule", "create", "all", *options)
+    folder = kept / "all"
+    wait_until(lambda: folder.is_dir() and len(numbers_in(folder)) >= 2, 30, "backups come by themselves")
+
+    node_called(three, leader_of(three, asked)).kill9()
+    made = numbers_in(folder)[-1]
+    wait_until(lambda: numbers_in(folder)[-1] >= made + 2, 60, "and go on under another leader")
+    shown = schedule_of(three, asked, "all")
+    assert (shown["failures"], shown["last_error"]) == (0, None)
+    assert len(numbers_in(folder)) <= 3, "two, and one that is just there"
+
+    changed = ("--suspend", "--passphrase-file", str(secret))
+    cli(three, asked, "volume", "backup-schedule", "update", "all", *changed)
+    wait_until(lambda: schedule_of(three, asked, "all")["status"] != "running", 20, "the last one is done")
+    kept.rename(tmp_path / "unmounted")
+    failed = three.cli(asked, "volume", "backup-schedule", "run", "all", "--wait")
+    assert (failed.returncode, "there is no directory" in failed.stderr) == (1, True), failed.stderr
+    assert backup_alerts(three, asked) == ["volume/kept"]
+    (tmp_path / "unmounted").rename(kept)
+    done = cli(three, asked, "volume", "backup-schedule", "run", "all", "--wait")
+    assert (folder / done["stored"]).read_bytes().startswith(MAGIC)
+    assert backup_alerts(three, asked) == []
+
+    (directory_of(three, "kept") / "deep/er/random").write_bytes(b"spoilt")
+    assert cli(three, asked, "volume", "backup-schedule", "restore", "all")["bytes"] == 1_000_000
+    assert digest(directory_of(three, "kept")) == before
+    with three.client(asked) as client:
+        assert client.delete("/api/backup-schedules/all").status_code == 200
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_a_node_that_is_killed_while_it_backs_up(three: Cluster, tmp_path: Path) -> None:
+    """200 MB take long enough to be in the middle of it."""
+    before = filled(three, "large", BAR_BYTES)
+    home = node_called(three, get(three, 1, "/volumes/large")["node_id"])
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    asked = next(node.number for node in three.nodes if node is not home)
+    options = ("--schedule", "@yearly", "--compression", "gzip")
+    cli(
+        three,
+        asked,
+        "volume",
+        "backup-schedule",
+        "create",
+        "big",
+        "--volume",
+        "large",
+        "--directory",
+        str(kept),
+        *options,
+    )
+    cli(three, asked, "volume", "backup-schedule", "run", "big")
+    wait_until(lambda: list(kept.glob("big/.*.unfinished")), 20, "it is being written")
+    time.sleep(0.3)
+    home.kill9()
+    assert numbers_in(kept / "big") == [], "nothing looks whole"
+    home.start()
+    three.wait_ready([node.number for node in three.nodes])
+    wait_until(lambda: numbers_in(kept / "big"), 180, "it is made anew")
+    wait_until(lambda: schedule_of(three, asked, "big")["status"] == "succeeded", 20, "and told")
+    assert not list(kept.glob("big/.*"))
+    (directory_of(three, "large") / "deep/er/random").write_bytes(b"spoilt")
+    assert cli(three, asked, "volume", "backup-schedule", "restore", "big")["bytes"] == BAR_BYTES
+    assert digest(directory_of(three, "large")) == before
 
 
 @pytest.mark.docker

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hivemind.client import models
 from hivemind.client._async.access import AsyncAccessMethods
 from hivemind.client._async.apps import AsyncAppMethods
+from hivemind.client._async.backups import AsyncBackupMethods
 from hivemind.client._async.cluster import AsyncClusterMethods
 from hivemind.client._async.containers import AsyncContainerMethods
 from hivemind.client._async.deployments import AsyncDeploymentMethods
@@ -30,6 +31,7 @@ class AsyncMethods(
     AsyncServiceMethods,
     AsyncNetworkPolicyMethods,
     AsyncVolumeMethods,
+    AsyncBackupMethods,
     AsyncNodeMethods,
     AsyncClusterMethods,
     AsyncAccessMethods,

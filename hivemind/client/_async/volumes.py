@@ -60,6 +60,18 @@ class AsyncVolumeMethods(AsyncOperations):
         answer = await self.upload(f"/volumes/{path_part(name)}/restore", pieces, node=node)
         return typed(answer.data, models.VolumeData)
 
+    async def restore_volume_from(
+        self,
+        name: str,
+        schedule: str,
+        *,
+        backup: str | None = None,
+        node: str | None = None,
+    ) -> models.VolumeData:
+        """As `restore_volume`, from a scheduled backup; by default from the newest."""
+        body = {"schedule": schedule, "backup": backup, "node": node}
+        return typed(await self.post(f"/volumes/{path_part(name)}/restore", body), models.VolumeData)
+
     async def clone_volume(self, name: str, new_name: str, *, labels: Mapping[str, str] = {}) -> models.VolumeData:
         body = {"name": new_name, "labels": dict(labels)}
         return typed(await self.post(f"/volumes/{path_part(name)}/clone", body), models.VolumeData)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hivemind.client import models
 from hivemind.client._sync.access import SyncAccessMethods
 from hivemind.client._sync.apps import SyncAppMethods
+from hivemind.client._sync.backups import SyncBackupMethods
 from hivemind.client._sync.cluster import SyncClusterMethods
 from hivemind.client._sync.containers import SyncContainerMethods
 from hivemind.client._sync.deployments import SyncDeploymentMethods
@@ -31,6 +32,7 @@ class SyncMethods(
     SyncServiceMethods,
     SyncNetworkPolicyMethods,
     SyncVolumeMethods,
+    SyncBackupMethods,
     SyncNodeMethods,
     SyncClusterMethods,
     SyncAccessMethods,

@@ -61,6 +61,18 @@ class SyncVolumeMethods(SyncOperations):
         answer = self.upload(f"/volumes/{path_part(name)}/restore", pieces, node=node)
         return typed(answer.data, models.VolumeData)
 
+    def restore_volume_from(
+        self,
+        name: str,
+        schedule: str,
+        *,
+        backup: str | None = None,
+        node: str | None = None,
+    ) -> models.VolumeData:
+        """As `restore_volume`, from a scheduled backup; by default from the newest."""
+        body = {"schedule": schedule, "backup": backup, "node": node}
+        return typed(self.post(f"/volumes/{path_part(name)}/restore", body), models.VolumeData)
+
     def clone_volume(self, name: str, new_name: str, *, labels: Mapping[str, str] = {}) -> models.VolumeData:
         body = {"name": new_name, "labels": dict(labels)}
         return typed(self.post(f"/volumes/{path_part(name)}/clone", body), models.VolumeData)

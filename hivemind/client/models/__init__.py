@@ -41,6 +41,13 @@ from hivemind.client.models.apps import (
     Stats,
     Updated,
 )
+from hivemind.client.models.backups import (
+    BackupResult,
+    BackupSchedule,
+    BackupScheduleDetail,
+    BackupStarted,
+    StoredBackup,
+)
 from hivemind.client.models.batch import (
     Operation,
     OperationError,
@@ -91,6 +98,10 @@ __all__ = [
     "AppContainer",
     "AppDetail",
     "AuditRecord",
+    "BackupResult",
+    "BackupSchedule",
+    "BackupScheduleDetail",
+    "BackupStarted",
     "Cluster",
     "Component",
     "Container",
@@ -145,6 +156,7 @@ __all__ = [
     "Service",
     "Setting",
     "Stats",
+    "StoredBackup",
     "Taint",
     "Updated",
     "User",

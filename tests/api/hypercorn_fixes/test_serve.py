@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import trio
 
-from api.deps import LogLine, VolumeContents
+from api.deps import LogLine
 from api.serve import ServeConfig, serve
+from api.volume_gateway import VolumeContents
 from consensus import commands
 from consensus.model.volume import Volume
 

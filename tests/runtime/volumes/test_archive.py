@@ -76,6 +76,30 @@ def test_what_is_cut_off_flipped_or_followed_by_more_is_refused(tree: Path, tmp_
             read_archive(root, io.BytesIO(bad))
 
 
+def test_what_goes_away_or_becomes_a_link_while_it_is_read_is_left_out(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A race: an app deletes, or swaps for a link out of the volume, what was just listed."""
+    listed = os.listdir
+
+    def then_gone(path: str) -> list[str]:
+        names = listed(path)
+        if path == str(tree):
+            (tree / "a/random").unlink()
+            (tree / "empty").unlink()
+            (tree / "empty").symlink_to("/etc/hostname")
+        return names
+
+    monkeypatch.setattr(os, "listdir", then_gone)
+    lstat = os.lstat
+    regular = lstat(tree / "hard")
+    monkeypatch.setattr(os, "lstat", lambda path: regular if str(path).endswith("/empty") else lstat(path))
+    data = packed(tree, "zstd")
+    monkeypatch.undo()
+    found = unpacked(data, tmp_path)
+    assert sorted(path.name for path in found.rglob("*")) == ["a", "b", "hard", "link", "name with ünicode", "zeros"]
+
+
 def test_a_bare_tar_is_refused_for_nothing_would_show_that_it_was_cut_off(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="gzip or zstd"):
         read_archive(tmp_path, io.BytesIO(bytes(10_240)))

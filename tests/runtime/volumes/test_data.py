@@ -5,21 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from immutables import Map
 
+from consensus.model.backup import BackupSchedule, BackupSpec, DirectoryTarget
 from consensus.model.volume import Volume
+from consensus.state import State
 from runtime.engine.process.engine import ProcessEngine
 from runtime.volumes import data as data_module
+from runtime.volumes.archive import ArchiveError
+from runtime.volumes.backups import VolumeBackups
 from runtime.volumes.cleaner import VolumeCleaner
 from runtime.volumes.data import VolumeData
 from runtime.volumes.errors import (
     ArchiveRefused,
+    BackupMissing,
     VolumeBusy,
+    VolumeError,
     VolumeNotHere,
     VolumeStorageFull,
     VolumeUnreachable,
@@ -43,8 +50,14 @@ class Node:
         self.provider = provider
         self.data = VolumeData(self.engine, provider, self.cleaner, cluster_id=CLUSTER, node_id=name)
         channel = net.channel(name)
-        self.gateway = VolumeGateway(node_id=name, local=self.data, peers=channel, peer_failures=FAILURES)
-        VolumeServer(self.data, self.gateway, peer_failures=FAILURES).serve(channel)
+        self.schedules: dict[str, BackupSchedule] = {}
+        backups = VolumeBackups(
+            self.data, state=lambda: State(backup_schedules=Map(self.schedules)), unseal=lambda sealed: sealed
+        )
+        self.gateway = VolumeGateway(
+            node_id=name, local=self.data, backups=backups, peers=channel, peer_failures=FAILURES
+        )
+        VolumeServer(self.data, backups, self.gateway, peer_failures=FAILURES).serve(channel)
 
     async def directory(self, name: str) -> Path:
         return Path((await self.provider.engine_volume(name)).path)
@@ -129,6 +142,21 @@ async def test_a_full_disk_is_told_by_its_name_and_changes_nothing(
     assert (await one.directory("v") / "file").read_bytes() == held
 
 
+@pytest.mark.parametrize("through", [0, 1])
+async def test_a_backup_that_breaks_off_says_why(
+    nodes: tuple[Node, Node], through: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(nodes[0])
+
+    def shrinks(directory: Path, write: Callable[[bytes], None], compression: Any) -> None:
+        write(b"the beginning")
+        raise ArchiveError("a file changed while it was read")
+
+    monkeypatch.setattr(data_module, "write_archive", shrinks)
+    with pytest.raises(VolumeError, match="volume 'v': a file changed while it was read"):
+        await backed_up(nodes[through].gateway, "n1")
+
+
 async def test_a_copy_and_a_move(nodes: tuple[Node, Node]) -> None:
     one, two = nodes
     held = await filled(one)
@@ -137,6 +165,30 @@ async def test_a_copy_and_a_move(nodes: tuple[Node, Node]) -> None:
     for gateway in (one.gateway, two.gateway):
         await gateway.move("v", source="n1", target="n2")
         assert (await two.directory("v") / "file").read_bytes() == held
+
+
+@pytest.mark.parametrize("through", [0, 1])
+async def test_a_stored_backup_is_listed_and_restored_by_the_node_that_sees_it(
+    nodes: tuple[Node, Node], through: int, tmp_path: Path
+) -> None:
+    one, gateway = nodes[0], nodes[through].gateway
+    folder = tmp_path / "kept/nightly"
+    folder.mkdir(parents=True)
+    spec = BackupSpec(name="nightly", volume="v", schedule="@daily", target=DirectoryTarget(path=str(folder.parent)))
+    one.schedules["nightly"] = BackupSchedule(spec=spec, created_at_s=0, updated_at_s=0)
+    held = await filled(one)
+    name = "v-20260101T030000Z-1.tar.zst"
+    (folder / name).write_bytes(b"".join(await backed_up(one.gateway, "n1")))
+    (await one.directory("v") / "file").write_text("spoilt")
+    assert [stored.name for stored in await gateway.stored("n1", "nightly")] == [name]
+    assert (await gateway.restore_stored("n1", "nightly", name, "v")).files == 1
+    assert (await one.directory("v") / "file").read_bytes() == held
+    with pytest.raises(BackupMissing):
+        await gateway.restore_stored("n1", "nightly", name.replace("1.tar", "2.tar"), "v")
+    (folder / name).write_bytes(b"no archive")
+    with pytest.raises(ArchiveRefused):
+        await gateway.restore_stored("n1", "nightly", name, "v")
+    assert (await one.directory("v") / "file").read_bytes() == held
 
 
 async def test_what_arrives_is_spared_until_the_cluster_knows_of_it(nodes: tuple[Node, Node]) -> None:

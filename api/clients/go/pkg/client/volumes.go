@@ -69,6 +69,11 @@ func (c *Client) RestoreVolume(ctx context.Context, name string, archive io.Read
 	return &envelope.Data, json.Unmarshal(content, &envelope)
 }
 
+// RestoreVolumeFrom is as RestoreVolume, from a scheduled backup; without Backup it is the newest.
+func (c *Client) RestoreVolumeFrom(ctx context.Context, name string, from *types.StoredSource) (*types.VolumeData, error) {
+	return one[types.VolumeData](ctx, c, post, "/volumes/"+part(name)+"/restore", from)
+}
+
 // CloneVolume makes a copy on the same node.
 func (c *Client) CloneVolume(ctx context.Context, name, newName string) (*types.VolumeData, error) {
 	return one[types.VolumeData](ctx, c, post, "/volumes/"+part(name)+"/clone", map[string]string{"name": newName})

@@ -1,0 +1,43 @@
+# Made from _async by scripts/sync_client.py; change it there.
+"""What users call for scheduled backups of volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hivemind.client import models
+from hivemind.client._sync.operations import SyncOperations, path_part
+from hivemind.client.answers import typed
+from hivemind.client.models import Done, Page, Scalar
+
+
+class SyncBackupMethods(SyncOperations):
+    """What users call for scheduled backups of volumes."""
+
+    def create_backup_schedule(self, schedule: Mapping[str, Any]) -> Done:
+        """`schedule` is the body of ``POST /backup-schedules``."""
+        return typed(self.post("/backup-schedules", schedule), Done)
+
+    def update_backup_schedule(self, schedule: Mapping[str, Any]) -> Done:
+        """`schedule` is all of what it shall be; secrets that are left out stay."""
+        return typed(self.put(f"/backup-schedules/{path_part(schedule['name'])}", schedule), Done)
+
+    def backup_schedules(self, **query: Scalar) -> Page[models.BackupSchedule]:
+        return self.list_of("/backup-schedules", "backup_schedules", models.BackupSchedule, query)
+
+    def backup_schedule(self, name: str) -> models.BackupScheduleDetail:
+        return typed(self.get(f"/backup-schedules/{path_part(name)}"), models.BackupScheduleDetail)
+
+    def delete_backup_schedule(self, name: str) -> Done:
+        """What it stored stays where it is."""
+        return typed(self.delete(f"/backup-schedules/{path_part(name)}"), Done)
+
+    def run_backup(self, name: str) -> models.BackupStarted:
+        """One backup now."""
+        return typed(self.post(f"/backup-schedules/{path_part(name)}/run"), models.BackupStarted)
+
+    def stored_backups(self, name: str, **query: Scalar) -> Page[models.StoredBackup]:
+        """Newest first."""
+        path = f"/backup-schedules/{path_part(name)}/backups"
+        return self.list_of(path, "backups", models.StoredBackup, query)
