@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from consensus import fingerprint, snapshot
 from consensus.fingerprint import encode_row
@@ -18,7 +19,9 @@ from tests.support.go import why_no_go
 from tests.support.images import BUSYBOX_IMAGE, BusyboxMissing, busybox_archive, find_busybox
 
 DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
+_ONE_CLUSTER_EACH = ("tests/clients", "tests/conformance", "tests/e2e")
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+_LEFT_OUT = "left_out"
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -64,6 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         not_run[reason] = [item.nodeid for item in marked]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker left out is named by the run as a whole; every worker leaves out the same."""
+    node.config.stash[_NOT_RUN] = node.workeroutput.get(_LEFT_OUT, {})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for reason, names in config.stash.get(_NOT_RUN, {}).items():
         terminalreporter.section(f"{len(names)} not run: {reason}", sep="-")
@@ -73,9 +82,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    left_out = bool(session.config.stash.get(_NOT_RUN, {}))
+    left_out = session.config.stash.get(_NOT_RUN, {})
+    if (worker := getattr(session.config, "workeroutput", None)) is not None:
+        worker[_LEFT_OUT] = left_out
     if left_out and session.config.getoption("--require-docker"):
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+# ---- tests that share a cluster run one after the other, in one worker
+
+
+class _ByPlace(LoadScopeScheduling):
+    """Gives a worker of xdist whole files, and whole folders where all of them share one cluster or lab."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        folder = path.rsplit("/", 1)[0]
+        return folder if folder in _ONE_CLUSTER_EACH else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByPlace:
+    return _ByPlace(config, log)
 
 
 # ---- fixtures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ from tests.conformance.cases import operations
 from tests.conformance.missing import MISSING
 from tests.conformance.world import World
 from tests.support.cluster import Cluster
+from tests.support.recorded import recorded
 
-FOUND: dict[str, str] = {}
-"""What the run found of each operation: conforms, missing, or wrong."""
+_OPERATION = "operation: "
 
 
 @pytest.fixture(scope="session")
@@ -29,19 +29,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             world.close()
 
 
-@pytest.fixture(scope="session")
-def found() -> dict[str, str]:
-    return FOUND
+@pytest.fixture
+def found(record_property: Callable[[str, object], None]) -> Iterator[dict[str, str]]:
+    """What a test finds of each operation: conforms, missing, or wrong."""
+    states: dict[str, str] = {}
+    yield states
+    for operation, state in states.items():
+        record_property(f"{_OPERATION}{operation}", state)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not FOUND:
+    found: dict[str, str] = {}
+    for name, state in recorded(terminalreporter):
+        if name.startswith(_OPERATION) and found.get(name.removeprefix(_OPERATION)) != "wrong":
+            found[name.removeprefix(_OPERATION)] = state
+    if not found:
         return
-    conform = sum(state == "conforms" for state in FOUND.values())
+    conform = sum(state == "conforms" for state in found.values())
     terminalreporter.section(f"{conform} of {len(operations())} operations of the reference conform", sep="-")
     for domain, names in MISSING.items():
-        absent = [name for name in names if FOUND.get(name) == "missing"]
-        there = [name for name in names if FOUND.get(name) == "conforms"]
+        absent = [name for name in names if found.get(name) == "missing"]
+        there = [name for name in names if found.get(name) == "conforms"]
         if absent:
             terminalreporter.line(f"missing, {domain}: {', '.join(absent)}")
         if there:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.leaders import wait_whole
+from tests.support.recorded import recorded
 
-_FIGURES = pytest.StashKey[list[str]]()
+_MEASURED = "measured"
 
 
-@pytest.fixture(scope="session")
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Tells a figure, which is printed in the last lines of the run."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
-    return figures.append
+    return partial(record_property, _MEASURED)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash.get(_FIGURES, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if figures := [line for name, line in recorded(terminalreporter) if name == _MEASURED]:
         terminalreporter.section("measured", sep="-")
         for line in figures:
             terminalreporter.line(line)
