@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 from msgspec import Struct
@@ -99,16 +99,41 @@ class _Reader:
                 await self._machine.watch.changed(index)
 
     async def _read(self, task: Task, query: LogQuery, send: trio.MemorySendChannel[LogLine]) -> None:
+        """Followed, a log ends where its container is not started yet, or is about to be started again: it goes on."""
         async with self._limiter:
-            try:
-                async with self._containers.logs(
-                    task, tail=query.tail, since_s=query.since_s, until_s=query.until_s, follow=query.follow
-                ) as lines:
-                    async for line in lines:
+            with suppress(trio.BrokenResourceError):  # Who read has gone.
+                last_s = await self._read_once(task, query, send)
+                while query.follow and (task_now := await self._written_after(task)) is not None:
+                    task = task_now
+                    last_s = await self._read_once(task, query, send, after_s=last_s)
+
+    async def _written_after(self, seen: Task) -> Task | None:
+        """The task when its row is another than `seen`; None if nothing more of it is to come."""
+        while True:
+            index, state = self._machine.watch.index, self._machine.state
+            task = state.tasks.get(seen.id)
+            if task is None or task.status.final or self._source.over(state):
+                return None
+            if task is not seen:
+                return task
+            await self._machine.watch.changed(index)
+
+    async def _read_once(
+        self, task: Task, query: LogQuery, send: trio.MemorySendChannel[LogLine], *, after_s: float | None = None
+    ) -> float | None:
+        """To the end of what its container writes; answers when the last line was written, or `after_s`."""
+        if after_s is not None:
+            query = replace(query, tail=None, since_s=after_s)
+        last_s = after_s
+        try:
+            async with self._containers.logs(
+                task, tail=query.tail, since_s=query.since_s, until_s=query.until_s, follow=query.follow
+            ) as lines:
+                async for line in lines:
+                    if after_s is None or line.timestamp_s > after_s:
+                        last_s = line.timestamp_s
                         await send.send(replace(line, source=task.name))
-            except (NodeUnreachable, ContainerGone) as error:
-                notice = LogLine("stderr", self._now_s, f"its log cannot be read: {error}", source=task.name)
-                await send.send(notice)
-            except trio.BrokenResourceError:
-                # Who read has gone.
-                return
+        except (NodeUnreachable, ContainerGone) as error:
+            notice = LogLine("stderr", self._now_s, f"its log cannot be read: {error}", source=task.name)
+            await send.send(notice)
+        return last_s

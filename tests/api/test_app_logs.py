@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from api.app_logs import LogQuery, merged, of_app
 from api.deps import LogLine
@@ -44,6 +45,22 @@ async def test_following_takes_in_replicas_that_are_made_meanwhile(world: Any) -
             seen.append((await anext(lines)).source)
     assert seen == ["web-1", "web-2"]
     assert world.containers.read == ["web-1", "web-2"]
+
+
+async def test_following_goes_on_when_a_container_starts_again(world: Any) -> None:
+    """A log ends where its container does not run: before it was started, and after it has died."""
+    await world.deploy("web", replicas=1)
+    world.containers.lines = [LogLine("stdout", 1.0, "first")]
+    world.containers.live_send.close()
+    query = LogQuery(tail=None, since_s=None, until_s=None, follow=True)
+    with trio.fail_after(5):
+        async with merged(world.machine, world.containers, of_app("web"), query, now_s=0.0) as lines:
+            assert (await anext(lines)).text == "first"
+            world.containers.lines += [LogLine("stdout", 2.0, "second"), LogLine("stdout", 2.0, "of the same moment")]
+            (task,) = world.machine.state.tasks.values()
+            report = commands.TaskReport(task.id, replace(task.status, restart_count=1))
+            await world.propose(commands.ReportTasks("node-1", [report]))
+            assert [(await anext(lines)).text for _ in range(2)] == ["second", "of the same moment"]
 
 
 async def test_following_ends_with_the_app(world: Any) -> None:
