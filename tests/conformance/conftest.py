@@ -16,7 +16,7 @@ from tests.support.recorded import recorded
 _OPERATION = "operation: "
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Every node has the label that the reference's deploy asks for."""
     folder: Path = tmp_path_factory.mktemp("conformance")

@@ -10,7 +10,7 @@ from tests.e2e.lab_cluster import LabCluster
 from tests.lab.lab import Lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     with Lab(3) as running:
         yield running

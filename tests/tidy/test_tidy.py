@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -46,10 +47,19 @@ class Source:
 
 
 @cache
+def source(path: Path) -> Source:
+    text = path.read_text()
+    return Source(path, text, ast.parse(text, str(path)))
+
+
+@cache
 def sources(*folders: str) -> tuple[Source, ...]:
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    texts = [(path, path.read_text()) for path in paths]
-    return tuple(Source(path, text, ast.parse(text, str(path))) for path, text in texts)
+    # Trees of millions of nodes, none of them garbage: looking for some among them would take most of the time.
+    gc.disable()
+    try:
+        return tuple(source(path) for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    finally:
+        gc.enable()
 
 
 def functions(tree: ast.AST, within: str = "") -> Iterator[tuple[str, int]]:

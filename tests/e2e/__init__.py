@@ -1,0 +1,1 @@
+"""Real daemons over several engines, in a lab that lasts as long as this folder's tests."""
