@@ -77,7 +77,11 @@ class Agent:
         self._prober = Prober(engine, now_s=now_s)
         self._reporter = StatusReporter(node_id, machine, proposer, batch_s=self._config.report_batch_s)
         self.volumes = VolumeProvider(
-            engine, cluster_id=cluster_id, node_id=node_id, find=lambda name: machine.state.volumes.get(name)
+            engine,
+            cluster_id=cluster_id,
+            node_id=node_id,
+            find=lambda name: machine.state.volumes.get(name),
+            mounts=self._mounts,
         )
         self._operations = Operations(
             engine,
@@ -96,6 +100,11 @@ class Agent:
         self._services: Map[str, Service] = Map()
         self._service_checks: dict[str, ServiceCheck] = {}
         self.engine_problem: str | None = None
+
+    def _mounts(self, task_id: str) -> list[str]:
+        state = self._machine.state
+        task = state.tasks.get(task_id)
+        return [] if task is None else [mount.name for mount in state.spec_of(task).volumes]
 
     # -- what others ask
 

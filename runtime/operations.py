@@ -17,6 +17,7 @@ from runtime.images import Images
 from runtime.network.overlay.attachment import Attach
 from runtime.task_effects import Create, EnsureImage, Inspect, Operation, Remove, Start, Stop
 from runtime.task_inputs import Failed, Progressed, Succeeded
+from runtime.volumes.errors import VolumeBusy
 from runtime.volumes.provider import VolumeProvider
 
 _MEBIBYTE = 1024 * 1024
@@ -56,16 +57,19 @@ class Operations:
         try:
             if isinstance(operation, EnsureImage):
                 return await self._ensure_image(operation, progressed)
-            async with self._limit(operation):
-                container = await self._container_after(operation)
+            with self._volumes.uses.starting(_mounted(operation)):
+                async with self._limit(operation):
+                    container = await self._container_after(operation)
             if isinstance(operation, Start):
                 # Asked without holding a place: the next start need not wait for the answer.
                 container = await self._engine.inspect(operation.engine_id)
             return Succeeded(number, container=container)
+        except VolumeBusy as error:
+            return Failed(number, str(error), not_now=True)
         except ContainerNotFound as error:
             return Failed(number, str(error), container_gone=True)
         except EngineUnavailable as error:
-            return Failed(number, f"the container engine does not answer: {error}", engine_down=True)
+            return Failed(number, f"the container engine does not answer: {error}", not_now=True)
         except ForeignImage as error:
             return Failed(number, str(error), image_architecture=error.architecture)
         except EngineError as error:
@@ -99,7 +103,7 @@ class Operations:
         match operation:
             case Create():
                 return await self._create(operation)
-            case Start(_, engine_id):
+            case Start(_, engine_id, _):
                 await self._engine.start(engine_id)
             case Inspect(_, engine_id):
                 return await self._engine.inspect(engine_id)
@@ -129,6 +133,16 @@ class Operations:
                 raise
             return found
         return _created(engine_id, spec, self._now_s())
+
+
+def _mounted(operation: Operation) -> list[str]:
+    """The volumes of a container that is made or started."""
+    match operation:
+        case Create():
+            return [mount.name for mount in operation.spec.volumes]
+        case Start():
+            return [mount.name for mount in operation.volumes]
+    return []
 
 
 def _same_task(wanted: Mapping[str, str], found: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from consensus.model.app_spec import AppSpec
 from consensus.model.task import Health, Task, TaskStatus
+from consensus.model.workload import VolumeMount
 from runtime.health.plan import ProbePlan
 
 
@@ -23,8 +24,11 @@ class Create(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
+    """`volumes`: what its container mounts."""
+
     number: int
     engine_id: str
+    volumes: list[VolumeMount] = []
 
 
 class Inspect(Struct, frozen=True):

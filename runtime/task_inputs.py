@@ -56,13 +56,14 @@ class Succeeded(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """The outstanding operation failed, in the engine's words.
 
-    `engine_down`: the engine did not answer, which says nothing of the task. `container_gone`: there is no such
-    container (any more). `image_architecture`: that of the image, which cannot be run here.
+    `not_now`: the engine did not answer, or a volume is being restored, which says nothing of the task.
+    `container_gone`: there is no such container (any more). `image_architecture`: that of the image, which cannot be
+    run here.
     """
 
     number: int
     message: str
-    engine_down: bool = False
+    not_now: bool = False
     container_gone: bool = False
     image_architecture: str = ""
 

@@ -202,7 +202,7 @@ class TaskMachine:
         if isinstance(operation, Inspect):
             self._stale = True
         self._image_ready = self._image_ready and not isinstance(operation, Create)
-        if item.engine_down or not self.wanted or not isinstance(operation, EnsureImage | Create | Start):
+        if item.not_now or not self.wanted or not isinstance(operation, EnsureImage | Create | Start):
             self._update(message=item.message)
             self._pause(now_s)
             return
@@ -285,7 +285,7 @@ class TaskMachine:
             self._begin(Remove(self._number(), container.engine_id))
         else:
             self._update(engine_id=container.engine_id)
-            self._begin(Start(self._number(), container.engine_id))
+            self._begin(Start(self._number(), container.engine_id, self._spec.volumes))
 
     def _running(self, container: ContainerState) -> None:
         assert self._spec is not None

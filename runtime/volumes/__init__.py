@@ -1,6 +1,7 @@
 """Named volumes on this node.
 
 mounts      pure: what the engine is asked for, by a volume's type
+uses        who has a volume on this node: nothing is replaced under a container
 provider    makes the engine's volumes before a container mounts them
 cleaner     removes the engine's volumes that the cluster no longer has, or has elsewhere
 archive     a directory as a compressed tar, and back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar, cast
@@ -35,7 +35,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class VolumeData:
-    """Everything here raises VolumeErrors and nothing else on purpose. Whether a container uses it, callers know."""
+    """Everything here raises VolumeErrors and nothing else on purpose."""
 
     def __init__(
         self, engine: Engine, provider: VolumeProvider, cleaner: VolumeCleaner, *, cluster_id: str, node_id: str
@@ -72,7 +72,7 @@ class VolumeData:
 
     async def restore(self, name: str, pieces: AsyncIterator[bytes]) -> Contents:
         """Put what an archive holds in the place of all that the volume has; or leave it as it was."""
-        with self._arriving(name):
+        async with self._arriving(name):
             directory = await self._made(name)
             with _disk_errors(name):
                 read = cast(IO[bytes], Pull(pieces))
@@ -82,7 +82,7 @@ class VolumeData:
     async def copy(self, source: str, name: str) -> Contents:
         """Make `name` a copy of `source`, both on this node."""
         origin = await self._directory(source)
-        with self._alone(source), self._arriving(name):
+        async with self._arriving(name, source):
             directory = await self._made(name)
             with _disk_errors(name):
                 await trio.to_thread.run_sync(replace_contents, directory, partial(copy_contents, origin))
@@ -122,9 +122,14 @@ class VolumeData:
         finally:
             self._changing.discard(name)
 
-    @contextmanager
-    def _arriving(self, name: str) -> Iterator[None]:
-        with self._alone(name):
+    @asynccontextmanager
+    async def _arriving(self, name: str, *sources: str) -> AsyncIterator[None]:
+        uses = self._provider.uses
+        with ExitStack() as stack:
+            for each in (*sources, name):
+                stack.enter_context(self._alone(each))
+            stack.enter_context(uses.replacing(name))
+            await uses.refuse_users(name)
             self._cleaner.spared.add(name)
             try:
                 yield

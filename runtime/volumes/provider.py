@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import structlog
@@ -12,6 +12,7 @@ from runtime import labels
 from runtime.engine.base import Engine, VolumeState
 from runtime.engine.errors import InvalidSpec
 from runtime.volumes.mounts import driver_options, is_of_engine
+from runtime.volumes.uses import VolumeUses
 
 log = structlog.get_logger()
 
@@ -20,11 +21,24 @@ _NO_QUOTA = "quota"
 
 
 class VolumeProvider:
-    """`find` gives the cluster's volume of a name."""
+    """`find` gives the cluster's volume of a name, `mounts` the names of the volumes that a task mounts.
 
-    def __init__(self, engine: Engine, *, cluster_id: str, node_id: str, find: Callable[[str], Volume | None]) -> None:
+    Attributes:
+        uses: who has them on this node.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        cluster_id: str,
+        node_id: str,
+        find: Callable[[str], Volume | None],
+        mounts: Callable[[str], Collection[str]],
+    ) -> None:
         self._engine = engine
         self._own = labels.own_labels(cluster_id, node_id)
+        self.uses = VolumeUses(engine, self._own, mounts)
         self._names = partial(labels.volume_name, cluster_id, node_id)
         self._without_quota: set[str] = set()
         self.find = find

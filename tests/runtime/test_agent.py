@@ -56,6 +56,22 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
+async def test_a_task_waits_for_its_volume_and_says_so(
+    cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
+) -> None:
+    agent = cluster.agent(engine)
+    async with running(agent):
+        with agent.volumes.uses.replacing("data"):
+            (task_id,) = await cluster.deploy(replace(WEB, replicas=1, volumes=[VolumeMount("data", "/data")]))
+            await trio.sleep(20)
+            status = cluster.task(task_id).status
+            assert status.message == "waits for volume 'data', which is being restored"
+            assert (status.state, status.restart_count) == (TaskState.STARTING, 0)
+        await trio.sleep(60)
+        status = cluster.task(task_id).status
+        assert (status.state, status.restart_count) == (TaskState.RUNNING, 0)
+
+
 async def test_an_image_of_another_architecture_is_not_started_and_told(
     cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
 ) -> None:

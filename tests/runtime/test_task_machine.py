@@ -245,14 +245,14 @@ def test_a_failed_pull_is_told_in_the_engines_words_once_and_tried_again() -> No
 def test_an_engine_that_does_not_answer_changes_the_message_not_the_state() -> None:
     bench = Bench()
     bench.give(Permitted(True, True), Desired(TASK, SPEC), Seen(None))
-    bench.give(Failed(bench.machine.operations, "no answer", engine_down=True))
+    bench.give(Failed(bench.machine.operations, "no answer", not_now=True))
     assert (bench.status.state, bench.status.message) == (TaskState.PREPARING, "no answer")
     bench.later()
     bench.only(EnsureImage)
     bench = Bench()
     bench.running()
     bench.give(Signalled("c1", "die"))
-    bench.give(Failed(bench.only(Inspect).number, "no answer", engine_down=True))
+    bench.give(Failed(bench.only(Inspect).number, "no answer", not_now=True))
     bench.none(Inspect)
     assert bench.status.state is TaskState.RUNNING
     bench.later()
@@ -457,7 +457,7 @@ def test_whatever_comes_it_keeps_its_promises(items: list[Any], task: Task) -> N
                     answer(seen)
             case ("fail", down, gone):
                 if outstanding is not None:
-                    give(Failed(outstanding.number, "no", engine_down=down, container_gone=gone))
+                    give(Failed(outstanding.number, "no", not_now=down, container_gone=gone))
             case Desired(given_task, spec):
                 give(Desired(replace(given_task, status=task.status if last is None else last), spec))
             case _:

@@ -46,7 +46,9 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 class Node:
     def __init__(self, folder: Path) -> None:
         self.engine = ProcessEngine(folder / "n1", address="127.0.0.1")
-        self.provider = VolumeProvider(self.engine, cluster_id="c1", node_id="n1", find=lambda name: None)
+        self.provider = VolumeProvider(
+            self.engine, cluster_id="c1", node_id="n1", find=lambda name: None, mounts=lambda task_id: ()
+        )
         cleaner = VolumeCleaner(self.engine, cluster_id="c1", node_id="n1")
         self.data = VolumeData(self.engine, self.provider, cleaner, cluster_id="c1", node_id="n1")
         self.state = State()

@@ -45,7 +45,9 @@ class Node:
     def __init__(self, name: str, folder: Path, net: PeerNet) -> None:
         self.engine = ProcessEngine(folder / name, address="127.0.0.1")
         self.volumes: dict[str, Volume] = {}
-        provider = VolumeProvider(self.engine, cluster_id=CLUSTER, node_id=name, find=self.volumes.get)
+        provider = VolumeProvider(
+            self.engine, cluster_id=CLUSTER, node_id=name, find=self.volumes.get, mounts=lambda task_id: ["v"]
+        )
         self.cleaner = VolumeCleaner(self.engine, cluster_id=CLUSTER, node_id=name)
         self.provider = provider
         self.data = VolumeData(self.engine, provider, self.cleaner, cluster_id=CLUSTER, node_id=name)
