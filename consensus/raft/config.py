@@ -27,6 +27,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A leader without a quorum's answers steps down after this; a follower forgets a silent leader."""
     exchange_timeout_s: float = 3.0
     """An append or snapshot chunk without an answer is sent again after this (the link may have dropped it)."""
+    inbox_slice_s: float = 0.005
+    """Reading what others sent yields to the loop after this."""
     look_around_s: float = 0.5
     """What needs no haste is done this often: making oneself known to a leader, forgetting guests."""
 

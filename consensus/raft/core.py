@@ -45,9 +45,7 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
     def _onTick(self, timeToWait: float = 0.0) -> None:
         """The library's tick in our order: commit what is durable, tell and send, sync meanwhile, apply in slices."""
         self.wants_pump = False
-        while self._inbox:
-            node_id, message = self._inbox.popleft()
-            self._SyncObj__onMessageReceived(Node(node_id), message)
+        self._read_inbox()
         self.elect()
         self.advance_commit()
         self._checkCommandsToApply()
@@ -60,6 +58,16 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
             self.speak_to_learners()
         self._look_around()
         self.compact_if_due()
+
+    def _read_inbox(self) -> None:
+        """For one slice of time: hundreds of learners may have answered."""
+        end_s = self.clock() + self.settings.inbox_slice_s
+        while self._inbox:
+            node_id, message = self._inbox.popleft()
+            self._SyncObj__onMessageReceived(Node(node_id), message)
+            if self._inbox and self.clock() >= end_s:
+                self.wants_pump = True
+                return
 
     def next_tick_s(self) -> float:
         """By its clock, when there is something to do even if nothing happens until then."""

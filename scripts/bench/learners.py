@@ -151,10 +151,9 @@ async def bench(count: int, seconds: float) -> None:
                 for outstanding in (1, 64):
                     await client("reset_lag")
                     result = await measure(write, outstanding, seconds, [process.pid])
-                    step_ms = 1000 * (await client("status"))["lag_cpu_s"]
-                    print(
-                        f"     {outstanding:2} outstanding: {result}, longest step {step_ms:.1f} ms of CPU", flush=True
-                    )
+                    status = await client("status")
+                    step = f"{1000 * status['lag_cpu_s']:.1f} ms of CPU ({status['lag_task']})"
+                    print(f"     {outstanding:2} outstanding: {result}, longest step {step}", flush=True)
 
 
 async def main() -> None:
