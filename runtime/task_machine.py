@@ -306,12 +306,9 @@ class TaskMachine:
         elif (self._service_check is None) is not (status.service_health is None):
             # It runs already, and serves until its service's new check says otherwise.
             self._update(service_health=None if self._service_check is None else Health.HEALTHY)
-        self._update(
-            message=self._complaints.get(False) or self._complaints.get(True, ""),
-            engine_id=container.engine_id,
-            ip_address=container.address,
-            port_map=dict(container.port_map),
-        )
+        complaint = self._complaints.get(False) or self._complaints.get(True, "")
+        self._update(message=complaint, engine_id=container.engine_id)
+        self._update(ip_address=container.address, ip6_address=container.address6, port_map=dict(container.port_map))
         self._effects += self._probes.follow(container, self._spec, self._service_check, self.status)
 
     def _died(self, container: ContainerState | None, now_s: float) -> None:
@@ -392,7 +389,8 @@ class TaskMachine:
         # An end that follows an end (a pull that failed again) is no new run.
         state = max(state, self.status.state)
         health = Health.FAILED if state is TaskState.FAILED else Health.UNKNOWN
-        self._update(state=state, message=message, health=health, service_health=None, ip_address=None, port_map={})
+        self._update(state=state, message=message, health=health, service_health=None)
+        self._update(ip_address=None, ip6_address=None, port_map={})
         if health is Health.FAILED:
             self._effects.append(NoteEnd(message))
 

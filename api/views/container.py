@@ -52,6 +52,7 @@ class ContainerItem(Struct, frozen=True, kw_only=True):
     created_at: str
     started_at: str | None
     ip_address: str | None
+    ip6_address: str | None
     ports: list[PortView]
     health: HealthView
     restart_count: int
@@ -118,6 +119,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         created_at=iso_utc(task.created_at_s),
         started_at=time_or_none(status.started_at_s),
         ip_address=status.ip_address,
+        ip6_address=status.ip6_address,
         ports=port_views(spec.ports, task),
         health=HealthView(task.health.value),
         restart_count=status.restart_count,

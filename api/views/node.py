@@ -81,6 +81,7 @@ class NodeNetwork(Struct, frozen=True):
     """
 
     subnet: str | None
+    subnet6: str | None
     overlay_status: str
     overlay_message: str
     capabilities: list[CapabilityView]
@@ -213,7 +214,7 @@ def node_network(node: Node, member: MemberView | None) -> NodeNetwork:
     status, message = _overlay_status(node, member)
     told = () if node.overlay is None else node.overlay.capabilities
     capabilities = [CapabilityView(each.name, each.available, each.detail) for each in told]
-    return NodeNetwork(node.subnet, status.value, message, capabilities)
+    return NodeNetwork(node.subnet, node.subnet6, status.value, message, capabilities)
 
 
 def _overlay_status(node: Node, member: MemberView | None) -> tuple[OverlayStatus, str]:

@@ -17,13 +17,14 @@ class OverlayNode(Struct, frozen=True):
     node_id: str
     mode: str
     subnet: str | None
+    subnet6: str | None
     overlay_status: str
     overlay_message: str
     capabilities: list[CapabilityView]
 
 
 class OverlayView(Struct, frozen=True, kw_only=True):
-    """`subnets_total`: how many nodes the ranges are enough for. `encryption` is wireguard or off."""
+    """`subnets_total`: how many nodes the ranges of IPv4 are enough for. `encryption` is wireguard or off."""
 
     ranges: list[str]
     encryption: str
@@ -42,7 +43,7 @@ def overlay_view(state: State, members: Members) -> OverlayView:
         fields = {name: getattr(part, name) for name in part.__struct_fields__}
         nodes.append(OverlayNode(node_id=node_id, mode=node.facts.overlay.value, **fields))
     return OverlayView(
-        ranges=list(ranges),
+        ranges=[*ranges, *network.ranges6],
         encryption=network.encryption.value,
         subnets_total=sum(2 ** (SUBNET_BITS - ipaddress.IPv4Network(each).prefixlen) for each in ranges),
         subnets_used=sum(node.subnet is not None for node in state.nodes.values()),

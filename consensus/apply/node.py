@@ -71,6 +71,7 @@ def add(draft: Draft, command: AddNode) -> AnyOutcome:
             labels=known.labels if known else {},
             taints=known.taints if known else [],
             subnet=known.subnet if known else None,
+            subnet6=known.subnet6 if known else None,
         )
     )
     subnets.settle(draft)

@@ -5,6 +5,8 @@ Where the ranges are exhausted the node works without one, and an alert stands u
 
 from __future__ import annotations
 
+import ipaddress
+
 from msgspec.structs import replace
 
 from consensus.apply import alert
@@ -15,17 +17,19 @@ from consensus.model.network import Network, OverlayMode, range_problem, subnets
 from consensus.model.node import Node
 from consensus.outcomes import AnyOutcome, Done, conflict, invalid, not_found
 
-EXHAUSTED = "overlay-exhausted"
+EXHAUSTED, EXHAUSTED6 = "overlay-exhausted", "overlay-exhausted-ipv6"
 
 
 def extend(draft: Draft, command: ExtendOverlay) -> AnyOutcome:
     cluster = draft.state.cluster
     if cluster is None:
         return conflict("the cluster is not founded yet")
-    ranges = cluster.network.ranges
+    field = "ranges6" if ":" in command.range else "ranges"
+    ranges = getattr(cluster.network, field)
     if (problem := range_problem(command.range, ranges)) is not None:
         return invalid(f"range: {problem}")
-    draft.put_cluster(replace(cluster, network=replace(cluster.network, ranges=(*ranges, command.range))))
+    grown = (*ranges, str(ipaddress.ip_network(command.range)))
+    draft.put_cluster(replace(cluster, network=replace(cluster.network, **{field: grown})))
     settle(draft)
     return Done()
 
@@ -41,32 +45,40 @@ def report(draft: Draft, command: ReportOverlay) -> AnyOutcome:
 
 
 def settle(draft: Draft) -> None:
-    """Gives a subnet to every node that lacks one, as far as they go; raises or resolves the alert."""
-    lacking = sorted(node.id for node in draft.state.nodes.values() if _lacks(node))
+    """Gives a subnet to every node that lacks one, as far as they go; raises or resolves the alerts."""
+    network = Network() if draft.state.cluster is None else draft.state.cluster.network
+    for field, ranges, alert_id, words in (
+        ("subnet", network.ranges, EXHAUSTED, "got no subnet, and its containers are reached through published ports"),
+        ("subnet6", network.ranges6, EXHAUSTED6, "got no IPv6 subnet, and its containers have IPv4"),
+    ):
+        lacking = _hand_out(draft, field, ranges) if ranges else []
+        _tell(draft, alert_id, lacking, words)
+
+
+def _hand_out(draft: Draft, field: str, ranges: tuple[str, ...]) -> list[str]:
+    """Which nodes got none."""
+    lacking = sorted(node.id for node in draft.state.nodes.values() if _lacks(node, field))
     if lacking:
-        cluster = draft.state.cluster
-        taken = {node.subnet for node in draft.state.nodes.values()}
-        ranges = Network().ranges if cluster is None else cluster.network.ranges
+        taken = {getattr(node, field) for node in draft.state.nodes.values()}
         free = (subnet for subnet in subnets(ranges) if subnet not in taken)
         for node_id, subnet in zip(list(lacking), free, strict=False):
-            draft.put_node(replace(draft.state.nodes[node_id], subnet=subnet))
+            draft.put_node(replace(draft.state.nodes[node_id], **{field: subnet}))
             lacking.remove(node_id)
-    _tell(draft, lacking)
+    return lacking
 
 
-def _lacks(node: Node) -> bool:
-    return node.subnet is None and node.facts.overlay is not OverlayMode.OFF
+def _lacks(node: Node, field: str) -> bool:
+    return getattr(node, field) is None and node.facts.overlay is not OverlayMode.OFF
 
 
-def _tell(draft: Draft, lacking: list[str]) -> None:
-    standing = EXHAUSTED in draft.state.alerts
+def _tell(draft: Draft, alert_id: str, lacking: list[str], words: str) -> None:
+    standing = alert_id in draft.state.alerts
     if lacking and not standing:
         message = (
-            f"the overlay's ranges are exhausted: {lacking[0]} got no subnet, and its containers are reached through"
-            " published ports only; add a range with: hivemind overlay extend"
+            f"the overlay's ranges are exhausted: {lacking[0]} {words} only; add a range with: hivemind overlay extend"
         )
         raised = Alert(
-            id=EXHAUSTED,
+            id=alert_id,
             severity=Severity.WARNING,
             resource=f"node/{lacking[0]}",
             message=message,
@@ -74,4 +86,4 @@ def _tell(draft: Draft, lacking: list[str]) -> None:
         )
         alert.raise_alert(draft, RaiseAlert(raised))
     elif standing and not lacking:
-        alert.resolve(draft, ResolveAlert(EXHAUSTED))
+        alert.resolve(draft, ResolveAlert(alert_id))

@@ -13,6 +13,11 @@ SERVICE_RANGE = ipaddress.IPv4Network("10.245.0.0/16")
 """Virtual addresses of services; never a range of containers."""
 SUBNET_BITS = 24
 """What a node gets: 253 containers beside its gateway."""
+SUBNET6_BITS = 64
+"""What it gets of the IPv6 ranges, where there are some."""
+
+
+_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")
 
 
 class OverlayMode(enum.StrEnum):
@@ -36,6 +41,10 @@ class OverlayStatus(enum.StrEnum):
     DISABLED = "disabled"
 
 
+IPV6 = "ipv6"
+"""The capability to take part in the ranges of IPv6."""
+
+
 class Capability(Struct, frozen=True):
     """What a machine has or lacks: `detail` says what serves as it, or what is missing and what that means."""
 
@@ -56,14 +65,18 @@ class OverlayReport(Struct, frozen=True, omit_defaults=True):
 
 
 class Network(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`ranges`: subnets are handed out of them in this order; a range is never taken away."""
+    """`ranges`: subnets are handed out of them in this order; a range is never taken away. `ranges6`: those of IPv6;
+    with the first one containers get a second address each."""
 
     ranges: tuple[str, ...] = (DEFAULT_RANGE,)
+    ranges6: tuple[str, ...] = ()
     encryption: Encryption = Encryption.OFF
 
 
 def range_problem(text: str, taken: Iterable[str]) -> str | None:
-    """What is wrong with a new range beside those that are `taken`; None: it can be had."""
+    """What is wrong with a new range beside those of its family that are `taken`; None: it can be had."""
+    if ":" in text:
+        return _range6_problem(text, taken)
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
@@ -78,14 +91,29 @@ def range_problem(text: str, taken: Iterable[str]) -> str | None:
     return None
 
 
+def _range6_problem(text: str, taken: Iterable[str]) -> str | None:
+    try:
+        network = ipaddress.IPv6Network(text)
+    except ValueError as error:
+        return f"expected an IPv6 range such as fd12:3456:789a::/48: {error}"
+    if network.prefixlen > SUBNET6_BITS:
+        return f"expected a /{SUBNET6_BITS} or larger, got {text}"
+    if not network.subnet_of(_UNIQUE_LOCAL):
+        return f"expected a range of {_UNIQUE_LOCAL} (RFC 4193), got {text}"
+    for other in map(ipaddress.IPv6Network, taken):
+        if network.overlaps(other):
+            return f"{text} overlaps with {other}"
+    return None
+
+
 def in_ranges(ranges: Iterable[str], address: str) -> bool:
-    """Whether an IPv4 address is of one of them."""
-    found = ipaddress.IPv4Address(address)
-    return any(found in ipaddress.IPv4Network(each) for each in ranges)
+    """Whether an address is of one of them."""
+    found = ipaddress.ip_address(address)
+    return any(found in ipaddress.ip_network(each) for each in ranges)
 
 
 def subnets(ranges: Iterable[str]) -> Iterator[str]:
     """Every subnet that can be handed out, in order."""
-    for text in ranges:
-        for subnet in ipaddress.IPv4Network(text).subnets(new_prefix=SUBNET_BITS):
-            yield str(subnet)
+    for network in map(ipaddress.ip_network, ranges):
+        bits = SUBNET_BITS if network.version == 4 else SUBNET6_BITS
+        yield from map(str, network.subnets(new_prefix=bits))

@@ -126,6 +126,6 @@ def _rule_problems(path: str, ports: list[PortRange], peers: Mapping[str, list[P
                 yield where, "expected either ip_block or selector"
             elif peer.ip_block is not None:
                 try:
-                    ipaddress.IPv4Network(peer.ip_block)
+                    ipaddress.ip_network(peer.ip_block)
                 except ValueError:
-                    yield f"{where}.ip_block", f"expected an IPv4 range such as 10.0.0.0/8, got {peer.ip_block!r}"
+                    yield f"{where}.ip_block", f"expected a range such as 10.0.0.0/8, got {peer.ip_block!r}"

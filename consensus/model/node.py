@@ -78,7 +78,8 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `drained_tasks`: how many tasks it had when its draining began.
     `taken_ports` are those that are published, and that another program has there.
-    `subnet` is the node's own in the overlay; `overlay` what this run of its daemon made of it, None until it told.
+    `subnet` (of IPv6: `subnet6`) is the node's own in the overlay; `overlay` what this run of its daemon made of it,
+    None until it told.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[Taint] = field(default_factory=list)
     subnet: str | None = None
+    subnet6: str | None = None
     overlay: OverlayReport | None = None
     taken_ports: tuple[HostPort, ...] = ()
 

@@ -69,6 +69,7 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         health: by the app's own health check.
         service_health: by the check of its service; None where that has none.
+        ip6_address: its second one, where the overlay has IPv6.
         port_map: container port → port at `ip_address` on that node.
         image_architecture: of its image, where that cannot run on its node.
         final: it has ended, and by its restart policy is not started again.
@@ -83,6 +84,7 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     image_id: str | None = None
     image_architecture: str = ""
     ip_address: str | None = None
+    ip6_address: str | None = None
     port_map: dict[int, int] = field(default_factory=dict)
     exit_code: int | None = None
     started_at_s: float | None = None

@@ -48,5 +48,8 @@ def encrypt(session: Session, how: str) -> None:
 @click.argument("cidr")
 @session_options
 def extend(session: Session, cidr: str) -> None:
-    """Add a range of addresses for the containers of more nodes: `hivemind overlay extend 10.246.0.0/16`."""
+    """Add a range of addresses for the containers of more nodes: `hivemind overlay extend 10.246.0.0/16`.
+
+    With the first one of IPv6 (`fd12:3456:789a::/48`) containers get a second address each.
+    """
     show(session.output, session.run(lambda client: client.post("/overlay/ranges", {"range": cidr})))

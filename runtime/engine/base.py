@@ -76,9 +76,9 @@ class ContainerSpec(Struct, frozen=True, kw_only=True):
 class ContainerState(Struct, frozen=True, kw_only=True):
     """A container as the engine sees it now.
 
-    `address` is where its ports are reached from this node, None while it has none; `port_map` says which
-    port at `address` leads to which container port (the same number where the container has an address of its
-    own). `exit_code` is set once it ended; 128 + n for an end by signal n.
+    `address` is where its ports are reached from this node, None while it has none, `address6` another one of IPv6;
+    `port_map` says which port at `address` leads to which container port (the same number where the container has an
+    address of its own). `exit_code` is set once it ended; 128 + n for an end by signal n.
     """
 
     engine_id: str
@@ -93,6 +93,7 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     started_at_s: float | None = None
     finished_at_s: float | None = None
     address: str | None = None
+    address6: str | None = None
     port_map: Mapping[int, int] = {}
     pid: int | None = None
 

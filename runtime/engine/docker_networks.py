@@ -17,13 +17,18 @@ _GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 
 
 class NetworkSpec(Struct, frozen=True, kw_only=True):
-    """A network whose containers are on the link `bridge` of the engine's machine, with its `gateway` address."""
+    """A network whose containers are on the link `bridge` of the engine's machine, with its `gateway` address.
+
+    `subnet6` and `gateway6`: of IPv6, empty where there is none.
+    """
 
     name: str
     bridge: str
     subnet: str
     gateway: str
     mtu: int
+    subnet6: str = ""
+    gateway6: str = ""
     labels: Mapping[str, str]
 
 
@@ -85,11 +90,15 @@ def _translated(error: DockerError) -> EngineError:
 
 
 def _config(spec: NetworkSpec) -> dict[str, Any]:
+    ipam = [{"Subnet": spec.subnet, "Gateway": spec.gateway}]
+    if spec.subnet6:
+        ipam.append({"Subnet": spec.subnet6, "Gateway": spec.gateway6})
     return {
         "Name": spec.name,
         "CheckDuplicate": True,
         "Driver": "bridge",
-        "IPAM": {"Driver": "default", "Config": [{"Subnet": spec.subnet, "Gateway": spec.gateway}]},
+        "IPAM": {"Driver": "default", "Config": ipam},
+        "EnableIPv6": bool(spec.subnet6),
         "Options": {
             _BRIDGE_NAME: spec.bridge,
             _MTU: str(spec.mtu),
@@ -104,12 +113,16 @@ def _config(spec: NetworkSpec) -> dict[str, Any]:
 
 def _spec(found: Mapping[str, Any]) -> NetworkSpec:
     options = found.get("Options") or {}
-    addresses: Mapping[str, str] = next(iter((found.get("IPAM") or {}).get("Config") or []), {})
+    both: list[Mapping[str, str]] = (found.get("IPAM") or {}).get("Config") or []
+    addresses = next((each for each in both if ":" not in each.get("Subnet", "")), {})
+    addresses6 = next((each for each in both if ":" in each.get("Subnet", "")), {})
     return NetworkSpec(
         name=found["Name"],
         bridge=options.get(_BRIDGE_NAME, ""),
         subnet=addresses.get("Subnet", ""),
         gateway=addresses.get("Gateway", ""),
         mtu=int(options.get(_MTU, 0)),
+        subnet6=addresses6.get("Subnet", ""),
+        gateway6=addresses6.get("Gateway", ""),
         labels=found.get("Labels") or {},
     )

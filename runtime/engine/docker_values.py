@@ -129,6 +129,7 @@ def container_state(document: Mapping[str, Any], engine_address: str) -> Contain
         started_at_s=started_at_s,
         finished_at_s=unix_seconds(state["FinishedAt"]) if ended else None,
         address=address,
+        address6=_address6(document) if address else None,
         port_map={port: port for port in ports} if address else {},
         pid=state.get("Pid") or None,
     )
@@ -141,6 +142,11 @@ def _address(document: Mapping[str, Any], engine_address: str) -> str | None:
     networks = (settings.get("Networks") or {}).values()
     candidates = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks)]
     return next((str(address) for address in candidates if address), None)
+
+
+def _address6(document: Mapping[str, Any]) -> str | None:
+    networks = (document["NetworkSettings"].get("Networks") or {}).values()
+    return next((str(network["GlobalIPv6Address"]) for network in networks if network.get("GlobalIPv6Address")), None)
 
 
 def container_stats(sample: Mapping[str, Any]) -> ContainerStats | None:

@@ -69,4 +69,4 @@ def _is_peer(state: State, peer: Peer, task: Task | None, address: str) -> bool:
     if peer.selector is not None:
         return task is not None and peer.selector.selects(state.labels_of(task))
     known = ipaddress.ip_address(address)
-    return known.version == 4 and known in ipaddress.IPv4Network(peer.ip_block or "0.0.0.0/32")
+    return peer.ip_block is not None and known in ipaddress.ip_network(peer.ip_block)

@@ -36,6 +36,7 @@ async def test_nodes(admin: Any, world: Any) -> None:
     assert detail["containers"] == [{"id": task_id, "name": "web-1", "status": "running"}]
     assert detail["labels"] == {"zone": "zone1"}
     part = {"subnet": None, "overlay_status": "disabled", "overlay_message": "it is turned off", "capabilities": []}
+    part["subnet6"] = None
     assert detail["network"] == part
     assert (await admin.get("/nodes?role=worker&fields=id"))["nodes"] == [{"id": "node-2"}]
     assert (await admin.get("/nodes?labels.zone=zone1"))["total"] == 2

@@ -17,7 +17,7 @@ async def test_each_nodes_part_is_told_with_the_reason(admin: Any, world: Any) -
     facts = replace(node.facts, overlay=OverlayMode.VXLAN, overlay_reason="")
     await world.propose(commands.StartNode(node_id="node-1", boot_id="b2", facts=facts))
     starting = {"subnet": "10.244.0.0/24", "overlay_status": "degraded", "overlay_message": "its daemon is starting"}
-    starting |= {"capabilities": []}
+    starting |= {"capabilities": [], "subnet6": None}
     assert (await admin.get("/nodes/node-1"))["network"] == starting
     report = OverlayReport(OverlayStatus.DEGRADED, "no iptables", (_CANNOT,))
     await world.propose(commands.ReportOverlay(node_id="node-1", boot_id="b2", report=report))
@@ -31,6 +31,7 @@ async def test_each_nodes_part_is_told_with_the_reason(admin: Any, world: Any) -
                 "node_id": "node-1",
                 "mode": "vxlan",
                 "subnet": "10.244.0.0/24",
+                "subnet6": None,
                 "overlay_status": "degraded",
                 "overlay_message": "no iptables",
                 "capabilities": [{"name": "wireguard", "available": False, "detail": "missing: wg"}],

@@ -50,6 +50,7 @@ class Container(Struct, frozen=True, kw_only=True):
     engine_id: str | None = None
     started_at: datetime | None = None
     ip_address: str | None = None
+    ip6_address: str | None = None
     ports: list[Port] = field(default_factory=list)
     health: ContainerHealth | None = None
     restart_count: int = 0

@@ -125,6 +125,7 @@ class NodeNetwork(Struct, frozen=True, kw_only=True):
     overlay_status: str
     overlay_message: str = ""
     subnet: str | None = None
+    subnet6: str | None = None
     capabilities: list[Capability] = []
 
 

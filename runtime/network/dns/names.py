@@ -18,7 +18,7 @@ from consensus.model.task import Task
 from consensus.state import State
 
 SUFFIX = ".local"
-_REVERSE = ".in-addr.arpa"
+_REVERSE, _REVERSE6 = ".in-addr.arpa", ".ip6.arpa"
 _VIRTUAL = "vip."
 
 
@@ -29,6 +29,7 @@ class Target(Struct, frozen=True):
     """
 
     address: str
+    address6: str = ""
     ports: tuple[tuple[str, int, int], ...] = ()
     task_id: str = ""
     app: str = ""
@@ -55,18 +56,23 @@ def is_ours(name: str) -> bool:
 
 
 def reverse_address(name: str) -> str | None:
-    """The IPv4 address that a name under in-addr.arpa asks about (RFC 1035 §3.5)."""
-    if not name.endswith(_REVERSE):
-        return None
+    """The address that a name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) asks about."""
     try:
-        return str(ipaddress.IPv4Address(".".join(reversed(name.removesuffix(_REVERSE).split(".")))))
+        if name.endswith(_REVERSE):
+            return str(ipaddress.IPv4Address(".".join(reversed(name.removesuffix(_REVERSE).split(".")))))
+        if name.endswith(_REVERSE6):
+            nibbles = name.removesuffix(_REVERSE6).split(".")[::-1]
+            if len(nibbles) == 32 and all(len(nibble) == 1 for nibble in nibbles):
+                return str(ipaddress.IPv6Address(int("".join(nibbles), 16)))
     except ValueError:
-        return None
+        pass
+    return None
 
 
 def in_ranges(state: State, address: str) -> bool:
     """Whether it is an address of the overlay."""
-    return network.in_ranges((Network() if state.cluster is None else state.cluster.network).ranges, address)
+    known = Network() if state.cluster is None else state.cluster.network
+    return network.in_ranges((*known.ranges, *known.ranges6), address)
 
 
 def pointer(state: State, dead: Set[str], address: str) -> str | None:
@@ -74,11 +80,12 @@ def pointer(state: State, dead: Set[str], address: str) -> str | None:
     service = state.service_by_address.get(address)
     if service is not None:
         return f"{_VIRTUAL}{service.removesuffix(SUFFIX)}{SUFFIX}"
-    found = ipaddress.IPv4Address(address)
+    found = ipaddress.ip_address(address)
     for node in state.nodes.values():
-        if node.subnet is not None and found in ipaddress.IPv4Network(node.subnet):
+        subnets = [each for each in (node.subnet, node.subnet6) if each is not None]
+        if any(found in ipaddress.ip_network(each) for each in subnets):
             for target in _reachable(state.tasks_on_node(node.id), state, dead):
-                if target.address == address:
+                if address in (target.address, target.address6):
                     return canonical(target)
     return None
 
@@ -127,4 +134,4 @@ def _reachable(tasks: Iterator[Task] | list[Task], state: State, dead: Set[str])
             (port.protocol, port.container_port, task.status.port_map.get(port.container_port, port.container_port))
             for port in state.spec_of(task).ports
         )
-        yield Target(address, ports, task.id, task.app, node_id)
+        yield Target(address, task.status.ip6_address or "", ports, task.id, task.app, node_id)

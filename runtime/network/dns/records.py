@@ -5,7 +5,6 @@ Sources: RFC 1035 (messages), 2308 (negative answers), 2782 (SRV), 6891 (EDNS), 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Set
 from typing import Any
 
@@ -133,17 +132,13 @@ def _srv_parts(text: str) -> tuple[str, str, str]:
 
 def _add_records(response: dns.message.Message, name: dns.name.Name, found: tuple[Target, ...], rdtype: int) -> None:
     if rdtype in (dns.rdatatype.A, dns.rdatatype.ANY):
-        _add(response.answer, name, "A", [each.address for each in found if _version(each) == 4])
+        _add(response.answer, name, "A", [each.address for each in found])
     if rdtype in (dns.rdatatype.AAAA, dns.rdatatype.ANY):
-        _add(response.answer, name, "AAAA", [each.address for each in found if _version(each) == 6])
+        _add(response.answer, name, "AAAA", [each.address6 for each in found if each.address6])
     if rdtype in (dns.rdatatype.TXT, dns.rdatatype.ANY):
         _add(response.answer, name, "TXT", [_txt(each) for each in found if each.task_id])
     if rdtype == dns.rdatatype.SRV:
         _add_srv(response, name, found, "", "")
-
-
-def _version(target: Target) -> int:
-    return ipaddress.ip_address(target.address).version
 
 
 def _txt(target: Target) -> str:
@@ -171,6 +166,7 @@ def _add_srv(
     for target in dict.fromkeys(target for target, _ in records):
         owner = dns.name.from_text(f"{names.canonical(target)}.")
         _add(response.additional, owner, "A", [target.address])
+        _add(response.additional, owner, "AAAA", [target.address6] if target.address6 else [])
 
 
 def _add(section: list[Any], name: dns.name.Name, rdtype: str, texts: list[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from consensus.model.network import IPV6 as CAPABILITY6
 from consensus.model.network import Network, OverlayMode
 from consensus.state import State
 from runtime.network.nft import balance
 from runtime.network.nft.balance import ADDRESSES, OWN_PAIRS, PORTS, Here
-from runtime.network.nft.filter import Addresses, policy_rules
-from runtime.network.nft.ruleset import Chain, Key, NamedSet, Ruleset
-from runtime.network.overlay.plan import gateway, tunnel_end
+from runtime.network.nft.filter import Addresses, Around, policy_rules
+from runtime.network.nft.ruleset import IPV4, IPV6, Chain, Key, NamedSet, Ruleset
+from runtime.network.overlay.plan import gateway, gateway6, tunnel_end
 from runtime.network.route_table import RouteTable
 from runtime.network.routes import Front, Route, ServiceAddress
 
@@ -30,11 +31,24 @@ def here_of(state: State, node_id: str) -> Here | None:
     )
 
 
+def around6(state: State, node_id: str) -> Around | None:
+    """None where the node has no IPv6."""
+    own = state.nodes[node_id]
+    capability = None if own.overlay is None else own.overlay.capability(CAPABILITY6)
+    if own.subnet6 is None or capability is None or not capability.available:
+        return None
+    nodes = frozenset(gateway6(node.subnet6) for node in state.nodes.values() if node.subnet6 is not None)
+    return Around(IPV6, own.subnet6, nodes)
+
+
+_NO_IPV6 = Ruleset(family=IPV6)
+_FILTER_READS = ("tasks", "network_policies", "nodes")
 _MAPS = {ADDRESSES: ("ipv4_addr", "inet_proto", "inet_service"), PORTS: ("inet_proto", "inet_service")}
 
 
 class Compiler:
-    """`ruleset` is the newest. Feed `update` the States that are to be seen."""
+    """`ruleset` is the newest, and `ruleset6` that of IPv6, empty where the node has none. Feed `update` the States
+    that are to be seen."""
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
@@ -50,6 +64,7 @@ class Compiler:
         self._state = State()
         self._proxied: Mapping[Front, int] = {}
         self.ruleset: Ruleset | None = None
+        self.ruleset6 = _NO_IPV6
 
     def update(self, state: State, touched_apps: Iterable[str], proxied: Mapping[Front, int]) -> Ruleset | None:
         """None: this node has no part in the overlay.
@@ -63,6 +78,7 @@ class Compiler:
         here = here_of(state, self._node_id)
         if here is None:
             self._here = self.ruleset = None
+            self.ruleset6 = _NO_IPV6
             return None
         anew = here != self._here
         if anew:
@@ -74,7 +90,8 @@ class Compiler:
         for front in changed:
             self._compile(front, here)
         self._pair_own(state, here, touched)
-        if anew or state.tasks is not before.tasks or state.network_policies is not before.network_policies:
+        anew = anew or any(getattr(state, table) is not getattr(before, table) for table in _FILTER_READS)
+        if anew:
             self._filter_anew(state, here)
         self.ruleset = self._whole()
         return self.ruleset
@@ -113,7 +130,10 @@ class Compiler:
 
     def _filter_anew(self, state: State, here: Here) -> None:
         policies = [state.network_policies[name] for name in sorted(state.network_policies)]
-        self._filter = policy_rules(policies, Addresses(state) if policies else Addresses(State()), here)
+        known = state if policies else State()
+        self._filter = policy_rules(policies, Addresses(known), Around(IPV4, here.subnet, here.nodes))
+        around = around6(state, here.node_id)
+        self.ruleset6 = _NO_IPV6 if around is None else policy_rules(policies, Addresses(known, IPV6), around)
 
     def _whole(self) -> Ruleset:
         """What did not change is the same object, so that it need not be compared again."""

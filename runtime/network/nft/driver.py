@@ -6,6 +6,7 @@ there as it should be, and if it is not, all of it is put back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Set
 
 import structlog
@@ -20,7 +21,7 @@ from runtime.network.nft import traffic
 from runtime.network.nft.compiler import Compiler
 from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
 from runtime.network.nft.nft import Nft, NftError, filter_bridge
-from runtime.network.nft.ruleset import Ruleset, changes, put_table, remove_table
+from runtime.network.nft.ruleset import IPV6, Command, Ruleset, changes, put_table, remove_table
 from runtime.network.route_table import is_news
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ class PacketRules:
         self._compiler = Compiler(node_id)
         self._touched: set[str] = set()
         self._in_kernel: Ruleset | None = None
+        self._in_kernel6: Ruleset | None = None
         self._look_at_s = 0.0
         self._scope = trio.CancelScope()
         self.problem: str | None = None
@@ -88,7 +90,7 @@ class PacketRules:
             try:
                 await self._reconcile()
             except NftError as error:
-                self._in_kernel = None
+                self._in_kernel = self._in_kernel6 = None
                 self._tell(str(error))
                 await trio.sleep(backoff.next_s())
                 continue
@@ -99,7 +101,7 @@ class PacketRules:
     async def remove(self) -> None:
         """Takes the table away, for good. Raises NftError."""
         self._scope.cancel()
-        await self._nft.apply(remove_table())
+        await self._nft.apply([*remove_table(), *(() if self._in_kernel6 is None else remove_table(IPV6))])
 
     def _touch(self, apps: Set[str]) -> None:
         self._touched |= apps
@@ -129,16 +131,25 @@ class PacketRules:
             return
         try:
             there = await self._nft.chains()
-            await self._count(self._in_kernel)
+            await self._count()
         except NftError as error:
             self._tell(str(error))
             there = frozenset()
-        if there != self._in_kernel.chains.keys():
-            log.warning("packet_rules_were_changed", missing=len(self._in_kernel.chains.keys() - there))
-            self._in_kernel = None
+        wanted = {
+            (ruleset.family.table, name)
+            for ruleset in (self._in_kernel, self._in_kernel6)
+            if ruleset is not None
+            for name in ruleset.chains
+        }
+        if there != wanted:
+            log.warning("packet_rules_were_changed", missing=len(wanted - there))
+            self._in_kernel = self._in_kernel6 = None
 
-    async def _count(self, known: Ruleset) -> None:
-        found = await self._nft.counters() if known.counters else {}
+    async def _count(self) -> None:
+        found: Counter[str] = Counter()
+        for known in (self._in_kernel, self._in_kernel6):
+            if known is not None and known.counters:
+                found.update(await self._nft.counters(known.family))
         by_counter = {
             PolicyId(name).counter(verdict): (name, verdict)
             for name in self._machine.state.network_policies
@@ -158,12 +169,17 @@ class PacketRules:
                 await self._nft.apply(remove_table())
                 self._in_kernel = None
             return
-        commands = put_table(wanted) if self._in_kernel is None else changes(self._in_kernel, wanted)
+        wanted6 = self._compiler.ruleset6 if self._compiler.ruleset6.chains or self._in_kernel6 else None
+        commands = [*_commands(self._in_kernel, wanted), *(_commands(self._in_kernel6, wanted6) if wanted6 else ())]
         if commands:
             await self._nft.apply(commands)
-            self._in_kernel = wanted
+            self._in_kernel, self._in_kernel6 = wanted, wanted6
 
     def _tell(self, problem: str | None) -> None:
         if problem != self.problem:
             (log.info if problem is None else log.warning)("packet_rules", problem=problem)
         self.problem = problem
+
+
+def _commands(known: Ruleset | None, wanted: Ruleset) -> list[Command]:
+    return put_table(wanted) if known is None else changes(known, wanted)

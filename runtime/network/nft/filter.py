@@ -16,8 +16,7 @@ from msgspec import Struct
 from consensus.model.network_policy import Direction, NetworkPolicy, Peer, PortRange, Rule, Selector
 from consensus.state import State
 from runtime.network.nft import match
-from runtime.network.nft.balance import Here
-from runtime.network.nft.ruleset import Chain, Expression, Hook, NamedSet, Ruleset, set_of
+from runtime.network.nft.ruleset import IPV4, Chain, Expression, Family, Hook, NamedSet, Ruleset, set_of
 
 LOG_GROUP = 4483
 VERDICTS = ("allow", "drop")
@@ -28,19 +27,20 @@ _NODES, _CONTAINERS = "nodes", "containers"
 
 
 class Addresses:
-    """Who has which address: containers by the labels that selectors look at."""
+    """Who has which address of one family: containers by the labels that selectors look at."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, family: Family = IPV4) -> None:
         self._labels: dict[tuple[str, int], Mapping[str, str]] = {}
         self._addresses: dict[tuple[str, int], list[str]] = {}
         for task in state.tasks.values():
             status = task.status
-            if status.ip_address is None or status.state.terminal:
+            address = status.ip_address if family is IPV4 else status.ip6_address
+            if address is None or status.state.terminal:
                 continue
             spec = task.app, task.revision
             if spec not in self._labels:
                 self._labels[spec] = state.labels_of(task)
-            self._addresses.setdefault(spec, []).append(status.ip_address)
+            self._addresses.setdefault(spec, []).append(address)
 
     def of(self, selector: Selector) -> list[str]:
         chosen = (spec for spec, labels in self._labels.items() if selector.selects(labels))
@@ -67,16 +67,25 @@ class PolicyId(Struct, frozen=True):
         return f"{verdict} {self.policy}"
 
 
-def policy_rules(policies: Sequence[NetworkPolicy], addresses: Addresses, here: Here) -> Ruleset:
+class Around(Struct, frozen=True):
+    """This node's subnet of one family, and the addresses that nodes themselves have in the overlay."""
+
+    family: Family
+    subnet: str
+    nodes: frozenset[str]
+
+
+def policy_rules(policies: Sequence[NetworkPolicy], addresses: Addresses, around: Around) -> Ruleset:
     """Of all policies, in the order of their names; empty where there are none."""
+    family = around.family
     if not policies:
-        return Ruleset()
-    sets: dict[str, NamedSet] = {_NODES: set_of(sorted(here.nodes))}
+        return Ruleset(family=family)
+    sets: dict[str, NamedSet] = {_NODES: set_of(sorted(around.nodes), family)}
     chains: dict[str, Chain] = {}
     closed: dict[Direction, set[str]] = {"ingress": set(), "egress": set()}
     directions: tuple[tuple[Direction, Expression, Expression], ...] = (
-        ("ingress", match.TARGET, match.SOURCE),
-        ("egress", match.SOURCE, match.TARGET),
+        ("ingress", match.target(family), match.source(family)),
+        ("egress", match.source(family), match.target(family)),
     )
     for direction, own, other in directions:
         rules: list[tuple[Expression, ...]] = []
@@ -87,36 +96,38 @@ def policy_rules(policies: Sequence[NetworkPolicy], addresses: Addresses, here: 
             selected = addresses.of(policy.selector)
             closed[direction] |= set(selected)
             name = f"{PolicyId(policy.name).short}_selected"
-            sets[name] = set_of(selected)
+            sets[name] = set_of(selected, family)
             is_selected = match.equal(own, f"@{name}")
             for number, rule in enumerate(policy.rules(direction)):
                 peers = f"{PolicyId(policy.name).short}_{direction}_{number}"
                 who = [is_selected]
                 if rule.peers:
-                    sets[peers] = set_of(_ranges(rule.peers, addresses), interval=True)
+                    sets[peers] = set_of(_ranges(rule.peers, addresses, family), family, interval=True)
                     who.append(match.equal(other, f"@{peers}"))
-                for ports in _ports(rule):
+                for ports in _ports(rule, family):
                     rules += _judged(policy, "allow", [*who, *ports], match.RETURN)
             refusals += _judged(policy, "drop", [is_selected], None)
         chains[direction] = Chain((*rules, *refusals, (match.DROP,)))
-        sets[f"closed_{direction}"] = set_of(sorted(closed[direction]))
-    sets[_CONTAINERS] = set_of(addresses.all)
-    chains["forward"] = _forward(here, closed)
-    return Ruleset(sets, chains, frozenset(_counters(policies)))
+        sets[f"closed_{direction}"] = set_of(sorted(closed[direction]), family)
+    sets[_CONTAINERS] = set_of(addresses.all, family)
+    chains["forward"] = _forward(around, closed)
+    return Ruleset(sets, chains, frozenset(_counters(policies)), family)
 
 
-def _forward(here: Here, closed: Mapping[Direction, set[str]]) -> Chain:
+def _forward(around: Around, closed: Mapping[Direction, set[str]]) -> Chain:
+    source, target = match.source(around.family), match.target(around.family)
     rules: list[tuple[Expression, ...]] = [
+        *([] if around.family is IPV4 else [(match.NEIGHBOURS, match.ACCEPT)]),
         (match.ESTABLISHED, match.ACCEPT),
-        (match.equal(match.SOURCE, f"@{_NODES}"), match.ACCEPT),
-        (match.equal(match.SOURCE, "@closed_egress"), match.jump("egress")),
-        (match.equal(match.TARGET, "@closed_ingress"), match.jump("ingress")),
+        (match.equal(source, f"@{_NODES}"), match.ACCEPT),
+        (match.equal(source, "@closed_egress"), match.jump("egress")),
+        (match.equal(target, "@closed_ingress"), match.jump("ingress")),
     ]
     if closed["egress"]:
         # A container runs a moment before the cluster knows its address: until then it may be one that is closed.
         unknown = (
-            match.equal(match.SOURCE, match.network(here.subnet)),
-            match.unequal(match.SOURCE, f"@{_CONTAINERS}"),
+            match.equal(source, match.network(around.subnet)),
+            match.unequal(source, f"@{_CONTAINERS}"),
             match.DROP,
         )
         rules.append(unknown)
@@ -140,25 +151,28 @@ def _counters(policies: Iterable[NetworkPolicy]) -> Iterable[str]:
     return (PolicyId(policy.name).counter(verdict) for policy in policies for verdict in VERDICTS)
 
 
-def _ports(rule: Rule) -> list[list[Expression]]:
+def _ports(rule: Rule, family: Family) -> list[list[Expression]]:
     """For each of the rule's ports, what a packet must match; of a rule without ports, nothing."""
-    return [_port(port) for port in rule.ports] or [[]]
+    return [_port(port, family) for port in rule.ports] or [[]]
 
 
-def _port(port: PortRange) -> list[Expression]:
-    only = [match.equal(match.PROTOCOL, port.protocol.lower())]
+def _port(port: PortRange, family: Family) -> list[Expression]:
+    protocol = port.protocol.lower()
+    only = [match.equal(match.PROTOCOL, family.icmp if protocol == "icmp" else protocol)]
     if port.bounds is None:
         return only
     low, high = port.bounds
     return [*only, match.equal(match.PORT, low if low == high else {"range": [low, high]})]
 
 
-def _ranges(peers: Iterable[Peer], addresses: Addresses) -> list[str]:
-    """Without overlaps, which an interval set cannot have."""
-    found = []
+def _ranges(peers: Iterable[Peer], addresses: Addresses, family: Family) -> list[str]:
+    """Without overlaps, which an interval set cannot have; ranges of the other family are not in it."""
+    version = 4 if family is IPV4 else 6
+    texts: list[str] = []
     for peer in peers:
         if peer.ip_block is not None:
-            found.append(ipaddress.IPv4Network(peer.ip_block))
+            texts.append(peer.ip_block)
         elif peer.selector is not None:
-            found += [ipaddress.IPv4Network(address) for address in addresses.of(peer.selector)]
-    return [str(network) for network in ipaddress.collapse_addresses(found)]
+            texts += addresses.of(peer.selector)
+    found = [network for network in map(ipaddress.ip_network, texts) if network.version == version]
+    return [str(network) for network in ipaddress.collapse_addresses(found)]  # type: ignore[type-var]

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.network.nft.ruleset import Expression
+from runtime.network.nft.ruleset import IPV4, Expression, Family
 
-SOURCE: Expression = {"payload": {"protocol": "ip", "field": "saddr"}}
-TARGET: Expression = {"payload": {"protocol": "ip", "field": "daddr"}}
+
+def source(family: Family) -> Expression:
+    return {"payload": {"protocol": family.table, "field": "saddr"}}
+
+
+def target(family: Family) -> Expression:
+    return {"payload": {"protocol": family.table, "field": "daddr"}}
+
+
+SOURCE, TARGET = source(IPV4), target(IPV4)
 PROTOCOL: Expression = {"meta": {"key": "l4proto"}}
 PORT: Expression = {"payload": {"protocol": "th", "field": "dport"}}
 ACCEPT: Expression = {"accept": None}
@@ -20,6 +28,16 @@ ESTABLISHED: Expression = {"match": {"op": "in", "left": {"ct": {"key": "state"}
 TARGET_IS_THIS_NODE: Expression = {
     "match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}
 }
+
+
+NEIGHBOURS: Expression = {
+    "match": {
+        "op": "==",
+        "left": {"payload": {"protocol": "icmpv6", "field": "type"}},
+        "right": {"set": ["nd-router-solicit", "nd-router-advert", "nd-neighbor-solicit", "nd-neighbor-advert"]},
+    }
+}
+"""What IPv6 has in ARP's stead (RFC 4861): without it nobody is reached."""
 
 
 def equal(left: Expression, right: Any) -> Expression:

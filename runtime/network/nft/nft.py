@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from runtime.network.nft.ruleset import FAMILY, TABLE, Command
+from runtime.network.nft.ruleset import TABLE, Command, Family
 
 _BRIDGES = Path("/sys/class/net")
 
@@ -25,15 +25,15 @@ class Nft:
         """All of them or none."""
         await self._run(["nft", "-j", "-f", "-"], json.dumps({"nftables": list(commands)}))
 
-    async def chains(self) -> frozenset[str]:
-        """The names of the chains in our table; empty where there is no table."""
-        told = json.loads(await self._run(["nft", "-j", "list", "chains", FAMILY]))
+    async def chains(self) -> frozenset[tuple[str, str]]:
+        """Families and names of the chains in our tables; empty where there is no table."""
+        told = json.loads(await self._run(["nft", "-j", "list", "chains"]))
         found = (item.get("chain", {}) for item in told["nftables"])
-        return frozenset(chain["name"] for chain in found if chain.get("table") == TABLE)
+        return frozenset((chain["family"], chain["name"]) for chain in found if chain.get("table") == TABLE)
 
-    async def counters(self) -> dict[str, int]:
+    async def counters(self, family: Family) -> dict[str, int]:
         """Packets counted so far, by the counter's name."""
-        told = json.loads(await self._run(["nft", "-j", "list", "counters", "table", FAMILY, TABLE]))
+        told = json.loads(await self._run(["nft", "-j", "list", "counters", "table", family.table, TABLE]))
         found = (item.get("counter", {}) for item in told["nftables"])
         return {counter["name"]: counter["packets"] for counter in found if counter}
 
@@ -54,9 +54,9 @@ def filter_bridge(bridge: str) -> str | None:
     folder = _BRIDGES / bridge
     if not (folder / "bridge").is_dir():
         return f"there is no bridge {bridge} yet"
-    switch = folder / "bridge" / "nf_call_iptables"
     try:
-        _switch_on(switch)
+        _switch_on(folder / "bridge" / "nf_call_iptables")
+        _switch_on(folder / "bridge" / "nf_call_ip6tables")
         for port in (folder / "brif").iterdir():
             _switch_on(port / "hairpin_mode")
     except OSError as error:

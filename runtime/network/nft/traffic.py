@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ _COPIED_BYTES = 96
 """The IP header and the ports behind it."""
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp"}
+_IPV6_BYTES = 40
 _MESSAGE_BYTES = 65536
 
 
@@ -107,12 +109,15 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _told(prefix: bytes, packet: bytes) -> Told | None:
     """The prefix is ``<verdict> <policy>``."""
-    if len(packet) < 20:
+    if len(packet) < 20 or (packet[0] >> 4 == 6 and len(packet) < _IPV6_BYTES):
         return None
     verdict, _, policy = prefix.rstrip(b"\0").decode(errors="replace").partition(" ")
-    size, protocol = (packet[0] & 15) * 4, packet[9]
+    if packet[0] >> 4 == 6:
+        size, protocol, addresses = _IPV6_BYTES, packet[6], (packet[8:24], packet[24:40])
+    else:
+        size, protocol, addresses = (packet[0] & 15) * 4, packet[9], (packet[12:16], packet[16:20])
     ports: tuple[int | None, int | None] = (None, None)
     if protocol in (6, 17) and len(packet) >= size + 4:
         ports = struct.unpack_from("!HH", packet, size)
-    source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    source, target = (str(ipaddress.ip_address(address)) for address in addresses)
     return Told(verdict, policy, _PROTOCOLS.get(protocol, str(protocol)), source, ports[0], target, ports[1])

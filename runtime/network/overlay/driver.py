@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consensus.machine import Machine
-from consensus.model.network import Capability, Encryption, OverlayMode, OverlayReport, OverlayStatus
+from consensus.model.network import IPV6, Capability, OverlayMode, OverlayReport, OverlayStatus
 from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec, NetworkState
@@ -26,10 +26,11 @@ from runtime.network.overlay.attachment import Attachment
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
-from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan
+from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan, without_ipv6
 
 log = structlog.get_logger()
 
+_NO_IPV6_YET = "its containers have no IPv6 until those made without it are gone from this node: drain it"
 _PASSES = 6
 """A new VXLAN device needs three: made, configured, filled."""
 
@@ -181,11 +182,15 @@ class Overlay:
                 # The cluster has not heard yet that this run of the daemon takes part.
                 return None
             return self._reported_as("this node has no subnet: the overlay's ranges are exhausted")
+        lacks: list[str] = []
         try:
             await self._look_at_machine(wanted)
             found = await self._kernel.look()
-            await self._ensure_network(wanted, found)
-            await self._kernel.forward_packets()
+            if wanted.ranges6 and (reason := self._why_no_ipv6(wanted)) is not None:
+                lacks.append(reason)
+                wanted = without_ipv6(wanted)
+            lacks += await self._ensure_network(wanted, found)
+            await self._kernel.forward_packets(ipv6=bool(wanted.subnet6))
             await self._ensure_rules(wanted, found)
             found = await self._settle(wanted)
         except (OverlayError, EngineError) as error:
@@ -193,17 +198,26 @@ class Overlay:
         far = [
             f"{peer.node_id} is not on this node's network, use --overlay vxlan" for peer in links.far(wanted, found)
         ]
-        return self._reported_as(*wanted.misfits, *far, *self._names.problems(), *self._reach.problems())
+        return self._reported_as(*wanted.misfits, *lacks, *far, *self._names.problems(), *self._reach.problems())
 
     def _reported_as(self, *reasons: str) -> OverlayReport:
         status = OverlayStatus.DEGRADED if reasons else OverlayStatus.CONNECTED
         return OverlayReport(status, "; ".join(reasons), self._capabilities)
 
+    def _why_no_ipv6(self, wanted: OverlayPlan) -> str | None:
+        capability = next((each for each in self._capabilities if each.name == IPV6), None)
+        if capability is not None and not capability.available:
+            return f"its containers have no IPv6: {capability.detail}"
+        if not wanted.subnet6:
+            return "its containers have no IPv6: the overlay's IPv6 ranges are exhausted"
+        if wanted.tunnel is None:
+            return "its containers have no IPv6: host-gw has no routes for it, use --overlay vxlan or encryption"
+        return None
+
     async def _look_at_machine(self, wanted: OverlayPlan) -> None:
         """Once, and again for what is needed and was not there."""
-        needed = wanted.encryption is not Encryption.OFF
-        lacking = [each.name for each in self._capabilities if needed and not each.available]
-        if not self._capabilities or wanted.encryption.value in lacking:
+        needed = {wanted.encryption.value} | ({IPV6} if wanted.ranges6 else set())
+        if not self._capabilities or any(not each.available and each.name in needed for each in self._capabilities):
             found = await self._kernel.capabilities()
             if found != self._capabilities:
                 log.info("overlay_capabilities", **{each.name: each.detail for each in found})
@@ -240,26 +254,31 @@ class Overlay:
 
     async def _ensure_rules(self, wanted: OverlayPlan, found: Found) -> None:
         underlay = links.underlay_of(found.links, wanted.address).name
-        text = firewall.restore_input(await self._kernel.saved_rules(), wanted, underlay)
-        if text is not None:
-            log.info("overlay_rules", chain=firewall.CHAIN)
-            await self._kernel.restore_rules(text)
+        for ipv6 in (False, True) if wanted.subnet6 else (False,):
+            part = firewall.of_ipv6(wanted) if ipv6 else wanted
+            text = firewall.restore_input(await self._kernel.saved_rules(ipv6=ipv6), part, underlay)
+            if text is not None:
+                log.info("overlay_rules", chain=firewall.CHAIN, ipv6=ipv6)
+                await self._kernel.restore_rules(text, ipv6=ipv6)
 
     # -- the engine's network
 
-    async def _ensure_network(self, wanted: OverlayPlan, found: Found) -> None:
+    async def _ensure_network(self, wanted: OverlayPlan, found: Found) -> list[str]:
+        """Answers with what containers on it lack until it can be made anew."""
         spec = NetworkSpec(
             name=NETWORK,
             bridge=BRIDGE,
             subnet=wanted.subnet,
             gateway=wanted.gateway,
             mtu=links.mtu_of(wanted, found.links),
+            subnet6=wanted.subnet6,
+            gateway6=wanted.gateway6,
             labels=self._labels,
         )
         there = await self._networks.find(NETWORK)
-        if there is not None and (there.spec == spec or _only_mtu_differs(there, spec)):
+        if there is not None and (there.spec == spec or _is_kept(there, spec)):
             self._has_network = True
-            return
+            return [] if there.spec.subnet6 == spec.subnet6 else [_NO_IPV6_YET]
         self._has_network = False
         if there is not None:
             if there.containers:
@@ -268,15 +287,18 @@ class Overlay:
             await self._networks.remove(NETWORK)
         await self._networks.create(spec)
         self._has_network = True
-        log.info("overlay_network_created", network=NETWORK, subnet=spec.subnet, mtu=spec.mtu)
+        log.info("overlay_network_created", network=NETWORK, subnet=spec.subnet, subnet6=spec.subnet6, mtu=spec.mtu)
+        return []
 
     async def remove(self) -> None:
         """Stops `run` and takes all of ours away; no container may be left. Raises OverlayError, EngineError."""
         self._scope.cancel()
         await self._ended.wait()
-        text = firewall.removal_input(await self._kernel.saved_rules())
-        if text is not None:
-            await self._kernel.restore_rules(text)
+        ipv6 = any(each.name == IPV6 and each.available for each in self._capabilities)
+        for family in (False, True) if ipv6 else (False,):
+            text = firewall.removal_input(await self._kernel.saved_rules(ipv6=family))
+            if text is not None:
+                await self._kernel.restore_rules(text, ipv6=family)
         there = await self._networks.find(NETWORK)
         if there is not None and there.spec.labels == self._labels:
             await self._networks.remove(NETWORK)
@@ -284,6 +306,11 @@ class Overlay:
         log.info("overlay_removed")
 
 
-def _only_mtu_differs(there: NetworkState, spec: NetworkSpec) -> bool:
-    """No reason to make it anew: the bridge tells containers of packets too big for the way (RFC 1191)."""
-    return replace(there.spec, mtu=spec.mtu) == spec
+def _is_kept(there: NetworkState, spec: NetworkSpec) -> bool:
+    """Whether a network stays that would be made otherwise today.
+
+    Another MTU is no reason: the bridge tells containers of packets too big for the way (RFC 1191). Another subnet of
+    IPv6 is one when nobody is on it.
+    """
+    known = replace(there.spec, mtu=spec.mtu)
+    return spec == (replace(known, subnet6=spec.subnet6, gateway6=spec.gateway6) if there.containers else known)

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from consensus.model.network import Encryption
 from runtime.network.overlay.plan import BRIDGE, OverlayPlan
 
 CHAIN = "HIVEMIND-OVERLAY"
 _USER_CHAIN = "DOCKER-USER"
-_MULTICAST = "224.0.0.0/4"
+_MULTICAST, _MULTICAST6 = "224.0.0.0/4", "ff00::/8"
+
+
+def of_ipv6(plan: OverlayPlan) -> OverlayPlan:
+    """The plan as the functions of this module need it to speak to ip6tables."""
+    return replace(plan, subnet=plan.subnet6, ranges=plan.ranges6)
 
 
 def filter_rules(plan: OverlayPlan, underlay: str) -> list[str]:
@@ -32,7 +39,8 @@ def filter_rules(plan: OverlayPlan, underlay: str) -> list[str]:
 
 def nat_rules(plan: OverlayPlan) -> list[str]:
     """Rules of `CHAIN` in the nat table."""
-    stay = [f"-A {CHAIN} -d {each} -j RETURN" for each in (*sorted(plan.ranges), _MULTICAST)]
+    multicast = _MULTICAST6 if ":" in plan.subnet else _MULTICAST
+    stay = [f"-A {CHAIN} -d {each} -j RETURN" for each in (*sorted(plan.ranges), multicast)]
     return [*stay, f"-A {CHAIN} ! -o {BRIDGE} -j MASQUERADE"]
 
 

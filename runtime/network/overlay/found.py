@@ -19,11 +19,11 @@ class VxlanFacts(Struct, frozen=True):
 
 
 class WireguardPeer(Struct, frozen=True, order=True):
-    """Who has `public_key` is at `endpoint` (address and port), and sends from and is sent what is in `subnet`."""
+    """Who has `public_key` is at `endpoint` (address and port), and sends from and is sent what is in `subnets`."""
 
     public_key: str
     endpoint: str
-    subnet: str
+    subnets: tuple[str, ...]
 
 
 class WireguardFacts(Struct, frozen=True):

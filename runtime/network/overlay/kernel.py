@@ -25,6 +25,7 @@ _ROUTE_GROUPS = {"link": 1, "neighbour": 3, "address": 5, "route": 7}
 _NFTABLES_GROUP = 7
 _DATAGRAM_BYTES = 65536
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_IPV6 = Path("/proc/sys/net/ipv6/conf")
 _LOCK_WAIT_S = 5
 
 
@@ -42,15 +43,15 @@ class Kernel(Protocol):
         ...
 
     async def adopt_ports(self, pids: Iterable[int]) -> int: ...
-    async def forward_packets(self) -> None:
+    async def forward_packets(self, *, ipv6: bool = False) -> None:
         """Turns forwarding between links on, as Docker does."""
         ...
 
-    async def saved_rules(self) -> str:
-        """The output of iptables-save."""
+    async def saved_rules(self, *, ipv6: bool = False) -> str:
+        """The output of iptables-save, or ip6tables-save."""
         ...
 
-    async def restore_rules(self, text: str) -> None: ...
+    async def restore_rules(self, text: str, *, ipv6: bool = False) -> None: ...
 
     async def follow(self, tell: Callable[[], None]) -> None:
         """Tells of changes to links, routes and rules, whoever made them, until cancelled."""
@@ -90,14 +91,17 @@ class HostKernel:
     async def adopt_ports(self, pids: Iterable[int]) -> int:
         return await trio.to_thread.run_sync(netlink.adopt_ports, tuple(pids))
 
-    async def forward_packets(self) -> None:
+    async def forward_packets(self, *, ipv6: bool = False) -> None:
         await trio.to_thread.run_sync(_forward_packets)
+        if ipv6:
+            await trio.to_thread.run_sync(_forward_packets6)
 
-    async def saved_rules(self) -> str:
-        return await _run(["iptables-save"])
+    async def saved_rules(self, *, ipv6: bool = False) -> str:
+        return await _run(["ip6tables-save" if ipv6 else "iptables-save"])
 
-    async def restore_rules(self, text: str) -> None:
-        await _run(["iptables-restore", "--noflush", "--wait", str(_LOCK_WAIT_S)], text)
+    async def restore_rules(self, text: str, *, ipv6: bool = False) -> None:
+        command = "ip6tables-restore" if ipv6 else "iptables-restore"
+        await _run([command, "--noflush", "--wait", str(_LOCK_WAIT_S)], text)
 
     async def follow(self, tell: Callable[[], None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -111,6 +115,19 @@ def _forward_packets() -> None:
             _FORWARDING.write_text("1")
     except OSError as error:
         raise OverlayError(f"cannot turn on net.ipv4.ip_forward: {error.strerror}") from error
+
+
+def _forward_packets6() -> None:
+    """A link that takes its routes from a router goes on doing so, which it would not by itself (ip-sysctl.rst)."""
+    try:
+        if (_IPV6 / "all/forwarding").read_text().strip() == "1":
+            return
+        for each in _IPV6.glob("*/accept_ra"):
+            if each.parent.name != "all" and each.read_text().strip() == "1":
+                each.write_text("2")
+        (_IPV6 / "all/forwarding").write_text("1")
+    except OSError as error:
+        raise OverlayError(f"cannot turn on forwarding of IPv6: {error.strerror}") from error
 
 
 async def _run(command: Sequence[str], given: str = "") -> str:

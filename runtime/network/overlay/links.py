@@ -65,8 +65,7 @@ def _bridge(plan: OverlayPlan, found: Found, mtu: int) -> Iterator[AnyChange]:
         yield AddBridge(BRIDGE, mtu, plan.gateway_mac)
     elif found.links[BRIDGE].mac != plan.gateway_mac:
         yield SetMac(BRIDGE, plan.gateway_mac)
-    bits = ipaddress.IPv4Network(plan.subnet).prefixlen
-    yield from tunnels.configured(found, BRIDGE, mtu, f"{plan.gateway}/{bits}")
+    yield from tunnels.configured(found, BRIDGE, mtu, *plan.bridge_addresses)
 
 
 def _routes(plan: OverlayPlan, found: Found, underlay: Link) -> Iterator[AnyChange]:

@@ -39,6 +39,9 @@ _NTF_SELF = 2
 _IFF_UP = 1
 _MAIN_TABLE = 254
 _LINK_SCOPE = 253
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_RTN_UNREACHABLE = 7
+_IFA_F_NODAD = 2
 _LAST_RESORT = 0xF0000000
 _NO_NAMESPACE_ID = 0xFFFFFFFF
 _ALREADY = (errno.EEXIST,)
@@ -121,17 +124,20 @@ def _link(raw: Any, names: dict[int, str], addresses: set[str]) -> Link:
 
 
 def _routes(kernel: Any, names: dict[int, str]) -> Iterator[Route]:
-    for route in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
-        if route["proto"] == ROUTE_PROTOCOL and route.get("dst"):
-            onlink = bool(route["flags"] & _RTNH_F_ONLINK)
-            subnet = f"{route.get('dst')}/{route['dst_len']}"
-            yield Route(subnet, route.get("gateway") or "", names.get(route.get("oif"), ""), onlink)
+    for family in _FAMILIES:
+        for route in kernel.get_routes(family=family, table=_MAIN_TABLE):
+            if route["proto"] == ROUTE_PROTOCOL and route.get("dst"):
+                onlink = bool(route["flags"] & _RTNH_F_ONLINK)
+                link = "" if route["type"] == _RTN_UNREACHABLE else names.get(route.get("oif"), "")
+                subnet = f"{route.get('dst')}/{route['dst_len']}"
+                yield Route(subnet, route.get("gateway") or "", link, onlink)
 
 
 def _neighbours(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
-    for entry in kernel.get_neighbours(family=socket.AF_INET, ifindex=index):
-        if entry["state"] & _NUD_PERMANENT and entry.get("dst"):
-            yield entry.get("dst"), entry.get("lladdr")
+    for family in _FAMILIES:
+        for entry in kernel.get_neighbours(family=family, ifindex=index):
+            if entry["state"] & _NUD_PERMANENT and entry.get("dst"):
+                yield entry.get("dst"), entry.get("lladdr")
 
 
 def _forwarding(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
@@ -191,16 +197,20 @@ def _make(kernel: Any, change: NetlinkChange) -> None:
             kernel.link("set", index=_index(kernel, link), address=mac)
         case AddAddress(link, address):
             bare, _, bits = address.partition("/")
-            kernel.addr("add", index=_index(kernel, link), address=bare, prefixlen=int(bits))
+            told = {"address": bare, "prefixlen": int(bits), "family": _family(bare)}
+            # Nobody else can have it: so it need not be looked for, which a bridge without ports never ends.
+            flags = {"flags": _IFA_F_NODAD} if _family(bare) == socket.AF_INET6 else {}
+            kernel.addr("add", index=_index(kernel, link), **told, **flags)
         case AddRoute(route):
             kernel.route("replace", **_route(kernel, route))
         case DeleteRoute(route):
             kernel.route("del", **_route(kernel, route))
         case SetNeighbour(link, address, mac):
             index = _index(kernel, link)
-            kernel.neigh("replace", dst=address, lladdr=mac, ifindex=index, state=_NUD_PERMANENT)
+            known = _family(address)
+            kernel.neigh("replace", family=known, dst=address, lladdr=mac, ifindex=index, state=_NUD_PERMANENT)
         case DeleteNeighbour(link, address):
-            kernel.neigh("del", dst=address, ifindex=_index(kernel, link))
+            kernel.neigh("del", family=_family(address), dst=address, ifindex=_index(kernel, link))
         case AddForwarding(link, mac, address):
             index = _index(kernel, link)
             kernel.fdb("replace", ifindex=index, lladdr=mac, dst=address, state=_NUD_PERMANENT, flags=_NTF_SELF)
@@ -217,14 +227,19 @@ def _index(kernel: Any, name: str) -> int:
     return found[0]
 
 
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def _route(kernel: Any, route: Route) -> dict[str, Any]:
-    told: dict[str, Any] = {"dst": route.subnet, "proto": ROUTE_PROTOCOL, "table": _MAIN_TABLE}
+    family = _family(route.subnet)
+    told: dict[str, Any] = {"family": family, "dst": route.subnet, "proto": ROUTE_PROTOCOL, "table": _MAIN_TABLE}
     if not route.link:
         return {**told, "type": "unreachable", "priority": _LAST_RESORT}
     told["oif"] = _index(kernel, route.link)
     if route.via:
         told["gateway"] = route.via
-    else:
+    elif family == socket.AF_INET:
         told["scope"] = "link"
     return {**told, "flags": _RTNH_F_ONLINK} if route.onlink else told
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consensus.model.network import Encryption, Network, OverlayMode
 from consensus.model.node import Node
@@ -31,17 +32,28 @@ _OUTER_BYTES = {4: 28, 6: 48}
 _OVERHEAD_BYTES = {VXLAN: 22, WIREGUARD: 32}
 """VXLAN (8) and inner Ethernet (14) headers (RFC 7348 §5); type, receiver, counter and tag (WireGuard §5.4.6)."""
 MIN_MTU = 1280
+_LINK_LOCAL = ipaddress.IPv6Address("fe80::")
 _MAC_PREFIX = "0e:48"
 """Locally administered, unicast."""
 
 
 class Peer(Struct, frozen=True):
-    """Another node: its subnet, where the underlay reaches it, and its public key of WireGuard."""
+    """Another node: its subnets, where the underlay reaches it, and its public key of WireGuard."""
 
     node_id: str
     subnet: str
     address: str
     key: str = ""
+    subnet6: str = ""
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        return (self.subnet, self.subnet6) if self.subnet6 else (self.subnet,)
+
+    @property
+    def hop6(self) -> str:
+        """Stands for its tunnel end where IPv6 asks for a next hop; no link has this address."""
+        return str(ipaddress.IPv6Address(int(_LINK_LOCAL) + int(ipaddress.IPv4Address(self.tunnel_end))))
 
     @property
     def gateway(self) -> str:
@@ -67,6 +79,19 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
     misfits: tuple[str, ...] = ()
     encryption: Encryption = Encryption.OFF
     key: str = ""
+    ranges6: tuple[str, ...] = ()
+    subnet6: str = ""
+
+    @property
+    def gateway6(self) -> str:
+        """Empty without IPv6."""
+        return gateway6(self.subnet6) if self.subnet6 else ""
+
+    @property
+    def bridge_addresses(self) -> tuple[str, ...]:
+        """With the lengths of their prefixes."""
+        pairs = ((self.subnet, self.gateway), (self.subnet6, self.gateway6))
+        return tuple(f"{address}/{subnet.partition('/')[2]}" for subnet, address in pairs if subnet)
 
     @property
     def tunnel(self) -> str | None:
@@ -94,6 +119,10 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
 
 def gateway(subnet: str) -> str:
     return str(ipaddress.IPv4Network(subnet)[1])
+
+
+def gateway6(subnet: str) -> str:
+    return str(ipaddress.IPv6Network(subnet)[1])
 
 
 def tunnel_end(subnet: str) -> str:
@@ -126,7 +155,9 @@ def plan(state: State, node_id: str) -> OverlayPlan | None:
             continue
         misfit = _misfit(own, node, network.encryption)
         if misfit is None:
-            peers.append(Peer(node.id, node.subnet, node.facts.address, node.facts.overlay_key))
+            both = network.ranges6 and own.subnet6 and node.subnet6
+            subnet6 = node.subnet6 or "" if both else ""
+            peers.append(Peer(node.id, node.subnet, node.facts.address, node.facts.overlay_key, subnet6))
         else:
             misfits.append(misfit)
     return OverlayPlan(
@@ -138,7 +169,14 @@ def plan(state: State, node_id: str) -> OverlayPlan | None:
         misfits=tuple(misfits),
         encryption=network.encryption,
         key=own.facts.overlay_key,
+        ranges6=network.ranges6,
+        subnet6=own.subnet6 or "",
     )
+
+
+def without_ipv6(plan: OverlayPlan) -> OverlayPlan:
+    """The same, on a machine that has none."""
+    return replace(plan, ranges6=(), subnet6="", peers=tuple(replace(peer, subnet6="") for peer in plan.peers))
 
 
 def _misfit(own: Node, other: Node, encryption: Encryption) -> str | None:

@@ -70,27 +70,31 @@ def standing(plan: OverlayPlan, found: Found, underlay: Link) -> Link | None:
 def routes(plan: OverlayPlan, link: Link) -> set[Route]:
     """What goes through the tunnel `link`."""
     if plan.tunnel == WIREGUARD:
-        return {Route(peer.subnet, "", link.name, False) for peer in plan.peers}
-    return {Route(peer.subnet, peer.tunnel_end, link.name, True) for peer in plan.peers}
+        return {Route(subnet, "", link.name, False) for peer in plan.peers for subnet in peer.subnets}
+    second = {Route(peer.subnet6, peer.hop6, link.name, False) for peer in plan.peers if peer.subnet6}
+    return {Route(peer.subnet, peer.tunnel_end, link.name, True) for peer in plan.peers} | second
 
 
 def barriers(plan: OverlayPlan) -> set[Route]:
     """Routes to nowhere: what an encrypted overlay has no tunnel for must not leave by the machine's other routes."""
-    return {Route(each, "", "", False) for each in plan.ranges} if plan.tunnel == WIREGUARD else set()
+    ranges = (*plan.ranges, *plan.ranges6) if plan.tunnel == WIREGUARD else ()
+    return {Route(each, "", "", False) for each in ranges}
 
 
-def configured(found: Found, name: str, mtu: int, address: str) -> Iterator[AnyChange]:
-    """A link that is up, with this MTU and address."""
+def configured(found: Found, name: str, mtu: int, *addresses: str) -> Iterator[AnyChange]:
+    """A link that is up, with this MTU and these addresses."""
     link = found.links.get(name)
-    if link is None or address not in link.addresses:
-        yield AddAddress(name, address)
+    for address in addresses:
+        if link is None or address not in link.addresses:
+            yield AddAddress(name, address)
     if link is None or not link.up or link.mtu != mtu:
         yield SetLink(name, mtu)
 
 
 def _wireguard(plan: OverlayPlan) -> WireguardFacts:
     peers = frozenset(
-        WireguardPeer(peer.key, f"{_bracketed(peer.address)}:{WIREGUARD_PORT}", peer.subnet) for peer in plan.peers
+        WireguardPeer(peer.key, f"{_bracketed(peer.address)}:{WIREGUARD_PORT}", tuple(sorted(peer.subnets)))
+        for peer in plan.peers
     )
     return WireguardFacts(plan.key, WIREGUARD_PORT, peers)
 
@@ -101,6 +105,7 @@ def _bracketed(address: str) -> str:
 
 def _entries(plan: OverlayPlan, found: Found) -> Iterator[AnyChange]:
     neighbours = {(peer.tunnel_end, peer.mac) for peer in plan.peers}
+    neighbours |= {(peer.hop6, peer.mac) for peer in plan.peers if peer.subnet6}
     forwarding = {(peer.mac, peer.address) for peer in plan.peers}
     kept = {address for address, _ in neighbours}
     for address, _ in sorted(found.neighbours):

@@ -98,7 +98,7 @@ def configuration(change: ConfigureWireguard, key: TunnelKey) -> str:
     lines = ["[Interface]", f"PrivateKey = {key.private}", f"ListenPort = {change.port}"]
     for peer in change.peers:
         lines += ["[Peer]", f"PublicKey = {peer.public_key}", f"Endpoint = {peer.endpoint}"]
-        lines.append(f"AllowedIPs = {peer.subnet}")
+        lines.append(f"AllowedIPs = {', '.join(peer.subnets)}")
     return "\n".join([*lines, ""])
 
 
@@ -106,8 +106,11 @@ def parsed(dump: str) -> WireguardFacts:
     """From what `wg show … dump` says: the device's line, then one for each peer, in columns."""
     first, *rest = dump.splitlines()
     _, public_key, port, _ = first.split("\t")
-    peers = [line.split("\t") for line in rest]
-    return WireguardFacts(public_key, int(port), frozenset(WireguardPeer(peer[0], peer[2], peer[3]) for peer in peers))
+    peers = []
+    for line in rest:
+        key, _, endpoint, subnets, *_ = line.split("\t")
+        peers.append(WireguardPeer(key, endpoint, tuple(sorted(subnets.split(",")))))
+    return WireguardFacts(public_key, int(port), frozenset(peers))
 
 
 class _Refused(OverlayError):

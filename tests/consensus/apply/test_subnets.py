@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from consensus import commands as c
-from consensus.apply.subnets import EXHAUSTED
+from consensus.apply.subnets import EXHAUSTED, EXHAUSTED6
 from consensus.model.network import DEFAULT_RANGE, Network, OverlayMode, OverlayReport, OverlayStatus
 from consensus.outcomes import Refusal
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
@@ -67,7 +67,9 @@ def test_a_range_is_added_live() -> None:
     [
         ("10.246.0.1/16", "expected an IPv4 range"),
         ("words", "expected an IPv4 range"),
-        ("fd00::/48", "expected an IPv4 range"),
+        ("fd00::1/48", "expected an IPv6 range"),
+        ("fd00::/72", "expected a /64 or larger"),
+        ("2001:db8::/48", "expected a range of fc00::/7"),
         ("10.246.0.0/25", "expected a /24 or larger"),
         ("8.8.0.0/16", "expected a private range"),
         ("127.0.0.0/8", "expected a private range"),
@@ -116,3 +118,26 @@ def test_no_two_nodes_ever_share_a_subnet(seed: int) -> None:
         given = [subnet for subnet in _subnets(feed).values() if subnet is not None]
         assert len(given) == len(set(given))
         assert (EXHAUSTED in feed.state.alerts) == (None in _subnets(feed).values())
+
+
+def test_with_a_range_of_ipv6_each_node_has_a_second_subnet() -> None:
+    feed = _founded()
+    feed.accepted(_part(1), _part(2), c.ExtendOverlay("fd12:3456:789a:0::/63"), c.AddNode("n0", facts(9)))
+    assert [feed.state.nodes[f"n{number}"].subnet6 for number in (0, 1, 2)] == [
+        None,
+        "fd12:3456:789a::/64",
+        "fd12:3456:789a:1::/64",
+    ]
+    feed.accepted(_part(3))
+    assert feed.state.nodes["n3"].subnet6 is None
+    assert "n3 got no IPv6 subnet" in feed.state.alerts[EXHAUSTED6].message
+    assert "overlaps with fd12:3456:789a::/63" in _refused(feed, "fd12:3456:789a:1::/64")
+    feed.accepted(c.ExtendOverlay("fd12:3456:789b::/48"))
+    assert feed.state.nodes["n3"].subnet6 == "fd12:3456:789b::/64"
+    assert EXHAUSTED6 not in feed.state.alerts
+
+
+def _refused(feed: Feed, text: str) -> str:
+    outcome = feed(c.ExtendOverlay(text))
+    assert isinstance(outcome, Refusal)
+    return outcome.message

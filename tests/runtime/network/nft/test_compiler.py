@@ -18,7 +18,7 @@ from runtime.network.nft.balance import ADDRESSES, PORTS, Here, is_kernels, turn
 from runtime.network.nft.compiler import Compiler
 from runtime.network.nft.ruleset import Command, Ruleset, changes, put_table
 from runtime.network.routes import Backend, Policy, Route, ServiceAddress
-from tests.runtime.network.nft.overlay_state import overlay_cluster, policy, serve
+from tests.runtime.network.nft.overlay_state import overlay_cluster, policy, second_addresses, serve
 
 HERE = Here(node_id="n1", subnet="10.244.0.0/24", gateway="10.244.0.1", ranges=("10.244.0.0/16",), nodes=frozenset())
 
@@ -102,6 +102,25 @@ def test_a_virtual_address_that_the_kernel_cannot_serve_goes_to_the_proxy_once_i
     ]
 
 
+def test_policies_hold_for_both_families() -> None:
+    """And a range of one says nothing of the other: it is closed there, not open."""
+    feed, compiler = overlay_cluster(), Compiler("n1")
+    serve(feed, "web", {"10.244.0.2": "n1"})
+    serve(feed, "db", {"10.244.1.3": "n2"})
+    compiler.update(feed.state, {"web", "db"}, {})
+    assert not compiler.ruleset6.chains
+    second_addresses(feed)
+    rules = [{"from": [{"ip_block": "10.0.0.0/8"}]}, {"from": [{"selector": {"labels": {"app": "db"}}}]}]
+    feed.accepted(c.CreateNetworkPolicy(policy(selector={"labels": {"app": "web"}}, ingress_rules=rules)))
+    compiler.update(feed.state, {"web", "db"}, {})
+    sets = compiler.ruleset6.sets
+    assert set(sets["closed_ingress"].elements) == {"fd12:0:0:0::2"}
+    (first,) = (sets[name].elements for name in sets if name.endswith("ingress_0"))
+    (second,) = (sets[name].elements for name in sets if name.endswith("ingress_1"))
+    assert (set(first), set(second)) == (set(), {"fd12:0:0:1::3/128"})
+    assert set(sets["nodes"].elements) == {"fd12::1", "fd12:0:0:1::1"}
+
+
 def test_without_a_part_in_the_overlay_there_are_no_rules() -> None:
     feed = overlay_cluster()
     assert Compiler("n9").update(feed.state, set(), {}) is None
@@ -127,7 +146,9 @@ def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has() ->
     feed, compiler = overlay_cluster(), Compiler("n1")
     web = serve(feed, "web", {"10.244.0.2": "n1", "10.244.1.2": "n2"}, host_port=8080)
     serve(feed, "db", {"10.244.0.3": "n1"}, port=5432)
-    rules = [{"ports": [{"port_min": 80, "port_max": 90}, {"protocol": "ICMP"}], "from": [{"ip_block": "10.0.0.0/9"}]}]
+    second_addresses(feed)
+    blocks = [{"ip_block": each} for each in ("10.0.0.0/9", "fd12:0:0:1::/64")]
+    rules = [{"ports": [{"port_min": 80, "port_max": 90}, {"protocol": "ICMP"}], "from": blocks}]
     own = [ServicePort(53, host_port=5353, protocol="udp")]
     steps: list[c.AnyCommand] = [
         c.CreateNetworkPolicy(policy(selector={"labels": {"app": "web"}}, ingress_rules=rules, traffic_logging=True)),
@@ -145,16 +166,19 @@ def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has() ->
     holder = subprocess.Popen(["unshare", "-n", "sleep", "60"])
     namespace = ["nsenter", "-t", str(holder.pid), "-n"]
     try:
-        known: Ruleset | None = None
+        known: tuple[Ruleset, ...] = ()
         for step in [None, *steps]:
             if step is not None:
                 feed.accepted(step)
-            wanted = compiler.update(feed.state, {"web", "db"}, {})
-            assert wanted is not None
-            _nft(namespace, put_table(wanted) if known is None else changes(known, wanted))
+            first = compiler.update(feed.state, {"web", "db"}, {})
+            assert first is not None
+            wanted = (first, compiler.ruleset6)
+            for old, new in zip(known or (None, None), wanted, strict=True):
+                _nft(namespace, put_table(new) if old is None else changes(old, new))
             known = wanted
             changed = _kernel(namespace)
-            _nft(namespace, put_table(wanted))
+            for new in wanted:
+                _nft(namespace, put_table(new))
             assert _kernel(namespace) == changed, step
     finally:
         holder.kill()

@@ -16,7 +16,7 @@ from runtime.network.overlay.attachment import Attachment
 from runtime.network.overlay.changes import AddWireguard, AnyChange
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.found import Found, Link
+from runtime.network.overlay.found import Found, Link, Route
 from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, WIREGUARD, OverlayPlan
 from runtime.network.overlay.prober import Prober
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
@@ -35,9 +35,11 @@ class Machine:
     def __init__(self) -> None:
         self.kernel = FakeKernel()
         self.tables = FakeTables(_RULES)
+        self.tables6 = FakeTables(_RULES)
         self.found: dict[str, NetworkState] = {}
         self.adopted: list[int] = []
         self.can_encrypt = False
+        self.has_ipv6 = False
         self.broken: OverlayError | EngineError | None = None
         self._tell: Callable[[], None] = lambda: None
 
@@ -51,7 +53,7 @@ class Machine:
 
     async def capabilities(self) -> tuple[Capability, ...]:
         await trio.lowlevel.checkpoint()
-        return (Capability("wireguard", self.can_encrypt, "a fake"),)
+        return (Capability("wireguard", self.can_encrypt, "a fake"), Capability("ipv6", self.has_ipv6, "turned off"))
 
     async def look(self) -> Found:
         await trio.lowlevel.checkpoint()
@@ -72,16 +74,16 @@ class Machine:
         self.adopted += pids
         return len(self.adopted)
 
-    async def forward_packets(self) -> None:
+    async def forward_packets(self, *, ipv6: bool = False) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def saved_rules(self) -> str:
+    async def saved_rules(self, *, ipv6: bool = False) -> str:
         await trio.lowlevel.checkpoint()
-        return self.tables.saved
+        return (self.tables6 if ipv6 else self.tables).saved
 
-    async def restore_rules(self, text: str) -> None:
+    async def restore_rules(self, text: str, *, ipv6: bool = False) -> None:
         await trio.lowlevel.checkpoint()
-        self.tables.restore(text)
+        (self.tables6 if ipv6 else self.tables).restore(text)
 
     async def follow(self, tell: Callable[[], None]) -> None:
         self._tell = tell
@@ -99,13 +101,13 @@ class Machine:
         await trio.lowlevel.checkpoint()
         assert spec.name not in self.found
         self.found[spec.name] = NetworkState(spec, ())
-        bits = spec.subnet.partition("/")[2]
+        pairs = ((spec.subnet, spec.gateway), (spec.subnet6, spec.gateway6))
         self.kernel.links[spec.bridge] = Link(
             name=spec.bridge,
             mtu=1500,
             up=True,
             mac="02:42:00:00:00:01",
-            addresses=frozenset({f"{spec.gateway}/{bits}"}),
+            addresses=frozenset(f"{address}/{subnet.partition('/')[2]}" for subnet, address in pairs if subnet),
         )
 
     async def remove(self, name: str) -> None:
@@ -206,7 +208,7 @@ async def test_it_encrypts_or_says_why_not_and_is_never_silently_open(autojump_c
         machine.can_encrypt = True
         assert await status(overlay) == _CONNECTED
         assert overlay.report is not None
-        assert overlay.report.capabilities == (Capability("wireguard", True, "a fake"),)
+        assert overlay.report.capability("wireguard") == Capability("wireguard", True, "a fake")
         assert {route.link for route in machine.kernel.routes} == {"", WIREGUARD}
 
 
@@ -224,6 +226,28 @@ async def test_containers_keep_their_network_when_packets_become_shorter(autojum
         assert await status(overlay) == _CONNECTED
         assert machine.found[NETWORK].spec.mtu == 1450
         assert machine.kernel.links[BRIDGE].mtu == 1440
+
+
+async def test_a_range_of_ipv6_gives_containers_a_second_address(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine = founded(), Machine()
+    async with running(feed, machine) as overlay:
+        assert await status(overlay) == _CONNECTED
+        feed.accepted(c.ExtendOverlay("fd12:3456:789a::/48"))
+        assert await status(overlay) == (OverlayStatus.DEGRADED, "its containers have no IPv6: turned off")
+        assert not machine.found[NETWORK].spec.subnet6
+        machine.has_ipv6 = True
+        old = machine.found[NETWORK]
+        machine.found[NETWORK] = NetworkState(old.spec, ("41",))
+        told, reason = await status(overlay)
+        assert (told, "until those made without it are gone" in reason) == (OverlayStatus.DEGRADED, True)
+        machine.found[NETWORK] = old
+        assert await status(overlay) == _CONNECTED
+        assert machine.found[NETWORK].spec.gateway6 == "fd12:3456:789a::1"
+        assert {"10.244.0.1/24", "fd12:3456:789a::1/64"} == machine.kernel.links[BRIDGE].addresses
+        assert Route("fd12:3456:789a:1::/64", "fe80::af4:100", VXLAN, False) in machine.kernel.routes
+        assert "-s fd12:3456:789a::/48" in machine.tables6.saved
+        await overlay.remove()
+        assert machine.tables6.saved == _RULES
 
 
 async def test_somebody_elses_network_is_taken_over_only_when_nobody_uses_it(autojump_clock: trio.abc.Clock) -> None:

@@ -245,8 +245,8 @@ def test_an_encrypted_overlay_has_one_tunnel_and_no_other_way(mode: OverlayMode)
         _NOWHERE,
     }
     peers = {
-        WireguardPeer("key2", "10.0.0.3:51842", "10.244.1.0/24"),
-        WireguardPeer("key3", "10.0.0.4:51842", "10.244.2.0/24"),
+        WireguardPeer("key2", "10.0.0.3:51842", ("10.244.1.0/24",)),
+        WireguardPeer("key3", "10.0.0.4:51842", ("10.244.2.0/24",)),
     }
     assert kernel.wireguard == WireguardFacts(OWN_KEY, 51842, frozenset(peers))
     settle(kernel, plain)

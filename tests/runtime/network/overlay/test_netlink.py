@@ -24,6 +24,8 @@ ip("addr add 10.0.0.2/24 dev eth0")
 ip("link set eth0 up")
 ip("link set other up")
 plan = plan_of(3)
+both = [replace(peer, subnet6=f"fd12:0:0:{peer.subnet.split('.')[2]}::/64") for peer in plan.peers]
+plan = replace(plan, subnet6="fd12::/64", ranges6=("fd12::/48",), peers=tuple(both))
 
 def settle():
     for passes in range(8):
@@ -38,10 +40,12 @@ deadline = time.monotonic() + 10
 while "inet6 fe80" not in subprocess.check_output(["ip", "addr", "show", VXLAN], text=True):
     assert time.monotonic() < deadline, "this kernel has no IPv6, or the link no address of its own"
 assert links.changes(plan, netlink.look()) == []
+assert "via fe80::af4:100" in subprocess.check_output(["ip", "-6", "route", "get", "fd12:0:0:1::7"], text=True)
 ip(f"link del {VXLAN}")
 settle()
 netlink.change(links.removal(netlink.look()))
 assert VXLAN not in netlink.look().links
+assert not netlink.look().routes
 """
 
 

@@ -34,16 +34,16 @@ def test_a_key_that_is_shown_does_not_give_its_secret_away() -> None:
 
 
 def test_what_wg_is_told() -> None:
-    peers = (WireguardPeer("theirs", "[fd00::2]:51842", "10.244.1.0/24"),)
+    peers = (WireguardPeer("theirs", "[fd00::2]:51842", ("10.244.1.0/24", "fd12::/64")),)
     assert configuration(ConfigureWireguard("hivemind-wg", 51842, peers), _KEY) == (
         "[Interface]\nPrivateKey = secret\nListenPort = 51842\n"
-        "[Peer]\nPublicKey = theirs\nEndpoint = [fd00::2]:51842\nAllowedIPs = 10.244.1.0/24\n"
+        "[Peer]\nPublicKey = theirs\nEndpoint = [fd00::2]:51842\nAllowedIPs = 10.244.1.0/24, fd12::/64\n"
     )
 
 
 def test_what_wg_says() -> None:
     """wg(8), `show … dump`: private key, public key, port and mark; then eight columns for each peer."""
-    dump = "secret\tshown\t51842\toff\ntheirs\t(none)\t10.0.0.3:51842\t10.244.1.0/24\t0\t0\t0\toff\n"
-    peer = WireguardPeer("theirs", "10.0.0.3:51842", "10.244.1.0/24")
+    dump = "secret\tshown\t51842\toff\ntheirs\t(none)\t10.0.0.3:51842\tfd12::/64,10.244.1.0/24\t0\t0\t0\toff\n"
+    peer = WireguardPeer("theirs", "10.0.0.3:51842", ("10.244.1.0/24", "fd12::/64"))
     assert parsed(dump) == WireguardFacts("shown", 51842, frozenset({peer}))
     assert parsed("(none)\t(none)\t0\toff\n") == WireguardFacts("(none)", 0, frozenset())

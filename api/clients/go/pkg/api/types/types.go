@@ -183,6 +183,7 @@ type Container struct {
 	CreatedAt    time.Time       `json:"created_at"`
 	StartedAt    *time.Time      `json:"started_at"`
 	IPAddress    string          `json:"ip_address"`
+	IP6Address   string          `json:"ip6_address"`
 	Ports        []Port          `json:"ports"`
 	Health       ContainerHealth `json:"health"`
 	RestartCount int             `json:"restart_count"`
@@ -338,6 +339,7 @@ type Capability struct {
 // NodeNetwork is a node's part of the overlay: connected, degraded or disabled, and why.
 type NodeNetwork struct {
 	Subnet         string       `json:"subnet"`
+	Subnet6        string       `json:"subnet6"`
 	OverlayStatus  string       `json:"overlay_status"`
 	OverlayMessage string       `json:"overlay_message"`
 	Capabilities   []Capability `json:"capabilities"`
