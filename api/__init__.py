@@ -13,6 +13,7 @@ limits.py           requests an IP and a user may make (ratelimit.py: the window
 events/             WebSocket and Server-Sent Events over the same feed, each event encoded once
 graphql/            queries over everything that can be read; openapi/: the document and the page, from the table
 static.py           files for everybody: the dashboard's pages
+volume_gateway.py, upkeep.py: more of what the daemon hands in
 exec_socket.py, log_stream.py, app_logs.py: commands and logs of containers on any node; byte_body.py: long answers
 hypercorn_fixes/    what hypercorn 0.18 and quart-trio 0.12 do wrong under us, a module for each
 """
