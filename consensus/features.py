@@ -27,7 +27,7 @@ from consensus.commands.backup import (
     UpdateBackupSchedule,
 )
 from consensus.commands.node import ReportPorts
-from consensus.commands.overlay import EncryptOverlay
+from consensus.commands.overlay import EncryptOverlay, ExtendOverlay
 from consensus.commands.service import CreateService
 from consensus.model.app_spec import AppSpec
 from consensus.model.job import JobSpec
@@ -53,6 +53,7 @@ FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {
     (Volume, "namespace"): 2,
     (CreateService, "namespace"): 2,
     (Origin, "reach"): 2,
+    (ExtendOverlay, "ipv6"): 2,
     (ScaleApp, "previous"): 2,
     (ScaleApp, "reason"): 2,
 }

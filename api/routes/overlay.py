@@ -26,7 +26,7 @@ async def get_overlay(call: Call) -> Answer:
 
 async def add_range(call: Call) -> Answer:
     body = await call.body(RangeBody)
-    await call.propose(ExtendOverlay(range=body.range))
+    await call.propose(ExtendOverlay(range=body.range, ipv6=":" in body.range))
     return Answer(Message(name=body.range, message="Range added successfully"), status=201)
 
 

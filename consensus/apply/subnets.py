@@ -24,7 +24,9 @@ def extend(draft: Draft, command: ExtendOverlay) -> AnyOutcome:
     cluster = draft.state.cluster
     if cluster is None:
         return conflict("the cluster is not founded yet")
-    field = "ranges6" if ":" in command.range else "ranges"
+    if (":" in command.range) is not command.ipv6:
+        return invalid(f"range: expected an IPv{6 if command.ipv6 else 4} range, got {command.range}")
+    field = "ranges6" if command.ipv6 else "ranges"
     ranges = getattr(cluster.network, field)
     if (problem := range_problem(command.range, ranges)) is not None:
         return invalid(f"range: {problem}")

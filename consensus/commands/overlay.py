@@ -7,9 +7,10 @@ from consensus.model.network import Encryption, OverlayReport
 
 
 class ExtendOverlay(Command, frozen=True):
-    """Adds a range that node subnets are handed out of."""
+    """Adds a range that node subnets are handed out of; `ipv6` says that it is one of IPv6."""
 
     range: str
+    ipv6: bool = False
 
 
 class EncryptOverlay(Command, frozen=True):

@@ -80,7 +80,7 @@ def test_a_range_is_added_live() -> None:
 def test_a_wrong_range_is_refused_by_name(text: str, expected: str) -> None:
     feed = _founded()
     before = feed.state
-    outcome = feed(c.ExtendOverlay(text))
+    outcome = feed(c.ExtendOverlay(text, ipv6=":" in text))
     assert isinstance(outcome, Refusal)
     assert outcome.message.startswith("range: ")
     assert expected in outcome.message
@@ -122,7 +122,7 @@ def test_no_two_nodes_ever_share_a_subnet(seed: int) -> None:
 
 def test_with_a_range_of_ipv6_each_node_has_a_second_subnet() -> None:
     feed = _founded()
-    feed.accepted(_part(1), _part(2), c.ExtendOverlay("fd12:3456:789a:0::/63"), c.AddNode("n0", facts(9)))
+    feed.accepted(_part(1), _part(2), c.ExtendOverlay("fd12:3456:789a:0::/63", ipv6=True), c.AddNode("n0", facts(9)))
     assert [feed.state.nodes[f"n{number}"].subnet6 for number in (0, 1, 2)] == [
         None,
         "fd12:3456:789a::/64",
@@ -132,12 +132,12 @@ def test_with_a_range_of_ipv6_each_node_has_a_second_subnet() -> None:
     assert feed.state.nodes["n3"].subnet6 is None
     assert "n3 got no IPv6 subnet" in feed.state.alerts[EXHAUSTED6].message
     assert "overlaps with fd12:3456:789a::/63" in _refused(feed, "fd12:3456:789a:1::/64")
-    feed.accepted(c.ExtendOverlay("fd12:3456:789b::/48"))
+    feed.accepted(c.ExtendOverlay("fd12:3456:789b::/48", ipv6=True))
     assert feed.state.nodes["n3"].subnet6 == "fd12:3456:789b::/64"
     assert EXHAUSTED6 not in feed.state.alerts
 
 
 def _refused(feed: Feed, text: str) -> str:
-    outcome = feed(c.ExtendOverlay(text))
+    outcome = feed(c.ExtendOverlay(text, ipv6=":" in text))
     assert isinstance(outcome, Refusal)
     return outcome.message

@@ -23,7 +23,7 @@ def overlay_cluster() -> Feed:
 
 def second_addresses(feed: Feed) -> None:
     """Gives the cluster a range of IPv6, and each container an address of it beside its own."""
-    feed.accepted(c.FoundCluster(CLUSTER, ADMIN), c.ExtendOverlay("fd12::/48"))
+    feed.accepted(c.FoundCluster(CLUSTER, ADMIN), c.ExtendOverlay("fd12::/48", ipv6=True))
     told = OverlayReport(OverlayStatus.CONNECTED, "", (Capability(IPV6, True, "the kernel's"),))
     feed.accepted(*(c.ReportOverlay(name, "b", told) for name in ("n1", "n2")))
     for task in list(feed.state.tasks.values()):

@@ -232,7 +232,7 @@ async def test_a_range_of_ipv6_gives_containers_a_second_address(autojump_clock:
     feed, machine = founded(), Machine()
     async with running(feed, machine) as overlay:
         assert await status(overlay) == _CONNECTED
-        feed.accepted(c.ExtendOverlay("fd12:3456:789a::/48"))
+        feed.accepted(c.ExtendOverlay("fd12:3456:789a::/48", ipv6=True))
         assert await status(overlay) == (OverlayStatus.DEGRADED, "its containers have no IPv6: turned off")
         assert not machine.found[NETWORK].spec.subnet6
         machine.has_ipv6 = True
