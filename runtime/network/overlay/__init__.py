@@ -8,7 +8,8 @@ firewall     pure: rules that let the packets pass, as text of iptables-save
 netlink      the kernel's links, routes and entries, by pyroute2
 wireguard    the device that encrypts; keys: this node's
 capabilities what this machine has and lacks
-kernel       all that the driver asks of the machine; its news
+kernel       all that the driver asks of the machine
+news         pure: which of the kernel's news tell of a loss
 driver       looks, changes, looks again
 reach        pure: which nodes do not answer through it; prober: asks them
 reporter     tells the cluster how it went

@@ -38,7 +38,7 @@ _PASSES = 6
 class OverlayConfig(Struct, frozen=True, kw_only=True):
     """Attributes:
     look_s: how often is looked without news: what the kernel does not tell of, and what was tried in vain.
-    gather_s: news come in floods (a container's start is a dozen); they are gathered for so long.
+    gather_s: losses come in floods; they are gathered for so long.
     first_wait_s: how long a container's creation waits for the first look.
     """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from consensus.model.network import Capability
-from runtime.network.overlay import capabilities, netlink, wireguard
+from runtime.network.overlay import capabilities, netlink, news, wireguard
 from runtime.network.overlay.changes import AddWireguard, AnyChange, ConfigureWireguard, NetlinkChange
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
@@ -54,7 +55,7 @@ class Kernel(Protocol):
     async def restore_rules(self, text: str, *, ipv6: bool = False) -> None: ...
 
     async def follow(self, tell: Callable[[], None]) -> None:
-        """Tells of changes to links, routes and rules, whoever made them, until cancelled."""
+        """Tells of losses of links, routes and rules, whoever took them away, until cancelled."""
         ...
 
 
@@ -105,8 +106,9 @@ class HostKernel:
 
     async def follow(self, tell: Callable[[], None]) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_listen, _NETLINK_ROUTE, tuple(_ROUTE_GROUPS.values()), tell)
-            nursery.start_soon(_listen, _NETLINK_NETFILTER, (_NFTABLES_GROUP,), tell)
+            links = tuple(_ROUTE_GROUPS.values())
+            nursery.start_soon(_listen, _NETLINK_ROUTE, links, partial(news.of_links, name_of=_link_name), tell)
+            nursery.start_soon(_listen, _NETLINK_NETFILTER, (_NFTABLES_GROUP,), news.of_rules, tell)
 
 
 def _forward_packets() -> None:
@@ -142,7 +144,16 @@ async def _run(command: Sequence[str], given: str = "") -> str:
     return done.stdout.decode(errors="replace")
 
 
-async def _listen(protocol: int, groups: Iterable[int], tell: Callable[[], None]) -> None:
+def _link_name(index: int) -> str | None:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return None
+
+
+async def _listen(
+    protocol: int, groups: Iterable[int], concerns: Callable[[bytes], bool], tell: Callable[[], None]
+) -> None:
     try:
         raw = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
     except OSError:
@@ -154,16 +165,17 @@ async def _listen(protocol: int, groups: Iterable[int], tell: Callable[[], None]
             raw.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         while True:
             await trio.lowlevel.wait_readable(raw)
-            _drain(raw)
-            tell()
+            for datagram in _drain(raw):
+                if datagram is None or concerns(datagram):
+                    tell()
 
 
-def _drain(raw: socket.socket) -> None:
-    """What they say does not matter: the driver looks for itself, also where some were lost."""
+def _drain(raw: socket.socket) -> Iterator[bytes | None]:
+    """What there is to read; None where the kernel had to drop some."""
     while True:
         try:
-            raw.recv(_DATAGRAM_BYTES)
+            yield raw.recv(_DATAGRAM_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            continue
+            yield None

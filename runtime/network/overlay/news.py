@@ -1,0 +1,93 @@
+"""Which of the kernel's news can mean that something of ours was taken away. Pure.
+
+A container's start makes a dozen news, of cables, addresses and rules that are none of ours; a look costs a few
+milliseconds of CPU. So only losses count: what comes is either our own doing, or found by the next look.
+Layouts: rtnetlink(7), linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+from runtime.network.overlay.firewall import CHAIN
+from runtime.network.overlay.found import ROUTE_PROTOCOL
+from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD
+
+LINKS = frozenset({BRIDGE, VXLAN, WIREGUARD})
+CHAINS = frozenset({CHAIN, "DOCKER-USER", "FORWARD", "POSTROUTING"})
+"""Where rules of ours are, or are entered from."""
+
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_ROUTE = struct.Struct("=8BI")
+_NEIGHBOUR = struct.Struct("=BxHiHBB")
+_NFTABLES_HEADER_BYTES = 4
+
+_NEW_LINK, _DELETE_LINK, _DELETE_ADDRESS, _DELETE_ROUTE, _DELETE_NEIGHBOUR = 16, 17, 21, 25, 29
+_LINK_NAME = 3
+_UP = 1
+_LINK_SCOPE = 253
+_PERMANENT = 0x80
+
+_NFTABLES = 10 << 8
+_DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _DELETE_RULE = (_NFTABLES | kind for kind in (2, 3, 5, 8))
+_CHAIN_NAME, _CHAIN_OF_RULE = 3, 2
+
+
+def of_links(datagram: bytes, name_of: Callable[[int], str | None]) -> bool:
+    """Whether an rtnetlink datagram tells of a loss. `name_of` names a link by its index, None if it has gone."""
+    return any(_is_loss_of_link(kind, body, name_of) for kind, body in _messages(datagram))
+
+
+def of_rules(datagram: bytes) -> bool:
+    """Whether an nftables datagram tells of one."""
+    return any(_is_loss_of_rule(kind, body) for kind, body in _messages(datagram))
+
+
+def _is_loss_of_link(kind: int, body: bytes, name_of: Callable[[int], str | None]) -> bool:
+    if kind in (_NEW_LINK, _DELETE_LINK) and len(body) >= _LINK.size:
+        *_, flags, _ = _LINK.unpack_from(body)
+        ours = _text(body[_LINK.size :], _LINK_NAME) in LINKS
+        return ours and (kind == _DELETE_LINK or not flags & _UP)
+    if kind == _DELETE_ADDRESS and len(body) >= _ADDRESS.size:
+        *_, scope, _ = _ADDRESS.unpack_from(body)
+        return bool(scope != _LINK_SCOPE)
+    if kind == _DELETE_ROUTE and len(body) >= _ROUTE.size:
+        return bool(_ROUTE.unpack_from(body)[5] == ROUTE_PROTOCOL)
+    if kind == _DELETE_NEIGHBOUR and len(body) >= _NEIGHBOUR.size:
+        _, _, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
+        return bool(state & _PERMANENT) and name_of(index) == VXLAN
+    return False
+
+
+def _is_loss_of_rule(kind: int, body: bytes) -> bool:
+    attributes = body[_NFTABLES_HEADER_BYTES:]
+    if kind in (_NEW_CHAIN, _DELETE_CHAIN):
+        # A chain that is new may drop by its policy, as Docker makes FORWARD.
+        return _text(attributes, _CHAIN_NAME) in CHAINS
+    return kind == _DELETE_TABLE or (kind == _DELETE_RULE and _text(attributes, _CHAIN_OF_RULE) in CHAINS)
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + _HEADER.size <= len(datagram):
+        length, kind, *_ = _HEADER.unpack_from(datagram, at)
+        if length < _HEADER.size:
+            return
+        yield kind, datagram[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+
+
+def _text(attributes: bytes, wanted: int) -> str | None:
+    at = 0
+    while at + _ATTRIBUTE.size <= len(attributes):
+        length, kind = _ATTRIBUTE.unpack_from(attributes, at)
+        if length < _ATTRIBUTE.size:
+            return None
+        if kind == wanted:
+            return attributes[at + _ATTRIBUTE.size : at + length].rstrip(b"\0").decode(errors="replace")
+        at += (length + 3) & ~3
+    return None
