@@ -35,13 +35,11 @@ class LogSource(Struct, frozen=True):
     tasks: Callable[[State], list[Task]]
     over: Callable[[State], bool]
 
-    def readable(self, state: State, *, follow: bool) -> list[Task]:
-        """Those that have a log: that were started, on a node.
-
-        Who follows waits until they run: an engine takes one that was only created for one that has ended.
-        """
-        least = TaskState.RUNNING if follow else TaskState.STARTING
-        return [task for task in self.tasks(state) if task.node_id is not None and task.status.state >= least]
+    def readable(self, state: State) -> list[Task]:
+        """Those that have a log: that were started, on a node."""
+        return [
+            task for task in self.tasks(state) if task.node_id is not None and task.status.state >= TaskState.STARTING
+        ]
 
 
 def of_app(name: str) -> LogSource:
@@ -88,7 +86,7 @@ class _Reader:
         async with send, trio.open_nursery() as nursery:
             while True:
                 index = self._machine.watch.index
-                readable = self._source.readable(self._machine.state, follow=self._query.follow)
+                readable = self._source.readable(self._machine.state)
                 over = self._source.over(self._machine.state)
                 for task in readable:
                     if task.id not in known:
