@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -52,6 +53,8 @@ class _Server:
 
     def __init__(self, app: Api, config: ServeConfig) -> None:
         hypercorn_config = Config()
+        # hypercorn hangs up after 1000 requests, without a word to who sends the next one.
+        hypercorn_config.keep_alive_max_requests = sys.maxsize
         hypercorn_config.accesslog = None
         hypercorn_config.errorlog = logging.getLogger("hypercorn.error")
         hypercorn_config.include_server_header = False
