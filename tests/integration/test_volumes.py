@@ -64,7 +64,7 @@ def leader_of(cluster: Cluster, number: int) -> str:
 
 def numbers_in(folder: Path) -> list[int]:
     """Of the backups that look whole."""
-    found = [re.fullmatch(r"\S+Z-(\d+)\.tar\.zst(\.sealed)?", path.name) for path in folder.iterdir()]
+    found = [re.fullmatch(r"\S+Z-(\d+)\.tar\.(zst|gz)(\.sealed)?", path.name) for path in folder.iterdir()]
     return sorted(int(match[1]) for match in found if match is not None)
 
 
