@@ -157,7 +157,7 @@ async def revert(call: Call) -> Answer:
         refuse_problems((f"strategy.{name}", expected) for name, expected in body.strategy.problems())
     number = body.to if body.to is not None else app.history[-1].number - 1
     entry = next((entry for entry in app.history if entry.number == number), None)
-    if entry is None and len(app.history) < 2:
+    if entry is None and body.to is None and len(app.history) < 2:
         raise NotFound(f"app {app.name!r} has no earlier revision")
     if entry is None:
         known = ", ".join(str(entry.number) for entry in app.history)

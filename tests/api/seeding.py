@@ -8,6 +8,7 @@ import msgspec
 
 from consensus import commands
 from consensus.model.alert import Alert, Severity
+from consensus.model.backup import BackupSpec, S3Target
 from consensus.model.deployment import Change
 from consensus.model.job import JobSpec
 from consensus.model.volume import Volume
@@ -23,12 +24,16 @@ class Seeded:
         self.volume = f"{namespace}-volume"
         self.service = f"{namespace}-service"
         self.alert = f"{namespace}-alert"
+        self.schedule = f"{namespace}-schedule"
         self.container = self.run = self.deployment = ""
 
     async def make(self) -> Seeded:
         world, namespace = self.world, self.namespace
         volume = Volume(name=self.volume, namespace=namespace, created_at_s=1.0)
         await self._done(commands.CreateVolume(volume))
+        target = S3Target(bucket=f"{namespace}-bucket")
+        spec = BackupSpec(name=self.schedule, volume=self.volume, schedule="@yearly", target=target)
+        await self._done(commands.CreateBackupSchedule(spec))
         mounts = [{"name": self.volume, "mount_path": "/data"}]
         self.container, _ = await world.deploy(
             self.app, namespace=namespace, service=f"{namespace}-web", volumes=mounts
@@ -63,7 +68,7 @@ class Seeded:
             "service_name": self.service,
             "volume_name": self.volume,
             "run_id": self.run,
-            "name": self.job,
+            "name": self.schedule if route.path.startswith("/backup-schedules") else self.job,
             "id": self.alert if route.path.startswith("/alerts") else self.deployment,
             "node_id": "node-1",
         }
@@ -84,10 +89,15 @@ class Seeded:
             "/apps/{app_name}": {**fresh, "name": self.app, "image": "z"},
             "/jobs/{name}": {**fresh, "name": self.job, "image": "z"},
             "/services/{service_name}": {"prefer": "local"},
+            "/backup-schedules": {"name": f"{self.namespace}-new-schedule", **self._backup()},
+            "/backup-schedules/{name}": {"name": self.schedule, **self._backup()},
             "/volumes/{volume_name}/clone": {"name": f"{self.namespace}-clone"},
             "/volumes/{volume_name}/snapshots": {"name": f"{self.namespace}-snapshot"},
         }
         return bodies[route.path] if "{" not in route.path else bodies.get(route.path, {})
+
+    def _backup(self) -> dict[str, Any]:
+        return {"volume": self.volume, "schedule": "@daily", "target": {"type": "s3", "bucket": "store"}}
 
 
 class _Keys(dict[str, str]):

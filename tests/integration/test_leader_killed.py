@@ -82,6 +82,7 @@ async def test_no_acknowledged_write_is_lost_or_applied_twice_in_many_rounds(
     await rounds(three, "soak", 30, figure)
 
 
+@pytest.mark.soak
 async def test_no_step_holds_the_loop_long_under_these_writes(three: Cluster, figure: Callable[[str], None]) -> None:
     """Bar 9: no step over 20 ms, asserted of its CPU time: on a shared machine the kernel gives cores to others."""
     writers = Writers(three, "lag")
