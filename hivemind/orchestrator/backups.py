@@ -67,8 +67,9 @@ class BackupWatch:
             if schedule.running is not None:
                 command = _ended(state, schedule, schedule.running, wall_s)
             elif at_s <= wall_s and schedule.spec.volume not in begun:
-                command = _begun(state, schedule, wall_s)
-                begun.add(schedule.spec.volume)
+                command = begin = _begun(state, schedule, wall_s)
+                if begin is not None and not begin.skip:
+                    begun.add(schedule.spec.volume)
             if command is not None:
                 commands.append(command)
             self._due[name] = schedule, at_s

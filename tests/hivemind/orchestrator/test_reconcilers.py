@@ -78,8 +78,7 @@ PLANS: dict[str, Callable[[State], Sequence[c.AnyCommand]]] = {
     "global apps": lambda state: global_apps.plan(state, state.apps),
     "jobs": lambda state: jobs.plan(state, state.workloads, wall_s=1100.0),
     "runs": lambda state: runs.plan(state, state.workloads, wall_s=1100.0),
-    # Before what fails at once, at the feed's time of 1000 s and later, is due again.
-    "backups": lambda state: BackupWatch().plan(state, wall_s=1055.0),
+    "backups": lambda state: BackupWatch().plan(state, wall_s=1100.0),
     "placement": lambda state: placement.plan(state, SILENCE),
     "alerts": lambda state: alerts.plan(state, {}, CONFIG, wall_s=1100.0),
 }

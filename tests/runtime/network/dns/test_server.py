@@ -21,7 +21,7 @@ from runtime.network.dns.ttl import aged, ttls
 from runtime.network.dns.upstream import Upstream, resolvers
 from tests.runtime.network.dns.world import World
 
-_HOST = "127.0.0.1"
+_HOST = "127.0.53.1"
 _TIMEOUT_S = 10
 
 
