@@ -44,7 +44,9 @@ def shape(root: Path) -> dict[str, Any]:
         state = path.lstat()
         held: object = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
         name = path.relative_to(root).as_posix()
-        found[name] = (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid, int(state.st_mtime), held)
+        # tarfile gives links the time of their restoration.
+        time_s = None if path.is_symlink() else int(state.st_mtime)
+        found[name] = (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid, time_s, held)
     return found
 
 
