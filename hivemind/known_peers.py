@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from consensus.machine import Machine
-from hivemind import durable
+from runtime import durable
 
 log = structlog.get_logger()
 

@@ -50,8 +50,8 @@ from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.kernel import HostKernel
 from runtime.network.overlay.plan import BRIDGE, gateway
 from runtime.network.overlay.prober import Prober
-from runtime.network.overlay.reporter import OverlayReporter
-from runtime.network.port_reporter import PortReporter
+from runtime.network.overlay.reporter import overlay_reporter
+from runtime.network.port_reporter import port_reporter
 from runtime.vitals import VitalsSampler
 from runtime.volumes.backup_keeper import BackupKeeper
 from runtime.volumes.backups import VolumeBackups
@@ -98,7 +98,7 @@ class Parts:
             config=MeshConfig(bind_address=config.bind),
             virtual=here_of,
         )
-        self.port_reporter = PortReporter(node_id, daemon.boot_id, machine, daemon.proposer, self.mesh)
+        self.port_reporter = port_reporter(node_id, daemon.boot_id, machine, daemon.proposer, self.mesh)
         self.packet_rules = PacketRules(node_id=node_id, machine=machine, mesh=self.mesh, bridge=BRIDGE)
         self.vitals = VitalsSampler(
             config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals
@@ -176,7 +176,7 @@ class Parts:
         nursery.start_soon(self._dead.run)
         nursery.start_soon(self._names.run, self.overlay)
         await nursery.start(self.overlay.run)
-        reporter = OverlayReporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
+        reporter = overlay_reporter(daemon.node_id, daemon.boot_id, daemon.machine, daemon.proposer, self.overlay)
         nursery.start_soon(reporter.run)
         nursery.start_soon(self._prober.run, self.overlay)
         nursery.start_soon(self.packet_rules.run)

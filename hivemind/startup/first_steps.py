@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from consensus.commands import FoundCluster
-from hivemind import durable
+from runtime import durable
 
 FILE = "first-steps.msgpack"
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from runtime import durable
+
 T = TypeVar("T")
 _PREFIX = ".hivemind-new-"
 _AT_FDCWD = -100
@@ -36,7 +38,7 @@ def replace_contents(directory: Path, fill: Callable[[Path], T]) -> T:
         # All of it is on disk before it counts.
         os.sync()
         _take_place(new, directory)
-        sync_directory(directory.parent)
+        durable.sync_directory(directory.parent)
     finally:
         shutil.rmtree(new)
     return result
@@ -79,12 +81,3 @@ def _keep_owner(source: Path, target: Path) -> None:
     if not source.is_symlink():
         # chown takes setuid away.
         target.chmod(found.st_mode & 0o7777)
-
-
-def sync_directory(directory: Path) -> None:
-    """What was renamed in it is on disk. Raises OSError."""
-    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

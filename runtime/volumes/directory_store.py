@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import trio
 
+from runtime import durable
 from runtime.volumes.backup_store import Stored, StoreError
-from runtime.volumes.directories import sync_directory
 
 _UNFINISHED = ".unfinished"
 _PIECE_BYTES = 256 * 1024
@@ -58,7 +58,7 @@ class DirectoryStore:
                         await trio.to_thread.run_sync(out.write, piece)
                     size = await trio.to_thread.run_sync(_synced, out)
                 unfinished.rename(self._folder / name)
-                await trio.to_thread.run_sync(sync_directory, self._folder)
+                await trio.to_thread.run_sync(durable.sync_directory, self._folder)
             finally:
                 unfinished.unlink(missing_ok=True)
         return size

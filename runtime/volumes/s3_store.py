@@ -76,9 +76,7 @@ class S3Store:
                 size += len(piece)
                 while len(buffer) >= (most := part_bytes(len(parts) + 1)):
                     upload_id = upload_id or await self._in_thread(self._begin, key)
-                    parts.append(
-                        await self._in_thread(self._send, key, upload_id, len(parts) + 1, bytes(buffer[:most]))
-                    )
+                    await send(bytes(buffer[:most]))
                     del buffer[:most]
             if not upload_id:
                 await self._in_thread(self._put, key, bytes(buffer))

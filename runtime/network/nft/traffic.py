@@ -11,6 +11,8 @@ import structlog
 import trio
 from msgspec import Struct
 
+from runtime.network.netlink_messages import ATTRIBUTE, HEADER, attributes, messages
+
 log = structlog.get_logger()
 
 _NETLINK_NETFILTER = 12
@@ -23,8 +25,7 @@ _GATHERED_CENTISECONDS = 10
 """So long does the kernel keep packets, to tell of several at once."""
 _COPIED_BYTES = 96
 """The IP header and the ports behind it."""
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
+_FAMILY_HEADER_BYTES = 4
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp"}
 _IPV6_BYTES = 40
 _MESSAGE_BYTES = 65536
@@ -75,36 +76,21 @@ def _subscription(group: int) -> Iterator[bytes]:
 
 
 def _config(group: int, kind: int, value: bytes) -> bytes:
-    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+    attribute = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value
     body = struct.pack("!BBH", socket.AF_UNSPEC, 0, group) + attribute.ljust(
         -len(attribute) % 4 + len(attribute), b"\0"
     )
-    return _HEADER.pack(_HEADER.size + len(body), _ULOG << 8 | _CONFIG, _REQUEST, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), _ULOG << 8 | _CONFIG, _REQUEST, 0, 0) + body
 
 
 def parse(data: bytes) -> Iterator[Told]:
     """The packets in one read; other messages are passed over."""
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size:
-            return
+    for kind, body in messages(data):
         if kind == _ULOG << 8 | _PACKET:
-            attributes = dict(_attributes(data[at + _HEADER.size + 4 : at + length]))
-            told = _told(attributes.get(_PREFIX, b""), attributes.get(_PAYLOAD, b""))
+            known = dict(attributes(body[_FAMILY_HEADER_BYTES:]))
+            told = _told(known.get(_PREFIX, b""), known.get(_PAYLOAD, b""))
             if told is not None:
                 yield told
-        at += length + -length % 4
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind, data[at + _ATTRIBUTE.size : at + length]
-        at += length + -length % 4
 
 
 def _told(prefix: bytes, packet: bytes) -> Told | None:

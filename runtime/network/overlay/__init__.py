@@ -8,6 +8,7 @@ firewall     pure: rules that let the packets pass, as text of iptables-save
 netlink      the kernel's links, routes and entries, by pyroute2
 wireguard    the device that encrypts; keys: this node's
 capabilities what this machine has and lacks
+commands     those of the machine that are run
 kernel       all that the driver asks of the machine
 news         pure: which of the kernel's news tell of a loss
 driver       looks, changes, looks again

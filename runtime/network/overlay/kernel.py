@@ -12,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from consensus.model.network import Capability
-from runtime.network.overlay import capabilities, netlink, news, wireguard
+from runtime.network.overlay import capabilities, commands, netlink, news, wireguard
 from runtime.network.overlay.changes import AddWireguard, AnyChange, ConfigureWireguard, NetlinkChange
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
@@ -98,11 +98,11 @@ class HostKernel:
             await trio.to_thread.run_sync(_forward_packets6)
 
     async def saved_rules(self, *, ipv6: bool = False) -> str:
-        return await _run(["ip6tables-save" if ipv6 else "iptables-save"])
+        return await commands.run(["ip6tables-save" if ipv6 else "iptables-save"])
 
     async def restore_rules(self, text: str, *, ipv6: bool = False) -> None:
         command = "ip6tables-restore" if ipv6 else "iptables-restore"
-        await _run([command, "--noflush", "--wait", str(_LOCK_WAIT_S)], text)
+        await commands.run([command, "--noflush", "--wait", str(_LOCK_WAIT_S)], text)
 
     async def follow(self, tell: Callable[[], None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -130,18 +130,6 @@ def _forward_packets6() -> None:
         (_IPV6 / "all/forwarding").write_text("1")
     except OSError as error:
         raise OverlayError(f"cannot turn on forwarding of IPv6: {error.strerror}") from error
-
-
-async def _run(command: Sequence[str], given: str = "") -> str:
-    try:
-        done = await trio.run_process(
-            command, stdin=given.encode(), capture_stdout=True, capture_stderr=True, check=False
-        )
-    except OSError as error:
-        raise OverlayError(f"cannot run {command[0]}: {error.strerror}") from error
-    if done.returncode != 0:
-        raise OverlayError(f"{command[0]} failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode(errors="replace")
 
 
 def _link_name(index: int) -> str | None:

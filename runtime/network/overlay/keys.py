@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from pathlib import Path
 
 from msgspec import Struct
 from nacl.public import PrivateKey
+
+from runtime import durable
 
 FILE = "overlay.key"
 _KEY_BYTES = PrivateKey.SIZE
@@ -36,7 +37,7 @@ def load_or_make(folder: Path) -> TunnelKey:
     if len(raw) == _KEY_BYTES:
         return _key(raw)
     raw = bytes(PrivateKey.generate())
-    _write(path, base64.b64encode(raw))
+    durable.write(path, base64.b64encode(raw))
     return _key(raw)
 
 
@@ -48,16 +49,3 @@ def forget(folder: Path) -> None:
 def _key(raw: bytes) -> TunnelKey:
     public = bytes(PrivateKey(raw).public_key)
     return TunnelKey(base64.b64encode(raw).decode(), base64.b64encode(public).decode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and never readable by others."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    fresh.replace(path)

@@ -8,8 +8,9 @@ Layouts: rtnetlink(7), linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from runtime.network.netlink_messages import attributes, messages
 from runtime.network.overlay.firewall import CHAIN
 from runtime.network.overlay.found import ROUTE_PROTOCOL
 from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD
@@ -18,8 +19,6 @@ LINKS = frozenset({BRIDGE, VXLAN, WIREGUARD})
 CHAINS = frozenset({CHAIN, "DOCKER-USER", "FORWARD", "POSTROUTING"})
 """Where rules of ours are, or are entered from."""
 
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=8BI")
@@ -39,12 +38,12 @@ _CHAIN_NAME, _CHAIN_OF_RULE = 3, 2
 
 def of_links(datagram: bytes, name_of: Callable[[int], str | None]) -> bool:
     """Whether an rtnetlink datagram tells of a loss. `name_of` names a link by its index, None if it has gone."""
-    return any(_is_loss_of_link(kind, body, name_of) for kind, body in _messages(datagram))
+    return any(_is_loss_of_link(kind, body, name_of) for kind, body in messages(datagram))
 
 
 def of_rules(datagram: bytes) -> bool:
     """Whether an nftables datagram tells of one."""
-    return any(_is_loss_of_rule(kind, body) for kind, body in _messages(datagram))
+    return any(_is_loss_of_rule(kind, body) for kind, body in messages(datagram))
 
 
 def _is_loss_of_link(kind: int, body: bytes, name_of: Callable[[int], str | None]) -> bool:
@@ -64,30 +63,14 @@ def _is_loss_of_link(kind: int, body: bytes, name_of: Callable[[int], str | None
 
 
 def _is_loss_of_rule(kind: int, body: bytes) -> bool:
-    attributes = body[_NFTABLES_HEADER_BYTES:]
+    told = body[_NFTABLES_HEADER_BYTES:]
     if kind in (_NEW_CHAIN, _DELETE_CHAIN):
         # A chain that is new may drop by its policy, as Docker makes FORWARD.
-        return _text(attributes, _CHAIN_NAME) in CHAINS
-    return kind == _DELETE_TABLE or (kind == _DELETE_RULE and _text(attributes, _CHAIN_OF_RULE) in CHAINS)
+        return _text(told, _CHAIN_NAME) in CHAINS
+    return kind == _DELETE_TABLE or (kind == _DELETE_RULE and _text(told, _CHAIN_OF_RULE) in CHAINS)
 
 
-def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _HEADER.size <= len(datagram):
-        length, kind, *_ = _HEADER.unpack_from(datagram, at)
-        if length < _HEADER.size:
-            return
-        yield kind, datagram[at + _HEADER.size : at + length]
-        at += (length + 3) & ~3
-
-
-def _text(attributes: bytes, wanted: int) -> str | None:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(attributes):
-        length, kind = _ATTRIBUTE.unpack_from(attributes, at)
-        if length < _ATTRIBUTE.size:
-            return None
-        if kind == wanted:
-            return attributes[at + _ATTRIBUTE.size : at + length].rstrip(b"\0").decode(errors="replace")
-        at += (length + 3) & ~3
-    return None
+def _text(data: bytes, wanted: int) -> str | None:
+    """The attribute of this kind."""
+    found = next((value for kind, value in attributes(data) if kind == wanted), None)
+    return None if found is None else found.rstrip(b"\0").decode(errors="replace")

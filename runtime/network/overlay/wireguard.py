@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from consensus.model.network import Capability, Encryption
-from runtime.network.overlay import netlink
+from runtime.network.overlay import commands, netlink
 from runtime.network.overlay.changes import AddWireguard, ConfigureWireguard, DeleteLink
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import WireguardFacts, WireguardPeer
@@ -89,7 +89,7 @@ async def look(name: str) -> WireguardFacts | None:
     """None: the device of that name is gone, or none of WireGuard's. Raises OverlayError without `wg`."""
     try:
         return parsed(await _wg(["show", name, "dump"]))
-    except _Refused:
+    except commands.CommandFailed:
         return None
 
 
@@ -113,17 +113,6 @@ def parsed(dump: str) -> WireguardFacts:
     return WireguardFacts(public_key, int(port), frozenset(peers))
 
 
-class _Refused(OverlayError):
-    """`wg` did not do it."""
-
-
 async def _wg(arguments: Sequence[str], given: str = "") -> str:
-    try:
-        done = await trio.run_process(
-            [_TOOL, *arguments], stdin=given.encode(), capture_stdout=True, capture_stderr=True, check=False
-        )
-    except OSError as error:
-        raise OverlayError(f"cannot run {_TOOL}: {error.strerror}") from error
-    if done.returncode != 0:
-        raise _Refused(f"{_TOOL} {arguments[0]} failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode()
+    """Raises as `commands.run`."""
+    return await commands.run([_TOOL, *arguments], given, name=f"{_TOOL} {arguments[0]}")
