@@ -73,7 +73,7 @@ class Dispatcher(Struct, frozen=True):
             if route.counted:
                 self.charge(asked, identity)
             reach = authorise(self.services, identity, route, path=path, target=target, address=address)
-            still_allowed = self.services.authenticator.watch(identity, bearer(authorization), route.need)
+            still_allowed = self.services.authenticator.watch(identity, bearer(authorization), route.need, reach)
         call = Call(
             services=self.services,
             route=route,

@@ -104,7 +104,7 @@ def view(dispatcher: Dispatcher, route: SocketRoute) -> Callable[..., Awaitable[
                 identity=identity,
                 reach=reach,
                 address=address,
-                still_allowed=services.authenticator.watch(identity, token, route.need),
+                still_allowed=services.authenticator.watch(identity, token, route.need, reach),
             )
         )
 

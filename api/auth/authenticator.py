@@ -14,6 +14,7 @@ from msgspec import Struct
 from api.auth import api_keys, grants, tokens
 from api.auth.identity import Identity
 from api.auth.lockout import Lockout
+from api.auth.reach import Reach
 from api.deps import Deps
 from api.errors import ApiError, AuthenticationFailed, LockedOut, Unavailable
 from api.journal import Journal
@@ -66,9 +67,9 @@ class Authenticator:
         except AuthenticationFailed as error:
             raise self._refusal(error) from None
 
-    def watch(self, identity: Identity, token: str | None, need: Need) -> Callable[[], bool]:
-        """Tells, whenever it is asked, whether the credentials that were shown still allow `need` as far as now."""
-        reach, version = identity.reach(need), self._credentials_version(identity.user_id)
+    def watch(self, identity: Identity, token: str | None, need: Need, reach: Reach) -> Callable[[], bool]:
+        """Tells, whenever it is asked, whether the credentials that were shown still allow `need` as far as `reach`."""
+        version = self._credentials_version(identity.user_id)
 
         def still_allowed() -> bool:
             state = self._deps.replica.state

@@ -26,7 +26,6 @@ from api.listing import fields_of
 from api.query import Query
 from api.routes.containers import StatsAnswer
 from api.views.deployment import DeploymentProgress, RevisionItem, deployment_progress, revision_item
-from consensus.model.volume import Volume
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -232,11 +231,7 @@ def _history(row: Row, info: Info) -> list[RevisionItem]:
 
 
 def _snapshots(state: State, key: str) -> list[str]:
-    return [name for name in sorted(state.volumes) if _is_snapshot(state.volumes[name], key)]
-
-
-def _is_snapshot(volume: Volume, of: str) -> bool:
-    return volume.snapshot and volume.cloned_from == of
+    return [name for name in sorted(state.volumes) if state.volumes[name].is_snapshot_of(key)]
 
 
 def _service_of_task(state: State, key: str) -> list[str]:

@@ -17,6 +17,7 @@ from api.errors import Conflict, InvalidRequest, NotFound, PermissionDenied, Una
 from api.route import Access, Listing, Route
 from api.times import parse_time
 from api.views.container import time_or_none
+from api.views.fields import same_fields
 from consensus.commands import CreateApiKey, DeleteApiKey, RevokeToken, RotateTokenKey
 from consensus.model.quantity import Duration, duration_s
 from consensus.model.user import ApiKey
@@ -138,7 +139,7 @@ async def create_key(call: Call) -> Answer:
     if made is None:
         raise Conflict("this request has made a key before, and it is shown only once")
     item = key_item(made)
-    same = {name: getattr(item, name) for name in KeyItem.__struct_fields__}
+    same = same_fields(KeyItem, item)
     return Answer(KeyAnswer(**same, key=shown, message="API key created; it is shown only once"), status=201)
 
 

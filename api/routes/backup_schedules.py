@@ -19,6 +19,7 @@ from api.views.backup import (
     backup_schedule_detail,
     backup_schedule_item,
 )
+from api.views.fields import same_fields
 from api.volume_gateway import StoredBackup
 from consensus.commands import CreateBackupSchedule, DeleteBackupSchedule, TriggerBackup, UpdateBackupSchedule
 from consensus.model.backup import (
@@ -66,7 +67,7 @@ def _target(call: Call, given: DirectoryTarget | S3Body, known: BackupSpec | Non
         sealed = _seal(call)(given.secret_access_key.encode())
     elif known is not None and isinstance(known.target, S3Target) and known.target.access_key_id == given.access_key_id:
         sealed = known.target.secret_key_sealed
-    return S3Target(**{name: getattr(given, name) for name in S3Place.__struct_fields__}, secret_key_sealed=sealed)
+    return S3Target(**same_fields(S3Place, given), secret_key_sealed=sealed)
 
 
 def _spec(call: Call, body: ScheduleBody, known: BackupSpec | None = None) -> BackupSpec:
@@ -75,7 +76,7 @@ def _spec(call: Call, body: ScheduleBody, known: BackupSpec | None = None) -> Ba
     if body.passphrase is not None:
         passphrase = _seal(call)(body.passphrase.encode()) if body.passphrase else None
     spec = BackupSpec(
-        **{name: getattr(body, name) for name in BackupTiming.__struct_fields__},
+        **same_fields(BackupTiming, body),
         target=_target(call, body.target, known),
         passphrase_sealed=passphrase,
     )

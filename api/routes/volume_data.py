@@ -234,7 +234,7 @@ async def _copied(call: Call, source: Volume, body: CopyBody, *, snapshot: bool)
 async def list_snapshots(call: Call) -> Answer:
     volume, state = _find(call), call.state
     users = users_by_volume(state)
-    found = [v for v in state.volumes.values() if v.snapshot and v.cloned_from == volume.name]
+    found = [v for v in state.volumes.values() if v.is_snapshot_of(volume.name)]
     found.sort(key=lambda v: (v.created_at_s, v.name))
     return await call.listed(found, lambda v: volume_item(v, users.get(v.name, [])))
 
@@ -242,7 +242,7 @@ async def list_snapshots(call: Call) -> Answer:
 async def roll_back(call: Call) -> Answer:
     volume, body = _find(call), await call.body(RollbackBody)
     snapshot = call.state.volumes.get(body.snapshot)
-    if snapshot is None or not snapshot.snapshot or snapshot.cloned_from != volume.name:
+    if snapshot is None or not snapshot.is_snapshot_of(volume.name):
         raise InvalidRequest(f"snapshot: expected a snapshot of {volume.name!r}, got {body.snapshot!r}")
     _refuse_users(call, volume.name)
     node_id = _home(volume)

@@ -16,6 +16,7 @@ from api.views.container import (
     status_word,
     why,
 )
+from api.views.fields import same_fields
 from consensus.model.app import App
 from consensus.model.health_check import HttpProbe, TcpProbe
 from consensus.model.quantity import Duration
@@ -79,12 +80,12 @@ def _autoscale_view(app: App) -> AutoscaleView | None:
     last = (
         None if done is None else AutoscaledView(iso_utc(done.at_s), done.previous_replicas, done.replicas, done.reason)
     )
-    return AutoscaleView(**{name: getattr(rule, name) for name in rule.__struct_fields__}, last=last)
+    return AutoscaleView(**same_fields(type(rule), rule), last=last)
 
 
 def _same(view: type[V], value: Struct) -> V:
     """`view` of the fields of `value` that have the same names."""
-    return view(**{name: getattr(value, name) for name in view.__struct_fields__})
+    return view(**same_fields(view, value))
 
 
 class AppContainer(Struct, frozen=True):
@@ -174,7 +175,7 @@ def app_detail(state: State, app: App) -> AppDetail:
     item, spec = app_item(state, app), app.spec
     check = spec.health_check
     return AppDetail(
-        **{name: getattr(item, name) for name in AppItem.__struct_fields__},
+        **same_fields(AppItem, item),
         containers=[
             AppContainer(task.id, task.node_id, status_word(task), why(task)) for task in state.tasks_of_app(app.name)
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from api.views.container import time_or_none
+from api.views.fields import same_fields
 from consensus.model.backup import (
     BackupResult,
     BackupSchedule,
@@ -128,7 +129,7 @@ def backup_schedule_item(state: State, schedule: BackupSchedule) -> BackupSchedu
 
 def backup_schedule_detail(state: State, schedule: BackupSchedule) -> BackupScheduleDetail:
     item = backup_schedule_item(state, schedule)
-    told = {name: getattr(item, name) for name in BackupScheduleItem.__struct_fields__}
+    told = same_fields(BackupScheduleItem, item)
     last = None if schedule.last is None else _result_item(schedule.last)
     return BackupScheduleDetail(**told, last=last, spec=_shown(schedule.spec))
 
@@ -136,8 +137,8 @@ def backup_schedule_detail(state: State, schedule: BackupSchedule) -> BackupSche
 def _shown(spec: BackupSpec) -> ScheduleBody:
     target: DirectoryTarget | S3Body | S3Target = spec.target
     if isinstance(target, S3Target):
-        target = S3Body(**{name: getattr(target, name) for name in S3Place.__struct_fields__})
-    return ScheduleBody(**{name: getattr(spec, name) for name in BackupTiming.__struct_fields__}, target=target)
+        target = S3Body(**same_fields(S3Place, target))
+    return ScheduleBody(**same_fields(BackupTiming, spec), target=target)
 
 
 def _result_item(result: BackupResult) -> BackupResultItem:

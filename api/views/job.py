@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from api.views.container import status_word, time_or_none, why
+from api.views.fields import same_fields
 from consensus.model.job import Job, JobSpec
 from consensus.model.run import Run
 from consensus.model.schedule import next_due_s
@@ -109,7 +110,7 @@ def job_item(state: State, job: Job) -> JobItem:
 
 def job_detail(state: State, job: Job) -> JobDetail:
     item = job_item(state, job)
-    return JobDetail(**{name: getattr(item, name) for name in JobItem.__struct_fields__}, spec=job.spec)
+    return JobDetail(**same_fields(JobItem, item), spec=job.spec)
 
 
 def run_item(state: State, run: Run) -> RunItem:
@@ -136,7 +137,7 @@ def run_item(state: State, run: Run) -> RunItem:
 def run_detail(state: State, run: Run) -> RunDetail:
     item = run_item(state, run)
     return RunDetail(
-        **{name: getattr(item, name) for name in RunItem.__struct_fields__},
+        **same_fields(RunItem, item),
         containers=[_container(task) for task in state.tasks_of_run(run)],
     )
 

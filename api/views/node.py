@@ -10,6 +10,7 @@ from api.auth.reach import Reach
 from api.deps import ClusterView, MemberView
 from api.route import Access, Need
 from api.views.container import status_word
+from api.views.fields import same_fields
 from consensus.drain import drain_progress
 from consensus.model.network import OverlayMode, OverlayStatus
 from consensus.model.node import Node, NodeStatus
@@ -196,7 +197,7 @@ def node_detail(state: State, cluster: ClusterView, node: Node, *, reach: Reach)
     item, member = node_item(state, cluster, members, node), members.get(node.id)
     tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
     return NodeDetail(
-        **{name: getattr(item, name) for name in _Node.__struct_fields__},
+        **same_fields(_Node, item),
         containers=[
             NodeContainer(task.id, task.name, status_word(task))
             for task in tasks

@@ -6,6 +6,7 @@ import ipaddress
 
 from msgspec import Struct
 
+from api.views.fields import same_fields
 from api.views.node import CapabilityView, Members, node_network
 from consensus.model.network import SUBNET_BITS, Network
 from consensus.state import State
@@ -40,8 +41,7 @@ def overlay_view(state: State, members: Members) -> OverlayView:
     for node_id in sorted(state.nodes):
         node = state.nodes[node_id]
         part = node_network(node, members.get(node_id))
-        fields = {name: getattr(part, name) for name in part.__struct_fields__}
-        nodes.append(OverlayNode(node_id=node_id, mode=node.facts.overlay.value, **fields))
+        nodes.append(OverlayNode(node_id=node_id, mode=node.facts.overlay.value, **same_fields(type(part), part)))
     return OverlayView(
         ranges=[*ranges, *network.ranges6],
         encryption=network.encryption.value,

@@ -54,6 +54,9 @@ class Volume(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether its data is on one node, so that its users must run there."""
         return self.type == "local" or (self.type == "hostpath" and self.node_id is not None)
 
+    def is_snapshot_of(self, name: str) -> bool:
+        return self.snapshot and self.cloned_from == name
+
     @property
     def size_bytes(self) -> int | None:
         return None if self.size is None else memory_bytes(self.size)
