@@ -40,12 +40,12 @@ def deploy_body(
     ):
         if options[name] is not None:
             body[name] = options[name]
-    merge(body, "resources", _given(options, ("cpu", "memory", "cpu_limit", "memory_limit")))
+    merge(body, "resources", given(options, ("cpu", "memory", "cpu_limit", "memory_limit")))
     if (target := health_target(options["health_command"], options["health_http"], options["health_tcp"])) is not None:
         # Another kind of probe takes the place of the one before.
         before = {name: value for name, value in (body.get("health_check") or {}).items() if name not in PROBES}
         body["health_check"] = {**before, **target}
-    merge(body, "health_check", _given(options, ("interval", "timeout", "retries", "start_period"), flag="health_"))
+    merge(body, "health_check", given(options, ("interval", "timeout", "retries", "start_period"), flag="health_"))
     _merge_numbers(body, options["autoscale"], options["min_available"])
     if options["restart"] is not None:
         merge(body, "restart", _restart(options["restart"]))
@@ -66,7 +66,7 @@ def deploy_body(
     return body
 
 
-def _given(options: Mapping[str, Any], names: Sequence[str], *, flag: str = "") -> dict[str, Any]:
+def given(options: Mapping[str, Any], names: Sequence[str], *, flag: str = "") -> dict[str, Any]:
     """What was given of the flags that are called by these names after `flag`."""
     return {name: options[flag + name] for name in names if options[flag + name] is not None}
 

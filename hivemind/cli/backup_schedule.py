@@ -8,7 +8,7 @@ from typing import Any
 import click
 import trio
 
-from hivemind.cli.app_spec import merge, read_body
+from hivemind.cli.app_spec import given, merge, read_body
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
@@ -26,8 +26,7 @@ _COLUMNS = {
 }
 _POLL_S = 0.3
 _PLAIN = ("volume", "schedule", "time_zone", "compression", "timeout", "suspended")
-_S3 = {"s3_bucket": "bucket", "s3_prefix": "prefix", "s3_endpoint": "endpoint", "s3_region": "region",
-       "s3_access_key_id": "access_key_id"}  # fmt: skip
+_S3 = ("bucket", "prefix", "endpoint", "region", "access_key_id")
 
 
 @click.group("backup-schedule")
@@ -64,9 +63,9 @@ def _options(command: Any) -> Any:
 
 def _overlay(body: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """`body` with what the flags say. Raises click.UsageError where they contradict each other."""
-    body |= {name: options[name] for name in _PLAIN if options.get(name) is not None}
-    merge(body, "keep", {k: options[f"keep_{k}"] for k in ("count", "age") if options[f"keep_{k}"] is not None})
-    s3 = {field: options[name] for name, field in _S3.items() if options[name] is not None}
+    body |= given(options, _PLAIN)
+    merge(body, "keep", given(options, ("count", "age"), flag="keep_"))
+    s3 = given(options, _S3, flag="s3_")
     if options["s3_secret_key_file"] is not None:
         s3["secret_access_key"] = options["s3_secret_key_file"].read_text().strip()
     if options["directory"] is not None and s3:

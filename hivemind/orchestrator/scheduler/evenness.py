@@ -63,6 +63,7 @@ class Evenness:
             (room for room in self._rooms.values() if self._settled(room.node)),
             key=lambda room: (room.booked, room.node.id),
         )
+        self._taken_ports = taken_ports(state)
         self._fitting: dict[Demand, list[Room]] = {}
         self._movable: dict[str, bool] = {}
         self._companies: dict[str, Company] = {}
@@ -226,7 +227,7 @@ class Evenness:
             app.spec,
             self._local,
             architecture=app.architectures.get(app.revision, ""),
-            taken_ports=taken_ports(self._state),
+            taken_ports=self._taken_ports,
         )
         found = self._fitting.get(demand)
         if found is None:
