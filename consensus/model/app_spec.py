@@ -92,7 +92,7 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def host_ports(self) -> frozenset[HostPort]:
         """What it publishes on every node."""
-        return frozenset(HostPort(port.host_port, port.protocol) for port in self.ports if port.host_port is not None)
+        return frozenset(HostPort(port, protocol) for port, protocol in self.published_ports)
 
     @property
     def first_tcp_port(self) -> int | None:
