@@ -92,7 +92,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 # ---- tests that share a cluster run one after the other, in one worker
 
 
-class _ByPlace(LoadScopeScheduling):
+class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives a worker of xdist whole files, and whole folders where all of them share one cluster or lab."""
 
     def _split_scope(self, nodeid: str) -> str:

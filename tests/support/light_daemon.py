@@ -41,7 +41,7 @@ def _watched(self: Daemon, *arguments: Any, **options: Any) -> None:
 
 
 if __name__ == "__main__":
-    hivemind.run.select_engine = _select_engine  # type: ignore[assignment]
+    hivemind.run.select_engine = _select_engine  # type: ignore[attr-defined]
     if "PLACED_FILE" in os.environ:
         Daemon.__init__ = _watched  # type: ignore[method-assign]
     if profile := os.environ.get("PROFILE_FILE"):
