@@ -21,8 +21,9 @@ from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec, NetworkState
 from runtime.engine.errors import ContainerNotFound, EngineError
-from runtime.network.overlay import firewall, links
+from runtime.network.overlay import engine_rules, firewall, links
 from runtime.network.overlay.attachment import Attachment
+from runtime.network.overlay.engine_rules import EngineRules
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
@@ -99,6 +100,7 @@ class Overlay:
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
         self._has_network = False
+        self._engine_rules = {ipv6: EngineRules() for ipv6 in (False, True)}
         self._capabilities: tuple[Capability, ...] = ()
         self.plan: OverlayPlan | None = None
         self.mtu: int | None = None
@@ -185,14 +187,22 @@ class Overlay:
         lacks: list[str] = []
         try:
             await self._look_at_machine(wanted)
+            there = await self._networks.find(NETWORK)
             found = await self._kernel.look()
             if wanted.ranges6 and (reason := self._why_no_ipv6(wanted)) is not None:
                 lacks.append(reason)
                 wanted = without_ipv6(wanted)
-            lacks += await self._ensure_network(wanted, found)
+            if (reason := await self._why_no_engine_rules(wanted)) is not None:
+                lacks.append(reason)
+            spec = self._spec(wanted, found)
+            if not self._may_stay(there, spec):
+                await self._make_network(there, spec)
+                there, found = None, await self._kernel.look()
+            if there is not None and there.spec.subnet6 != spec.subnet6:
+                lacks.append(_NO_IPV6_YET)
             await self._kernel.forward_packets(ipv6=bool(wanted.subnet6))
             await self._ensure_rules(wanted, found)
-            found = await self._settle(wanted)
+            found = await self._settle(wanted, found)
         except (OverlayError, EngineError) as error:
             return self._reported_as(str(error))
         far = [
@@ -223,10 +233,9 @@ class Overlay:
                 log.info("overlay_capabilities", **{each.name: each.detail for each in found})
             self._capabilities = found
 
-    async def _settle(self, wanted: OverlayPlan) -> Found:
+    async def _settle(self, wanted: OverlayPlan, found: Found) -> Found:
         lacked_bridge = False
         for _ in range(_PASSES):
-            found = await self._kernel.look()
             due = links.changes(wanted, found)
             if not due:
                 if lacked_bridge:
@@ -236,6 +245,7 @@ class Overlay:
             lacked_bridge = lacked_bridge or BRIDGE not in found.links
             log.info("overlay_changes", changes=[type(change).__name__ for change in due])
             await self._kernel.change(due)
+            found = await self._kernel.look()
         raise OverlayError(f"the kernel does not keep what it was told: {due}")
 
     async def _adopt_ports(self) -> None:
@@ -252,6 +262,24 @@ class Overlay:
         adopted = await self._kernel.adopt_ports(pids)
         log.warning("overlay_bridge_put_back", bridge=BRIDGE, containers=adopted)
 
+    async def _why_no_engine_rules(self, wanted: OverlayPlan) -> str | None:
+        """Puts the engine's own rules back where they vanished, while it runs: it makes them when it starts."""
+        reason = None
+        for ipv6 in (False, True) if wanted.subnet6 else (False,):
+            known = self._engine_rules[ipv6]
+            text = known.restore_input(await self._kernel.saved_rules(ipv6=ipv6), trio.current_time())
+            if text is not None:
+                try:
+                    await self._kernel.restore_rules(text, ipv6=ipv6)
+                except OverlayError as error:
+                    reason = f"{engine_rules.LOST}; restart it ({error})"
+                    continue
+                log.warning("engine_rules_put_back", ipv6=ipv6)
+                known.restore_input(await self._kernel.saved_rules(ipv6=ipv6), trio.current_time())
+            if known.lost:
+                reason = engine_rules.LOST
+        return reason
+
     async def _ensure_rules(self, wanted: OverlayPlan, found: Found) -> None:
         underlay = links.underlay_of(found.links, wanted.address).name
         for ipv6 in (False, True) if wanted.subnet6 else (False,):
@@ -263,9 +291,8 @@ class Overlay:
 
     # -- the engine's network
 
-    async def _ensure_network(self, wanted: OverlayPlan, found: Found) -> list[str]:
-        """Answers with what containers on it lack until it can be made anew."""
-        spec = NetworkSpec(
+    def _spec(self, wanted: OverlayPlan, found: Found) -> NetworkSpec:
+        return NetworkSpec(
             name=NETWORK,
             bridge=BRIDGE,
             subnet=wanted.subnet,
@@ -275,11 +302,13 @@ class Overlay:
             gateway6=wanted.gateway6,
             labels=self._labels,
         )
-        there = await self._networks.find(NETWORK)
-        if there is not None and (there.spec == spec or _is_kept(there, spec)):
-            self._has_network = True
-            return [] if there.spec.subnet6 == spec.subnet6 else [_NO_IPV6_YET]
-        self._has_network = False
+
+    def _may_stay(self, there: NetworkState | None, spec: NetworkSpec) -> bool:
+        self._has_network = there is not None and (there.spec == spec or _is_kept(there, spec))
+        return self._has_network
+
+    async def _make_network(self, there: NetworkState | None, spec: NetworkSpec) -> None:
+        """In the place of the one that is `there`."""
         if there is not None:
             if there.containers:
                 whose = "of another subnet" if there.spec.labels == self._labels else "of somebody else"
@@ -288,7 +317,6 @@ class Overlay:
         await self._networks.create(spec)
         self._has_network = True
         log.info("overlay_network_created", network=NETWORK, subnet=spec.subnet, subnet6=spec.subnet6, mtu=spec.mtu)
-        return []
 
     async def remove(self) -> None:
         """Stops `run` and takes all of ours away; no container may be left. Raises OverlayError, EngineError."""

@@ -46,21 +46,21 @@ def nat_rules(plan: OverlayPlan) -> list[str]:
 
 def restore_input(saved: str, plan: OverlayPlan, underlay: str) -> str | None:
     """What to feed to `iptables-restore --noflush`; None: all is in place. `saved` is iptables-save's output."""
-    tables = _tables(saved)
-    have = tables.get("filter", [])
+    found = tables(saved)
+    have = found.get("filter", [])
     parts = []
     gate = _gate(have, plan)
     jumps = [] if gate is None else [f"-A {gate} -j {CHAIN}"]
     parts += _restored("filter", have, filter_rules(plan, underlay), jumps)
     jump = f"-A POSTROUTING -s {plan.subnet} -j {CHAIN}"
-    parts += _restored("nat", tables.get("nat", []), nat_rules(plan), [jump])
+    parts += _restored("nat", found.get("nat", []), nat_rules(plan), [jump])
     return "\n".join([*parts, ""]) if parts else None
 
 
 def removal_input(saved: str) -> str | None:
     """The same, to take all of it away."""
     parts = []
-    for table, lines in _tables(saved).items():
+    for table, lines in tables(saved).items():
         jumps = [line for line in lines if line.endswith(f" -j {CHAIN}") and line.startswith("-A ")]
         if not jumps and f":{CHAIN}" not in _chains(lines):
             continue
@@ -92,11 +92,12 @@ def _chains(lines: Sequence[str]) -> set[str]:
     return {line.partition(" ")[0] for line in lines if line.startswith(":")}
 
 
-def _tables(saved: str) -> dict[str, list[str]]:
-    tables: dict[str, list[str]] = {}
+def tables(saved: str) -> dict[str, list[str]]:
+    """The lines of iptables-save by their table: chains first, then rules."""
+    found: dict[str, list[str]] = {}
     for line in saved.splitlines():
         if line.startswith("*"):
-            current = tables.setdefault(line[1:], [])
+            current = found.setdefault(line[1:], [])
         elif line and not line.startswith("#") and line != "COMMIT":
             current.append(line)
-    return tables
+    return found

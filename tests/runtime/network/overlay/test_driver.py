@@ -15,11 +15,13 @@ from runtime.engine.errors import EngineError, EngineUnavailable
 from runtime.network.overlay.attachment import Attachment
 from runtime.network.overlay.changes import AddWireguard, AnyChange
 from runtime.network.overlay.driver import Overlay
+from runtime.network.overlay.engine_rules import LOST
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found, Link, Route
 from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, WIREGUARD, OverlayPlan
 from runtime.network.overlay.prober import Prober
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
+from tests.runtime.network.overlay.test_engine_rules import DOCKER_20
 from tests.runtime.network.overlay.test_firewall import FakeTables
 from tests.runtime.network.overlay.test_links import OWN_KEY, FakeKernel
 
@@ -185,6 +187,22 @@ async def test_it_connects_follows_the_cluster_and_puts_back_what_is_taken(autoj
         assert machine.kernel.look() == whole
         assert machine.adopted == [41, 42]
         assert "HIVEMIND-OVERLAY" in machine.tables.saved
+
+
+async def test_the_engines_own_rules_come_back(autojump_clock: trio.abc.Clock) -> None:
+    machine = Machine()
+    machine.tables = FakeTables(DOCKER_20)
+    async with running(founded(), machine) as overlay:
+        assert await status(overlay) == _CONNECTED
+        machine.tables = FakeTables("")
+        machine.news()
+        await trio.sleep(1)
+        assert overlay.report is not None
+        assert (overlay.report.status, overlay.report.reason) == (OverlayStatus.DEGRADED, LOST)
+        assert "HIVEMIND-OVERLAY" in machine.tables.saved, "ours do not wait"
+        assert await status(overlay) == _CONNECTED
+        assert "-A DOCKER-USER -j HIVEMIND-OVERLAY" in machine.tables.saved
+        assert "--dport 8080 -j DNAT" in machine.tables.saved
 
 
 async def test_what_is_missing_is_the_reason_and_tried_again(autojump_clock: trio.abc.Clock) -> None:

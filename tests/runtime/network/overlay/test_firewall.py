@@ -44,6 +44,8 @@ class FakeTables:
             words = line.split()
             if line.startswith("*"):
                 rows = self.tables.setdefault(line[1:], [])
+            elif line.startswith(":") and words[1] != "-":
+                rows[:] = [line, *(row for row in rows if not row.startswith(f"{words[0]} "))]
             elif line.startswith(":"):
                 rows[:] = [row for row in rows if not row.startswith(f"-A {words[0][1:]} ")]
                 if line not in rows:
