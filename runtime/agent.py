@@ -75,7 +75,13 @@ class Agent:
         self._caught_up = caught_up
         self._own = labels.own_labels(cluster_id, node_id)
         self._prober = Prober(engine, now_s=now_s)
-        self._reporter = StatusReporter(node_id, machine, proposer, batch_s=self._config.report_batch_s)
+        self._reporter = StatusReporter(
+            node_id,
+            machine,
+            proposer,
+            batch_s=self._config.report_batch_s,
+            progress_batch_s=self._config.progress_batch_s,
+        )
         self.volumes = VolumeProvider(
             engine,
             cluster_id=cluster_id,

@@ -18,6 +18,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
         parallel_pulls: images pulled at once.
         report_batch_s: how long a status waits for others to share its log entry; under the time that a
             container takes to start.
+        progress_batch_s: the same for one that is being prepared or started, see `StatusReporter`; over that time.
         resync_s: a full listing of the containers as a safety net; events do the work.
         engine_retry_first_s, engine_retry_last_s: pauses while the engine does not answer.
     """
@@ -27,6 +28,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     parallel_stops: int = 32
     parallel_pulls: int = 3
     report_batch_s: float = 0.02
+    progress_batch_s: float = 0.5
     resync_s: float = 30.0
     engine_retry_first_s: float = 0.2
     engine_retry_last_s: float = 5.0

@@ -1,5 +1,9 @@
 """What is compared: Hivemind, Docker Swarm, and the plain engine as the floor, all over the same engines.
 
+Hivemind's containers are on a network of all nodes. Swarm and the floor are there twice: on the engine's default
+bridge, which is the least that an engine can do, and on networks of their own as Hivemind's are, for which the engine
+sets up its resolver in each container.
+
 Each runs the same program from the same image, is asked over HTTP, and answers before the containers run; when they
 run is seen in the engines' events (running.py), not here.
 """
@@ -20,6 +24,8 @@ from tests.support.images import BUSYBOX_IMAGE
 # As pid 1, `sleep` would not hear SIGTERM.
 COMMAND = ["sh", "-c", "trap 'exit 0' TERM; sleep 36000 & wait"]
 NAME = "bench"
+_NETWORK = "bench"
+_OVERLAY = "bench-overlay"
 
 
 class Contender(Protocol):
@@ -50,6 +56,7 @@ class Floor:
     """Creates and starts by the Engine API, on all engines side by side, `parallel` containers at a time on each."""
 
     name = "floor"
+    network = ""
 
     def __init__(self, lab: Lab, parallel: int) -> None:
         self._hosts = lab.hosts
@@ -64,7 +71,7 @@ class Floor:
         surplus, self._running = self._running[replicas:], self._running[:replicas]
         self._each([host for host, _ in surplus], [container for _, container in surplus], _stop)
         places = [self._hosts[number % len(self._hosts)] for number in range(len(self._running), replicas)]
-        started = self._each(places, [""] * len(places), _run)
+        started = self._each(places, [self.network] * len(places), _run)
         self._running += list(zip(places, started, strict=True))
 
     def remove(self) -> None:
@@ -77,6 +84,18 @@ class Floor:
             for host, argument in zip(hosts, arguments, strict=True)
         ]
         return [future.result() for future in futures]
+
+
+class NetworkFloor(Floor):
+    """The same with a bridge of its own on each host."""
+
+    name = "floor network"
+    network = _NETWORK
+
+    def __init__(self, lab: Lab, parallel: int) -> None:
+        super().__init__(lab, parallel)
+        for host in lab.hosts:
+            host.engine.call("POST", "/networks/create", {"Name": _NETWORK, "Driver": "bridge"})
 
 
 class DockerCommand(Floor):
@@ -158,8 +177,13 @@ class Swarm:
     def deploy(self, replicas: int) -> None:
         container = {"Image": BUSYBOX_IMAGE, "Command": COMMAND}
         mode = {"Replicated": {"Replicas": replicas}}
-        spec = {"Name": NAME, "TaskTemplate": {"ContainerSpec": container}, "Mode": mode}
+        template = {"ContainerSpec": container, **self._attachment()}
+        spec = {"Name": NAME, "TaskTemplate": template, "Mode": mode}
         self._engine.call("POST", "/services/create", spec)
+
+    def _attachment(self) -> dict[str, Any]:
+        """Networks, as a part of a service's task."""
+        return {}
 
     def scale(self, replicas: int) -> None:
         service = self._engine.call("GET", f"/services/{NAME}")
@@ -185,6 +209,21 @@ class Swarm:
         self._engine.call("DELETE", f"/services/{NAME}")
 
 
+class SwarmOverlay(Swarm):
+    """The same swarm, with services on an overlay network: names and addresses across all nodes, as Hivemind's.
+
+    `start` once the swarm has started.
+    """
+
+    name = "swarm overlay"
+
+    def start(self) -> None:
+        self._engine.call("POST", "/networks/create", {"Name": _OVERLAY, "Driver": "overlay"})
+
+    def _attachment(self) -> dict[str, Any]:
+        return {"Networks": [{"Target": _OVERLAY}]}
+
+
 def _wait(over: Callable[[], bool], timeout_s: float) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not over():
@@ -193,8 +232,10 @@ def _wait(over: Callable[[], bool], timeout_s: float) -> None:
         time.sleep(0.1)
 
 
-def _run(host: Host, _: str) -> str:
-    config = {"Image": BUSYBOX_IMAGE, "Entrypoint": COMMAND}
+def _run(host: Host, network: str) -> str:
+    config: dict[str, Any] = {"Image": BUSYBOX_IMAGE, "Entrypoint": COMMAND}
+    if network:
+        config["HostConfig"] = {"NetworkMode": network}
     container_id: str = host.engine.call("POST", "/containers/create", config)["Id"]
     host.engine.call("POST", f"/containers/{container_id}/start")
     return container_id

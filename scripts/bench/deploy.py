@@ -29,7 +29,15 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import msgspec  # noqa: E402
 
 from runtime.agent_config import starts_for  # noqa: E402
-from scripts.bench.contenders import Contender, DockerCommand, Floor, Hivemind, Swarm  # noqa: E402
+from scripts.bench.contenders import (  # noqa: E402
+    Contender,
+    DockerCommand,
+    Floor,
+    Hivemind,
+    NetworkFloor,
+    Swarm,
+    SwarmOverlay,
+)
 from scripts.bench.figures import Row, Sample, summary, table  # noqa: E402
 from scripts.bench.hivemind_nodes import HivemindNodes  # noqa: E402
 from scripts.bench.node_loss import NodeLoss  # noqa: E402
@@ -40,7 +48,7 @@ from tests.lab.lab import Lab, why_no_lab  # noqa: E402
 PARALLEL = starts_for(os.cpu_count() or 1)
 """As the agent's, so that the floor is not made of the engine's own contention."""
 LOCAL_LOSS = "loss, local"
-CONTENDERS = ("hivemind", "swarm", "floor", "docker run")
+CONTENDERS = ("hivemind", "swarm", "floor", "swarm overlay", "floor network", "docker run")
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -58,7 +66,8 @@ class Bench:
         self._lab = lab
         self._settings = settings
         self._nodes = HivemindNodes(lab)
-        self._swarm = Swarm(lab)
+        kinds = (kind for kind in (Swarm, SwarmOverlay) if kind.name in settings.contenders)
+        self._swarms = {kind.name: kind(lab) for kind in kinds}
         self._watch = Stopwatch(lab.place.prefix, running, lambda: self._nodes.pids, settings.settle)
         self.samples: list[Sample] = []
 
@@ -66,8 +75,10 @@ class Bench:
         settings = self._settings
         if "hivemind" in settings.contenders:
             self._nodes.start()
-        if "swarm" in settings.contenders:
-            self._swarm.start()
+        if self._swarms:
+            Swarm(self._lab).start()
+        if "swarm overlay" in self._swarms:
+            self._swarms["swarm overlay"].start()
         contenders = self._contenders()
         rows = [row for row in settings.rows if row != "node-loss"]
         for number in range(settings.rounds):
@@ -83,11 +94,11 @@ class Bench:
         settings = self._settings
         makers: dict[str, Callable[[], Contender]] = {
             "hivemind": lambda: Hivemind(self._nodes, self._lab.host(settings.entry)),
-            "swarm": lambda: self._swarm,
             "floor": lambda: Floor(self._lab, settings.floor_parallel),
+            "floor network": lambda: NetworkFloor(self._lab, settings.floor_parallel),
             "docker run": lambda: DockerCommand(self._lab, settings.floor_parallel),
         }
-        return [makers[name]() for name in settings.contenders]
+        return [self._swarms.get(name) or makers[name]() for name in settings.contenders]
 
     def _measure(self, row: str, contender: Contender, number: int) -> None:
         if row.isdigit():
@@ -104,24 +115,19 @@ class Bench:
     def _lose_nodes(self) -> None:
         names, rounds = self._settings.contenders, range(self._settings.rounds)
         nodes = self._nodes if "hivemind" in names else None
-        loss = NodeLoss(
-            self._lab,
-            self._watch,
-            self._settings.entry,
-            nodes=nodes,
-            swarm=self._swarm if "swarm" in names else None,
-        )
+        swarms = list(self._swarms.values())
+        loss = NodeLoss(self._lab, self._watch, self._settings.entry, nodes=nodes, swarms=swarms)
         for number in rounds:
             self._note(loss.samples("node loss", number))
         if nodes is None:
             return
         # Swarm has no presets: its losses are the same again.
-        swarms = [s for s in self.samples if (s.row, s.contender) == ("node loss", self._swarm.name)]
-        self.samples += [msgspec.structs.replace(sample, row=LOCAL_LOSS) for sample in swarms]
+        theirs = [s for s in self.samples if s.row == "node loss" and s.contender in self._swarms]
+        self.samples += [msgspec.structs.replace(sample, row=LOCAL_LOSS) for sample in theirs]
         nodes.stop()
         self._nodes = HivemindNodes(self._lab, preset="local")
         self._nodes.start()
-        loss = NodeLoss(self._lab, self._watch, self._settings.entry, nodes=self._nodes, swarm=None)
+        loss = NodeLoss(self._lab, self._watch, self._settings.entry, nodes=self._nodes, swarms=[])
         for number in rounds:
             self._note(loss.samples(LOCAL_LOSS, number))
 
@@ -141,7 +147,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--rows", type=_rows, default=_rows("1,10,30"), help="default: 1,10,30")
-    parser.add_argument("--contenders", type=_contenders, default=list(CONTENDERS[:3]), help=",".join(CONTENDERS))
+    parser.add_argument("--contenders", type=_contenders, default=list(CONTENDERS[:5]), help=",".join(CONTENDERS))
     parser.add_argument("--entry", type=int, default=2, help="the host at which Hivemind is asked (1 founded it)")
     parser.add_argument(
         "--floor-parallel", type=int, default=PARALLEL, help=f"at once on an engine; default: {PARALLEL}"

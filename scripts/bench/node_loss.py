@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from scripts.bench.contenders import Contender, Hivemind, Swarm
 from scripts.bench.figures import Sample
@@ -19,17 +20,18 @@ _RETURN_TIMEOUT_S = 60.0
 class NodeLoss:
     """The victim is never the host that is asked, and never the leader: losing that is another measurement.
 
-    After each loss the host comes back with all that it had, of every contender; `nodes` and `swarm` may be absent.
+    After each loss the host comes back with all that it had, of every contender. `nodes` may be absent; `swarms` are
+    contenders of one swarm.
     """
 
     def __init__(
-        self, lab: Lab, watch: Stopwatch, entry: int, *, nodes: HivemindNodes | None, swarm: Swarm | None
+        self, lab: Lab, watch: Stopwatch, entry: int, *, nodes: HivemindNodes | None, swarms: Sequence[Swarm]
     ) -> None:
         self._lab = lab
         self._watch = watch
         self._entry = lab.host(entry)
         self._nodes = nodes
-        self._swarm = swarm
+        self._swarms = swarms
 
     def samples(self, row: str, number: int) -> list[Sample]:
         """One loss for each contender that there is."""
@@ -39,8 +41,7 @@ class NodeLoss:
             # Host 1 founded the cluster: the others come back by the command line that they joined with.
             victim = next(h for h in reversed(self._lab.hosts) if h is not self._entry and h.name != leader)
             samples.append(self._lose(row, Hivemind(self._nodes, self._entry), victim, number))
-        if self._swarm is not None:
-            samples.append(self._lose(row, self._swarm, self._lab.hosts[-1], number))
+        samples += [self._lose(row, swarm, self._lab.hosts[-1], number) for swarm in self._swarms]
         return samples
 
     def _lose(self, row: str, contender: Contender, victim: Host, number: int) -> Sample:
@@ -56,8 +57,8 @@ class NodeLoss:
         if self._nodes is not None:
             self._nodes.start_daemon(victim)
             self._nodes.wait_ready(self._lab.hosts)
-        if self._swarm is not None:
-            self._wait_for_swarm(self._swarm)
+        for swarm in self._swarms[:1]:
+            self._wait_for_swarm(swarm)
         self._watch.clean_up(contender)
         return sample
 
