@@ -51,7 +51,7 @@ from runtime.network.overlay.kernel import HostKernel
 from runtime.network.overlay.plan import BRIDGE, gateway
 from runtime.network.overlay.prober import Prober
 from runtime.network.overlay.reporter import overlay_reporter
-from runtime.network.port_reporter import port_reporter
+from runtime.network.port_reporter import PortReporter, ports_in_the_way
 from runtime.vitals import VitalsSampler
 from runtime.volumes.backup_keeper import BackupKeeper
 from runtime.volumes.backups import VolumeBackups
@@ -98,7 +98,14 @@ class Parts:
             config=MeshConfig(bind_address=config.bind),
             virtual=here_of,
         )
-        self.port_reporter = port_reporter(node_id, daemon.boot_id, machine, daemon.proposer, self.mesh)
+        self.port_reporter = PortReporter(
+            node_id,
+            daemon.boot_id,
+            machine,
+            daemon.proposer,
+            self.mesh,
+            look=partial(ports_in_the_way, config.bind),
+        )
         self.packet_rules = PacketRules(node_id=node_id, machine=machine, mesh=self.mesh, bridge=BRIDGE)
         self.vitals = VitalsSampler(
             config.data_dir, containers=lambda: self.agent.container_count, publish=membership.set_vitals

@@ -94,7 +94,7 @@ class HostPortView(Struct, frozen=True):
 
 
 class NodeDetail(_Node, frozen=True, kw_only=True):
-    """`taken_ports`: published ports that another program has there."""
+    """`taken_ports`: host ports that another program has there."""
 
     containers: list[NodeContainer]
     taints: list[TaintView]

@@ -67,7 +67,7 @@ class RemoveNode(Command, frozen=True):
 
 
 class ReportPorts(Command, frozen=True):
-    """Which published ports the node's daemon of this run could not open, since another program has them."""
+    """Which host ports this run of the node's daemon cannot open, since another program has them."""
 
     node_id: str
     boot_id: str

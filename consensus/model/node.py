@@ -77,7 +77,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`boot_id` names one run of the daemon, so that the leader can tell a restart from a pause.
 
     `drained_tasks`: how many tasks it had when its draining began.
-    `taken_ports` are those that are published, and that another program has there.
+    `taken_ports`: host ports that apps cannot have there, since another program listens on them.
     `subnet` (of IPv6: `subnet6`) is the node's own in the overlay; `overlay` what this run of its daemon made of it,
     None until it told.
     """

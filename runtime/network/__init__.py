@@ -11,5 +11,5 @@ tcp_port        one listener
 udp_port        one datagram port
 dial            connections to an endpoint, here or on another node
 pump            bytes both ways (`datagrams`: datagrams)
-mesh            the driver (`port_reporter`: which ports another program has)
+mesh            the driver (`port_reporter`: which ports another program has; `listening`, pure: read from /proc)
 """

@@ -65,7 +65,8 @@ class Bench:
     def __init__(self, lab: Lab, settings: argparse.Namespace, running: RunningContainers) -> None:
         self._lab = lab
         self._settings = settings
-        self._nodes = HivemindNodes(lab)
+        self._options = ("--overlay", settings.overlay)
+        self._nodes = HivemindNodes(lab, options=self._options)
         kinds = (kind for kind in (Swarm, SwarmOverlay) if kind.name in settings.contenders)
         self._swarms = {kind.name: kind(lab) for kind in kinds}
         self._watch = Stopwatch(lab.place.prefix, running, lambda: self._nodes.pids, settings.settle)
@@ -125,7 +126,7 @@ class Bench:
         theirs = [s for s in self.samples if s.row == "node loss" and s.contender in self._swarms]
         self.samples += [msgspec.structs.replace(sample, row=LOCAL_LOSS) for sample in theirs]
         nodes.stop()
-        self._nodes = HivemindNodes(self._lab, preset="local")
+        self._nodes = HivemindNodes(self._lab, preset="local", options=self._options)
         self._nodes.start()
         loss = NodeLoss(self._lab, self._watch, self._settings.entry, nodes=self._nodes, swarms=[])
         for number in rounds:
@@ -149,6 +150,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=_rows, default=_rows("1,10,30"), help="default: 1,10,30")
     parser.add_argument("--contenders", type=_contenders, default=list(CONTENDERS[:5]), help=",".join(CONTENDERS))
     parser.add_argument("--entry", type=int, default=2, help="the host at which Hivemind is asked (1 founded it)")
+    parser.add_argument(
+        "--overlay",
+        default="vxlan",
+        choices=("vxlan", "host-gw", "off"),
+        help="Hivemind's; off: its containers are on the engine's default bridge, as those of swarm and floor",
+    )
     parser.add_argument(
         "--floor-parallel", type=int, default=PARALLEL, help=f"at once on an engine; default: {PARALLEL}"
     )

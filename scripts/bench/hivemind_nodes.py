@@ -21,6 +21,8 @@ PEER_PORT = 17946
 """Not the default: Swarm has 7946 for a gossip of its own, on the same hosts."""
 _READY_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 15.0
+_KEPT_S = 2.0
+"""A connection that was idle for longer is not used again: the server may just be closing it."""
 
 
 class ApiRefused(RuntimeError):
@@ -34,6 +36,7 @@ class ApiClient:
         self._connection = http.client.HTTPConnection(address, API_PORT, timeout=30)
         self._password = password
         self._token = ""
+        self._answered_at_s = 0.0
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer's `data`. Raises ApiRefused, OSError, http.client.HTTPException."""
@@ -50,10 +53,13 @@ class ApiClient:
         headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
+        if time.monotonic() - self._answered_at_s > _KEPT_S:
+            self._connection.close()
         try:
             self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = self._connection.getresponse()
             content = response.read()
+            self._answered_at_s = time.monotonic()
         except (OSError, http.client.HTTPException):
             self._connection.close()
             raise

@@ -60,6 +60,22 @@ def test_the_number_of_replicas_follows_the_cpu_that_they_use(three: Cluster, tm
     delete(three, other, "scaled")
 
 
+def test_a_port_that_nobody_has_published_yet_is_known_to_be_taken(three: Cluster) -> None:
+    taken, port = three.node(2), {"port": HOST_PORT + 1, "protocol": "tcp"}
+
+    def told() -> bool:
+        with three.client(3, timeout_s=30) as client:
+            return port in client.get(f"/api/nodes/{taken.name}").json()["data"]["taken_ports"]
+
+    with socket.create_server((taken.address, HOST_PORT + 1)):
+        wait_until(told, 40, "the node has told of it", errors=NOT_YET, poll_s=0.2)
+        with three.client(1, timeout_s=30) as client:
+            body = Sleeper("early").body(3, ports=[{"container_port": 80, "host_port": HOST_PORT + 1}])
+            plan = client.post("/api/deploy", params={"dry_run": "true"}, json=body).json()["data"]
+    assert {task["node_id"] for task in plan["placements"]} == {three.node(1).name, three.node(3).name}
+    wait_until(lambda: not told(), 40, "it is free again", errors=NOT_YET, poll_s=0.2)
+
+
 def test_replicas_avoid_a_node_where_another_program_listens_on_their_port(three: Cluster) -> None:
     taken, free = three.node(2), [three.node(1).name, three.node(3).name]
     with socket.create_server((taken.address, HOST_PORT)):
@@ -74,7 +90,7 @@ def test_replicas_avoid_a_node_where_another_program_listens_on_their_port(three
         wait_until(elsewhere, 60, "they run on the other nodes", errors=NOT_YET, poll_s=0.1)
         with three.client(3, timeout_s=30) as client:
             detail = client.get(f"/api/nodes/{taken.name}").json()["data"]
-        assert detail["taken_ports"] == [{"port": HOST_PORT, "protocol": "tcp"}]
+        assert {"port": HOST_PORT, "protocol": "tcp"} in detail["taken_ports"]
         body = Sleeper("stuck").body(1, node_affinity=f"node.id={taken.name}", ports=body["ports"])
         delete(three, 1, "shy")
         deploy(three, 1, body, running=False)

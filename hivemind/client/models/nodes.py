@@ -189,7 +189,7 @@ class HostPort(Struct, frozen=True, kw_only=True):
 
 
 class NodeDetail(_NodeFacts, frozen=True, kw_only=True):
-    """`taken_ports`: published ports that another program has there."""
+    """`taken_ports`: host ports that another program has there."""
 
     containers: list[NodeContainer]
     taints: list[Taint]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from consensus.model.network import IPV6 as CAPABILITY6
 from consensus.model.network import Network, OverlayMode
@@ -13,7 +13,7 @@ from runtime.network.nft.filter import Addresses, Around, policy_rules
 from runtime.network.nft.ruleset import IPV4, IPV6, Chain, Key, NamedSet, Ruleset
 from runtime.network.overlay.plan import gateway, gateway6, tunnel_end
 from runtime.network.route_table import RouteTable
-from runtime.network.routes import Front, Route, ServiceAddress
+from runtime.network.routes import Front, PublishedPort, Route, ServiceAddress
 
 
 def here_of(state: State, node_id: str) -> Here | None:
@@ -63,14 +63,21 @@ class Compiler:
         self._own_pairs = balance.own_pairs(())
         self._state = State()
         self._proxied: Mapping[Front, int] = {}
+        self._taken: frozenset[PublishedPort] = frozenset()
         self.ruleset: Ruleset | None = None
         self.ruleset6 = _NO_IPV6
 
-    def update(self, state: State, touched_apps: Iterable[str], proxied: Mapping[Front, int]) -> Ruleset | None:
+    def update(
+        self,
+        state: State,
+        touched_apps: Iterable[str],
+        proxied: Mapping[Front, int],
+        taken: Set[PublishedPort] = frozenset(),
+    ) -> Ruleset | None:
         """None: this node has no part in the overlay.
 
         `touched_apps`: those that were written since the last time. `proxied`: the ports of this node's gateway at
-        which the user-space proxy serves virtual addresses.
+        which the user-space proxy serves virtual addresses. `taken`: published ports that another program has here.
         """
         before, self._state = self._state, state
         touched = set(touched_apps)
@@ -86,6 +93,8 @@ class Compiler:
             changed = set(self._table.routes)
             touched = {task.app for task in state.tasks_on_node(here.node_id)} | self._own_of_app.keys()
         known, self._proxied = self._proxied, dict(proxied)
+        changed |= self._taken ^ taken
+        self._taken = frozenset(taken)
         changed |= {front for front in known.keys() | proxied.keys() if known.get(front) != proxied.get(front)}
         for front in changed:
             self._compile(front, here)
@@ -108,6 +117,8 @@ class Compiler:
             keys[balance.front_key(front)] = name
 
     def _chain(self, front: Front, route: Route, here: Here) -> Chain | None:
+        if front in self._taken:
+            return None
         if balance.is_kernels(route, here):
             return balance.front_chain(front, route, here)
         # A published port is open here anyway; a virtual address is nowhere.

@@ -23,6 +23,7 @@ from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
 from runtime.network.nft.nft import Nft, NftError, filter_bridge
 from runtime.network.nft.ruleset import IPV6, Command, Ruleset, changes, put_table, remove_table
 from runtime.network.route_table import is_news
+from runtime.network.routes import PublishedPort
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ class PacketRules:
 
     async def _keep(self, backoff: Backoff) -> None:
         while True:
-            seen = self._machine.state
+            seen, taken = self._machine.state, self._mesh.taken
             try:
                 await self._reconcile()
             except NftError as error:
@@ -96,7 +97,7 @@ class PacketRules:
                 continue
             self._tell(await trio.to_thread.run_sync(filter_bridge, self._bridge))
             backoff.reset()
-            await self._news(seen)
+            await self._news(seen, taken)
 
     async def remove(self) -> None:
         """Takes the table away, for good. Raises NftError."""
@@ -106,7 +107,7 @@ class PacketRules:
     def _touch(self, apps: Set[str]) -> None:
         self._touched |= apps
 
-    async def _news(self, seen: State) -> None:
+    async def _news(self, seen: State, taken: Set[PublishedPort]) -> None:
         """Until there may be something to do; looks after the table now and then."""
         with trio.move_on_at(self._look_at_s):
             async with trio.open_nursery() as nursery:
@@ -117,6 +118,7 @@ class PacketRules:
 
                 nursery.start_soon(wake, self._other_state(seen))
                 nursery.start_soon(wake, self._mesh.proxied_changed())
+                nursery.start_soon(wake, self._other_taken(taken))
         if trio.current_time() >= self._look_at_s:
             await self._look()
             self._look_at_s = trio.current_time() + self._config.look_s
@@ -125,6 +127,10 @@ class PacketRules:
         index = self._machine.watch.index
         while not is_news(seen, self._machine.state):
             index = await self._machine.watch.changed(index)
+
+    async def _other_taken(self, taken: Set[PublishedPort]) -> None:
+        while self._mesh.taken == taken:
+            await self._mesh.taken_changed.wait()
 
     async def _look(self) -> None:
         if self._in_kernel is None:
@@ -160,7 +166,7 @@ class PacketRules:
     async def _reconcile(self) -> None:
         touched, self._touched = self._touched, set()
         try:
-            wanted = self._compiler.update(self._machine.state, touched, self._mesh.proxied)
+            wanted = self._compiler.update(self._machine.state, touched, self._mesh.proxied, self._mesh.taken)
         except BaseException:
             self._touched |= touched
             raise

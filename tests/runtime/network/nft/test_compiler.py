@@ -17,8 +17,9 @@ from consensus.model.service import GivenEndpoint, ServicePort
 from runtime.network.nft.balance import ADDRESSES, PORTS, Here, is_kernels, turns
 from runtime.network.nft.compiler import Compiler
 from runtime.network.nft.ruleset import Command, Ruleset, changes, put_table
-from runtime.network.routes import Backend, Policy, Route, ServiceAddress
+from runtime.network.routes import Backend, Policy, PublishedPort, Route, ServiceAddress
 from tests.runtime.network.nft.overlay_state import overlay_cluster, policy, second_addresses, serve
+from tests.support.waiting import wait_until
 
 HERE = Here(node_id="n1", subnet="10.244.0.0/24", gateway="10.244.0.1", ranges=("10.244.0.0/16",), nodes=frozenset())
 
@@ -82,6 +83,20 @@ def test_another_endpoint_changes_one_chain_for_each_front_and_nothing_else() ->
     assert changes(after, after) == []
     again = Compiler("n1").update(feed.state, set(feed.state.apps), {})
     assert again == after
+
+
+def test_a_published_port_that_another_program_has_here_stays_its_own() -> None:
+    feed = overlay_cluster()
+    serve(feed, "web", {"10.244.0.2": "n1"}, host_port=8080)
+    compiler, port = Compiler("n1"), PublishedPort(8080, "tcp")
+    theirs = compiler.update(feed.state, {"web"}, {}, {port})
+    assert theirs is not None
+    assert not theirs.sets[PORTS].elements
+    assert theirs.sets[ADDRESSES].elements, "the virtual address is nobody else's"
+    free = compiler.update(feed.state, set(), {}, set())
+    assert free is not None
+    assert free.sets[PORTS].elements == {("tcp", 8080): "published_tcp_8080"}
+    assert compiler.update(feed.state, set(), {}, {port}) == theirs
 
 
 def test_a_virtual_address_that_the_kernel_cannot_serve_goes_to_the_proxy_once_it_listens() -> None:
@@ -166,6 +181,7 @@ def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has() ->
     holder = subprocess.Popen(["unshare", "-n", "sleep", "60"])
     namespace = ["nsenter", "-t", str(holder.pid), "-n"]
     try:
+        wait_until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
         known: tuple[Ruleset, ...] = ()
         for step in [None, *steps]:
             if step is not None:
