@@ -11,6 +11,7 @@ from consensus.model.strategy import ABTesting, BlueGreen, Simple
 from consensus.progress import complaint, new_tasks, progress, still_testing, tolerates
 from consensus.state import State
 from hivemind.orchestrator.hooks import after_hook, forgotten
+from hivemind.orchestrator.scheduler.impossible import why_impossible
 
 Command = AdvanceDeployment | EndStandby | ForgetRuns
 
@@ -61,6 +62,8 @@ def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: floa
     if seen.failing and seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted and not carry_on:
         return Move.FAIL, f"{seen.failing} of {seen.wanted} new replicas fail: {complaint(state, app, deployment)}"
     complete = seen.counted >= seen.wanted and _stopped_enough(state, app, deployment)
+    if seen.blocked and not carry_on and (why := _impossible(state, app, deployment)):
+        return Move.FAIL, f"{seen.counted} of {seen.wanted} new replicas serve, and the others never will: {why}"
     if still_testing(deployment) and seen.failing:
         # A variant that fails has lost; the others need not wait for it.
         complete = True
@@ -85,6 +88,11 @@ def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: floa
         return None
     # The second step of blue-green is the switch itself.
     return (Move.PROMOTE, "") if switches else (Move.STEP, f"step {deployment.step + 1} of {deployment.total_steps}")
+
+
+def _impossible(state: State, app: App, deployment: Deployment) -> str:
+    reasons = (why_impossible(state, app, revision) for revision in deployment.new_revisions)
+    return next(filter(None, reasons), "")
 
 
 def _stopped_enough(state: State, app: App, deployment: Deployment) -> bool:

@@ -10,5 +10,6 @@ score.py         how good the others are
 queue.py         the best node next, without a look at every node for every task
 place.py         `place(snapshot, tasks) -> decisions`
 evenness.py      which running replica should be elsewhere
+impossible.py    what no node could hold
 preempt.py       who makes room for what is more important
 """

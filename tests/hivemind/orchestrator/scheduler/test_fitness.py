@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from consensus import commands as c
 from consensus.model.app_spec import Port
 from consensus.model.architecture import architecture, runs
+from consensus.model.deployment import Change, Deployment, DeploymentStatus
 from consensus.model.node import HostPort
+from consensus.model.strategy import BlueGreen, RollingUpdate, Strategy
 from consensus.model.task import Task, TaskState, TaskStatus
-from consensus.outcomes import Refusal
-from hivemind.orchestrator import placement, replicas, rolling
+from consensus.outcomes import Recorded, Refusal
+from hivemind.orchestrator import placement, replicas, rolling, rollout
+from hivemind.orchestrator.scheduler.impossible import why_impossible
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from runtime.engine.emulation import emulated_architectures
 from tests.consensus.making import Feed, facts, running, spec
@@ -95,6 +98,59 @@ def test_what_was_found_of_an_old_revision_does_not_hold_for_a_new_one() -> None
     feed.report(ARM, next(task.id for task in feed.tasks() if task.node_id == "n1"))
     app = feed.state.apps["web"]
     assert app.architectures == {app.revision: "arm64"}
+
+
+def _rolled_out(feed: Feed, strategy: Strategy) -> Deployment:
+    """One replica runs; the new one's node finds that its image is for ARM, and no deadline is near."""
+    feed.accepted(c.DeployApp(spec("web", 1)))
+    plan(feed)
+    feed.report(running(), feed.tasks()[0].id)
+    outcome = feed.accepted(c.CreateDeployment("web", Change(image="new"), strategy, execute=True))
+    assert isinstance(outcome, Recorded)
+    for _ in range(10):
+        feed.accepted(*rollout.plan(feed.state, 1000.0 + feed.machine.index))
+        plan(feed)
+        for task in feed.tasks():
+            if task.wanted and feed.state.spec_of(task).image == "new" and task.node_id is not None:
+                feed.report(ARM, task.id)
+        gone(feed)
+    return max(feed.state.deployments.values(), key=lambda deployment: deployment.created_at_s)
+
+
+@pytest.mark.parametrize("strategy", [RollingUpdate(), BlueGreen()])
+def test_a_rollout_of_an_image_that_no_node_runs_fails_at_once_with_the_reason(strategy: Strategy) -> None:
+    feed = cluster("x86_64", "x86_64")
+    deployment = _rolled_out(feed, strategy)
+    assert deployment.status in (DeploymentStatus.ROLLED_BACK, DeploymentStatus.PAUSED, DeploymentStatus.FAILED)
+    assert deployment.message == (
+        "0 of 1 new replicas serve, and the others never will: "
+        "no node fits: 2 nodes of another architecture than the image's (arm64)"
+    )
+    assert [feed.state.spec_of(task).image for task in wanted(feed)] == ["busybox"]
+
+
+def test_a_rollout_waits_where_a_node_would_run_it() -> None:
+    feed = cluster("x86_64", "aarch64")
+    feed.accepted(c.SetMaintenance("n2", enable=True, drain=False))
+    assert _rolled_out(feed, RollingUpdate()).status is DeploymentStatus.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"cpu": 6.5}, "2 nodes lack cpu (need 6.5 cores)"),
+        ({"memory": "10G"}, "2 nodes lack memory (need 10 GiB)"),
+        ({"cpu": 5.5}, ""),
+        ({"memory": "9G"}, ""),
+    ],
+)
+def test_what_is_more_than_any_node_has_is_impossible_however_empty_they_are(
+    asked: dict[str, object], words: str
+) -> None:
+    feed = cluster("x86_64", "x86_64")
+    feed.accepted(c.DeployApp(spec("web", 1, **asked)))
+    app = feed.state.apps["web"]
+    assert why_impossible(feed.state, app, app.revision) == (words and f"no node fits: {words}")
 
 
 @pytest.mark.parametrize(
