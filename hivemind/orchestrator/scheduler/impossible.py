@@ -1,4 +1,4 @@
-"""What no node could hold though all of them were empty: waiting does not help, somebody must change something. Pure."""
+"""What no node could hold though all of them were empty: waiting does not help, somebody must act. Pure."""
 
 from __future__ import annotations
 

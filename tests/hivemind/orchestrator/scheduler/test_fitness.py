@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -36,8 +37,8 @@ def plan(feed: Feed) -> None:
     """Until nothing more is planned."""
     for _ in range(20):
         state = feed.state
-        commands = [*replicas.plan(state, ["web"]), *rolling.plan(state, ["web"])]
-        commands = commands or placement.plan(state, Surroundings())
+        commands: list[c.AnyCommand] = [*replicas.plan(state, ["web"]), *rolling.plan(state, ["web"])]
+        commands = commands or [*placement.plan(state, Surroundings())]
         if not commands:
             return
         feed.accepted(*commands)
@@ -144,9 +145,7 @@ def test_a_rollout_waits_where_a_node_would_run_it() -> None:
         ({"memory": "9G"}, ""),
     ],
 )
-def test_what_is_more_than_any_node_has_is_impossible_however_empty_they_are(
-    asked: dict[str, object], words: str
-) -> None:
+def test_what_is_more_than_any_node_has_is_impossible_however_empty_they_are(asked: dict[str, Any], words: str) -> None:
     feed = cluster("x86_64", "x86_64")
     feed.accepted(c.DeployApp(spec("web", 1, **asked)))
     app = feed.state.apps["web"]
