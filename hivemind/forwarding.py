@@ -92,6 +92,8 @@ class Forwarding:
             await self._propose(asked.pieces, asked.timeout_s)
         except NotAccepted as error:
             raise PeerRefusal("unknown" if error.ambiguous else "not_leader", str(error)) from error
+        # It answers its client only when its own replica has applied this.
+        self._raft.tell_commit(peer)
         return {}
 
     async def _propose(self, pieces: list[bytes], timeout_s: float) -> None:

@@ -16,7 +16,7 @@ from .corrections.fan_out import FanOut
 from .corrections.log_matching import LogMatching
 from .corrections.membership import Membership
 from .corrections.transfer import Transfer
-from .library import FAIL_REASON, LEADER, Message, Node
+from .library import FAIL_REASON, LEADER, Callback, Message, Node
 from .messages import is_well_formed
 from .voter_set import VoterSet
 
@@ -29,6 +29,8 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
 
     def __init__(self, *, applied_index: int, committed_voters: tuple[int, VoterSet], **parts: Any) -> None:
         self._inbox: deque[tuple[str, Message]] = deque()
+        self._has_commands = False
+        self._batch_entries = 0
         self._hello_s = self._looked_around_s = 0.0
         super().__init__(**parts)
         self.committed_voters_index, self.committed_voters = committed_voters
@@ -45,19 +47,22 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
     def _onTick(self, timeToWait: float = 0.0) -> None:
         """The library's tick in our order: commit what is durable, tell and send, sync meanwhile, apply in slices."""
         self.wants_pump = False
-        self._read_inbox()
+        if self._inbox:
+            self._read_inbox()
         self.elect()
         self.advance_commit()
-        self._checkCommandsToApply()
+        if self._has_commands:
+            self._checkCommandsToApply()
         if self._SyncObj__raftState == LEADER:
             self.replicate()
-        self.check_quorum()
-        self.transfer_if_level()
-        self._SyncObj__applyLogEntries()
-        if self._SyncObj__raftState == LEADER:
+            self.check_quorum()
+            self.transfer_if_level()
+        if self._SyncObj__raftLastApplied < self._SyncObj__raftCommitIndex:
+            self._SyncObj__applyLogEntries()
+            self.compact_if_due()
+        if self._SyncObj__raftState == LEADER and self._SyncObj__readonlyNodes:
             self.speak_to_learners()
         self._look_around()
-        self.compact_if_due()
 
     def _read_inbox(self) -> None:
         """For one slice of time: hundreds of learners may have answered."""
@@ -92,17 +97,43 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
         self.handle(node, message)
 
     def _checkCommandsToApply(self) -> None:
-        """Append what was proposed. Never forwards to another leader: the proposer is told instead.
+        """Append what was proposed, for one slice of time. Never forwards to another leader: the proposer is told.
 
         While the leadership is handed over proposals wait: for the next leader's news, or for the end of the attempt.
         """
         if self._isLeader() and self.transferring:
             return
-        if self._isLeader() and not self.storage_full:
-            super()._checkCommandsToApply()
-            return
+        leads, before = self._isLeader() and not self.storage_full, self.journal.last.index
+        end_s = self.clock() + self.settings.inbox_slice_s
         while (queued := self._next_command()) is not None:
-            self.answer(queued[1], None, FAIL_REASON.NOT_LEADER)
+            if leads:
+                self._append_command(*queued)
+            else:
+                self.answer(queued[1], None, FAIL_REASON.NOT_LEADER)
+            if self.clock() >= end_s:
+                self.wants_pump = True
+                break
+        else:
+            self._has_commands = False
+        self._batch_entries = self.journal.last.index - before
+
+    def _append_command(self, command: bytes, callback: Callback) -> None:
+        change = self._SyncObj__parseChangeClusterRequest(command)
+        if change is not None and not self._SyncObj__changeCluster(change):
+            self.answer(callback, None, FAIL_REASON.REQUEST_DENIED)
+            return
+        index, term = self.journal.last.index + 1, self._SyncObj__raftCurrentTerm
+        self.journal.add(command, index, term)
+        self._SyncObj__commandsWaitingCommit[index].append((term, callback))
+
+    def _applyCommand(self, command: bytes, callback: Callback, commandType: int | None = None) -> None:
+        """Queue one: see `_checkCommandsToApply`."""
+        self._has_commands = True
+        super()._applyCommand(command, callback, commandType)
+
+    def is_quiet(self) -> bool:
+        """At the leader: whether a command that is proposed now had better be sent at once than with others."""
+        return self._batch_entries <= 1 and not self.durability.flushing and not self.is_awaiting_answers()
 
     def _next_command(self) -> Any:
         queue = self._SyncObj__commandsQueue
@@ -113,6 +144,8 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
 
     def set_storage_full(self, full: bool) -> None:
         """The disk has no room (any more, or again): do not lead without it."""
+        if self.storage_full != full:
+            self.pump_soon()
         self.storage_full = full
         if full and self._isLeader():
             self.step_down(self.raftCurrentTerm, "no room on disk")

@@ -1,8 +1,9 @@
 """Group commit: promises leave this node only when what they promise is on disk.
 
 The stock library answers first and never syncs. Here a message that promises something (an acknowledged append, a
-vote, a request for votes) waits in `hold` until a flush has covered it. The loop never waits: fdatasync runs in
-a thread, one at a time, and each covers everything that was queued meanwhile.
+vote, a request for votes) waits in `hold` until a flush has covered it. fdatasync runs in a thread, one at a time,
+and each covers everything that was queued meanwhile. The loop waits for it as long as a fast disk takes, when there
+is little to write and the disk has been fast: to sleep and be woken would cost more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from .metrics import Histogram
 _log = structlog.get_logger()
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _RETRY_WHEN_FULL_S = 1.0
+_PATIENCE_S = 0.001
+"""The loop waits so long for a disk of which it may expect it."""
+_SLOW_FOR_S = 1.0
+"""A disk that was slower than that is not waited for again so soon."""
 
 
 class Durability:
@@ -39,8 +44,9 @@ class Durability:
         self.full: Callable[[bool], None] = lambda full: None
         self.latency = Histogram()
         self._thread: FlushThread | None = None
-        self._flushing = False
-        self._began_s = 0.0
+        self.flushing = False
+        """Whether one is under way."""
+        self._began_s = self._impatient_until_s = 0.0
         self._retry_soon: Callable[..., None] = lambda *arguments: None
         self._failed = trio.Event()
         self._failure: BaseException | None = None
@@ -54,9 +60,16 @@ class Durability:
 
     def begin(self) -> None:
         """Flush what is dirty, if no flush is under way: what comes meanwhile goes with the next, all together."""
-        if self._thread is not None and not self._flushing and self._journal.dirty:
-            self._flushing, self._began_s = True, time.monotonic()
-            self._thread.submit(self._journal.begin_flush())
+        if self._thread is None or self.flushing or not self._journal.dirty:
+            return
+        self.flushing, self._began_s = True, time.monotonic()
+        flush = self._journal.begin_flush()
+        if self._began_s < self._impatient_until_s or not flush.is_small:
+            self._thread.submit(flush)
+        elif (ended := self._thread.run_briefly(flush, _PATIENCE_S)) is not None:
+            self._ended(*ended)
+        else:
+            self._impatient_until_s = time.monotonic() + _SLOW_FOR_S
 
     async def run(self) -> None:
         """Take part until cancelled; nothing is flushed before. Raises OSError on a disk that fails."""
@@ -75,7 +88,7 @@ class Durability:
     def _ended(self, flush: Flush, error: BaseException | None) -> None:
         if error is None:
             self.latency.add(time.monotonic() - self._began_s)
-            self._flushing = False
+            self.flushing = False
             self._journal.flushed(flush)
             self.full(False)
             self._release()

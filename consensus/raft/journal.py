@@ -34,6 +34,7 @@ class _Restart(msgspec.Struct, frozen=True):
 
 
 _Change = _Append | _Truncate | _Drop | _Restart
+_SMALL_ENTRIES = 4
 
 
 class Flush:
@@ -52,6 +53,14 @@ class Flush:
         self._keep_votes = keep_votes
         self._votes = votes
         self.revision = revision
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a few entries and nothing else, so that one sync is all that takes time."""
+        if self._votes is not None or len(self._changes) != 1:
+            return False
+        change = self._changes[0]
+        return isinstance(change, _Append) and len(change.entries) <= _SMALL_ENTRIES
 
     def run(self) -> None:
         """Write and sync. Raises OSError with the changes that are not done yet still in the flush."""

@@ -30,7 +30,7 @@ from .state_transfer import StateTransfer
 from .storage import Storage, create_storage, has_identity, open_storage
 from .transport import transport_over
 from .view import NOBODY, Leadership
-from .waiting import Threshold, Waiters
+from .waiting import Alarm, Deadlines, Threshold, Waiters
 
 _log = structlog.get_logger()
 
@@ -72,7 +72,8 @@ class RaftNode(StateTransfer):
         self.image_failed: Callable[[str], None] = lambda reason: None
         """Called when the state machine finds its own state damaged while a snapshot is made; must not raise."""
         self._storage: Storage | None = None
-        self._kicked = trio.Event()
+        self._alarm = Alarm()
+        self._deadlines = Deadlines()
         self._applied = Threshold()
         self._confirmed = Waiters()
         self._leadership_changed = trio.Event()
@@ -156,7 +157,7 @@ class RaftNode(StateTransfer):
             applied_index=storage.applied_index,
             committed_voters=storage.committed_voters,
         )
-        durability.flushed = self._step
+        durability.flushed = self._flushed
         durability.full = core.set_storage_full
         core.pump_soon = self._kick
         core.image_failed = lambda reason: self.image_failed(reason)
@@ -181,6 +182,13 @@ class RaftNode(StateTransfer):
             self._kick()
         if core.wants_pump:
             self._kick()
+        elif (wait_s := core.news_due_s - core.clock()) > 0:
+            self._alarm.ring_within(wait_s)
+
+    def _flushed(self) -> None:
+        """At a follower nothing follows but the answers that waited for it, which are on their way."""
+        if self._core is not None and self._core._isLeader():
+            self._step()
 
     async def _pump(self, core: Core) -> None:
         while True:
@@ -190,12 +198,10 @@ class RaftNode(StateTransfer):
             if core.wants_pump:
                 await trio.lowlevel.checkpoint()
                 continue
-            with trio.move_on_after(max(0.0, core.next_tick_s() - core.clock())):
-                await self._kicked.wait()
-            self._kicked = trio.Event()
+            await self._alarm.sleep(min(core.next_tick_s() - core.clock(), self._deadlines.expire()))
 
     def _kick(self) -> None:
-        self._kicked.set()
+        self._alarm.ring()
 
     def _observe(self) -> None:
         """Tell those who wait of what the tick changed."""
@@ -285,12 +291,17 @@ class RaftNode(StateTransfer):
         if len(entry) > self._config.entry_bytes_max:
             raise EntryTooLarge(len(entry), self._config.entry_bytes_max)
         core = self._leading()
-        answer, began_s = Proposal(core), time.monotonic()
+        answer, began_s = self._proposal(core, timeout_s), time.monotonic()
         self._proposals += 1
         self._proposals_failed += 1
         core._applyCommand(REGULAR + entry, answer)
-        self._kick()
-        index, result = await answer.wait(timeout_s, lambda: self.leader_id)
+        if core.is_quiet():
+            # One at a time: each finds the last one done.
+            self._step()
+        else:
+            # Together with what else is proposed in this turn of the loop.
+            self._kick()
+        index, result = await answer.wait(timeout_s, self._get_leader_id)
         self._proposals_failed -= 1
         self._commit_latency.add(time.monotonic() - began_s)
         if isinstance(result, ApplyFailed):
@@ -313,10 +324,24 @@ class RaftNode(StateTransfer):
         with trio.move_on_after(timeout_s):
             await self._confirmed.wait(lambda: core.is_settled() or not core._isLeader())
         core = self._leading()
-        answer = Proposal(core)
+        answer = self._proposal(core, timeout_s)
         core.propose_change(kind, node_id, answer)
         self._kick()
-        await answer.wait(timeout_s, lambda: self.leader_id)
+        await answer.wait(timeout_s, self._get_leader_id)
+
+    def _proposal(self, core: Core, timeout_s: float) -> Proposal:
+        answer = Proposal(core)
+        self._deadlines.add(trio.current_time() + timeout_s, answer.over)
+        self._alarm.ring_within(timeout_s)
+        return answer
+
+    def _get_leader_id(self) -> str | None:
+        return self.leader_id
+
+    def tell_commit(self, node_id: str) -> None:
+        """At the leader: this voter waits for what is committed; do not let the news of it wait for an append."""
+        if self._core is not None:
+            self._core.tell_commit(node_id)
 
     async def read_barrier(self, *, timeout_s: float) -> int:
         """Confirm the leadership by a round of heartbeats sent after this call; return the index to wait for.

@@ -22,24 +22,28 @@ if TYPE_CHECKING:
 
 
 class Proposal:
-    """The library's callback for one proposal: keeps what came, and wakes the proposer."""
+    """The library's callback for one proposal: keeps what came, and wakes the proposer.
+
+    Whoever sets `over` before that ends the waiting.
+    """
 
     def __init__(self, core: Core) -> None:
+        self.over = trio.Event()
         self._core = core
-        self._event = trio.Event()
+        self._answered = False
         self._index = 0
         self._result: Any = None
         self._reason = FAIL_REASON.UNKNOWN_OUTCOME
 
     def __call__(self, result: Any, reason: int) -> None:
         self._index, self._result, self._reason = self._core.raftLastApplied, result, reason
-        self._event.set()
+        self._answered = True
+        self.over.set()
 
     async def wait(self, timeout_s: float, leader_id: Callable[[], str | None]) -> tuple[int, Any]:
-        """Index and result. Raises what became of the proposal otherwise."""
-        with trio.move_on_after(timeout_s):
-            await self._event.wait()
-        if not self._event.is_set():
+        """Index and result, when `over` is set. Raises what became of the proposal otherwise."""
+        await self.over.wait()
+        if not self._answered:
             raise ProposalTimeout(f"no result within {timeout_s} s; it may still be applied")
         match self._reason:
             case FAIL_REASON.SUCCESS:

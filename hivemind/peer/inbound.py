@@ -139,10 +139,9 @@ class InboundLinks:
 
     async def _receive(self, connection: Connection, peer: str, receiver: LinkReceiver) -> None:
         pong_after_s = 0.0
-        # One scope whose deadline moves: a new one for each message costs as much as decoding it.
-        with trio.CancelScope() as scope:
+        # One scope whose deadline moves now and then: for each message it would cost as much as decoding that.
+        with trio.CancelScope(deadline=trio.current_time() + 4 * self._config.link_silence_s) as scope:
             while True:
-                scope.deadline = trio.current_time() + 4 * self._config.link_silence_s
                 messages = await connection.receive_batch()
                 if messages is None:
                     return
@@ -152,6 +151,7 @@ class InboundLinks:
                 now_s = trio.current_time()
                 if now_s >= pong_after_s:
                     pong_after_s = now_s + self._config.ping_interval_s / 2
+                    scope.deadline = now_s + 4 * self._config.link_silence_s
                     await connection.send(Pong())
 
     @staticmethod

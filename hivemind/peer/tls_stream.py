@@ -113,7 +113,8 @@ class TlsStream(trio.abc.AsyncResource):
         """All records that are here, decrypted."""
         parts = []
         try:
-            while True:
+            # Asking for more than there is costs an exception, which is as much as decrypting a small message.
+            while self._incoming.pending or self._tls.pending() or self._ended:
                 part = self._tls.read(_READ_BYTES)
                 if not part:
                     self._ended = True

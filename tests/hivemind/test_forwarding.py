@@ -21,6 +21,7 @@ class FakeRaft:
         self.news = trio.Event()
         self.proposed: list[bytes] = []
         self.failures: list[Exception | None] = []
+        self.told: list[str] = []
 
     @property
     def leader_id(self) -> str | None:
@@ -35,6 +36,9 @@ class FakeRaft:
         self.leadership = Leadership(leader_id, False, 2, "voter", ("n1", "n2", "n3"))
         self.news.set()
         self.news = trio.Event()
+
+    def tell_commit(self, node_id: str) -> None:
+        self.told.append(node_id)
 
     async def propose(self, entry: bytes, *, timeout_s: float) -> None:
         failure = self.failures.pop(0) if self.failures else None
@@ -133,6 +137,12 @@ async def test_what_the_leader_tells_of_a_failure(failures: list[Exception | Non
     with pytest.raises(PeerRefusal) as caught:
         await forwarding(raft).serve("n2", {"pieces": [b"1", b"2"], "timeout_s": 1.0})
     assert caught.value.code == ("unknown" if ambiguous else "not_leader")
+
+
+async def test_who_forwarded_is_told_of_the_commit_at_once() -> None:
+    raft = FakeRaft(leader_id="n1", leads=True)
+    assert await forwarding(raft).serve("n2", {"pieces": [b"1"], "timeout_s": 1.0}) == {}
+    assert raft.told == ["n2"]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,17 @@ Commitment rule: Raft paper, section 5.4.2; check-quorum: Ongaro's dissertation,
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..library import Library, Node
 
 
 class Commitment(Library):
     """What is committed, at the leader."""
+
+    def __init__(self, **parts: Any) -> None:
+        self._quorum_checked_s = 0.0
+        super().__init__(**parts)
 
     def advance_commit(self) -> None:
         """Commit what a majority of the voters has durably, if the newest of it is of our term."""
@@ -32,6 +38,10 @@ class Commitment(Library):
             self._hand_over()
             self.step_down(self.raftCurrentTerm, "removed from the voters")
             return
+        now_s = self.clock()
+        if now_s < self._quorum_checked_s + self.settings.heartbeat_s:
+            return
+        self._quorum_checked_s = now_s
         heard = {node.id for node in self._SyncObj__otherNodes if self.answers(node)}
         if not self.is_quorum(heard | {self.node_id}):
             self.step_down(self.raftCurrentTerm, "no quorum answers")

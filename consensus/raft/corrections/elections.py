@@ -22,7 +22,8 @@ class Elections(Library):
     def __init__(self, **parts: Any) -> None:
         clock = parts["clock"]
         self._contact_s: float = clock()
-        self._deadline_s: float = clock() + parts["config"].election_timeout_max_s
+        self._timeout_s: float = parts["config"].election_timeout_max_s
+        self._deadline_s: float = clock() + self._timeout_s
         self._pre_votes: set[str] | None = None
         self._votes: set[str] = set()
         self.elections = 0
@@ -82,9 +83,9 @@ class Elections(Library):
         self._set_deadline()
 
     def heard_leader(self) -> None:
-        self._contact_s = self.clock()
+        self._contact_s = now_s = self.clock()
         self._pre_votes = None
-        self._set_deadline()
+        self._deadline_s = now_s + self._timeout_s
 
     def handle(self, node: Node, message: Message) -> None:
         match message["type"]:
@@ -106,7 +107,8 @@ class Elections(Library):
                 super().handle(node, message)
 
     def _SyncObj__generateRaftTimeout(self) -> float:
-        return self.rng.uniform(self.settings.election_timeout_min_s, self.settings.election_timeout_max_s)
+        """For a deadline of the library's that nobody looks at."""
+        return self._timeout_s
 
     def _may_lead(self) -> bool:
         """Voters; and who is removed by an entry that is not committed yet, as far as it knows.
@@ -120,7 +122,10 @@ class Elections(Library):
         return history.latest_index > known_committed and self.node_id in history.at(history.latest_index - 1)
 
     def _set_deadline(self) -> None:
-        self._deadline_s = self.clock() + self._SyncObj__generateRaftTimeout()
+        """With a new timeout: drawn whenever something changes, and not for each heartbeat, of which there are many."""
+        settings = self.settings
+        self._timeout_s = self.rng.uniform(settings.election_timeout_min_s, settings.election_timeout_max_s)
+        self._deadline_s = self.clock() + self._timeout_s
 
     def _forget_leader(self) -> None:
         if self._SyncObj__raftLeader is not None:

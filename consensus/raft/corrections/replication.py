@@ -46,23 +46,42 @@ class Replication(Library):
     def __init__(self, **parts: Any) -> None:
         self._exchange = 0
         self._confirm_after = 0
+        self._news_of = 0
+        self.news_due_s = -math.inf
+        """When voters are told of what is committed, if no append did so before."""
         super().__init__(**parts)
 
     def replicate(self) -> None:
         """Send to every other voter what is due."""
         now_s = self.clock()
+        if self.raftCommitIndex > self._news_of:
+            self._news_of, self.news_due_s = self.raftCommitIndex, now_s + self.settings.commit_news_s
         for node in self._SyncObj__otherNodes & self._SyncObj__connectedNodes:
             self._replicate_to(node, now_s)
 
     _SyncObj__sendAppendEntries = replicate
+
+    def tell_commit(self, node_id: str) -> None:
+        """Tell this voter now what is committed, unless an append is on its way that will tell it."""
+        node = Node(node_id)
+        if self._isLeader() and node in self._SyncObj__otherNodes and node in self._SyncObj__connectedNodes:
+            progress = self._progress_of(node)
+            if self._has_commit_news(node, progress):
+                self._tell_commit(node, progress)
+
+    def is_awaiting_answers(self) -> bool:
+        """Whether some voter owes one to entries."""
+        return any(self._progress_of(node).in_flight is not None for node in self._SyncObj__otherNodes)
 
     def next_heartbeat_s(self) -> float:
         """When one of the other voters is to be spoken to again; never, if there is none."""
         if not self._SyncObj__otherNodes:
             return math.inf
         voters = self._SyncObj__otherNodes & self._SyncObj__connectedNodes
-        spoke_s = min((self._progress_of(node).spoke_s for node in voters), default=self.clock())
-        return spoke_s + self.settings.heartbeat_s
+        now_s = self.clock()
+        spoke_s = min((self._progress_of(node).spoke_s for node in voters), default=now_s)
+        due_s = spoke_s + self.settings.heartbeat_s
+        return min(due_s, self.news_due_s) if self.news_due_s > now_s else due_s
 
     def begin_confirmation(self) -> int:
         """Speak to every voter at once; the returned exchange is confirmed when a quorum answered a later one."""
@@ -123,7 +142,7 @@ class Replication(Library):
                 return
         if self._owes_heartbeat(node, progress, now_s):
             self._send(node, progress, now_s, self._heartbeat(node))
-        elif progress.in_flight is None and self._has_commit_news(node, progress):
+        elif progress.in_flight is None and self._has_commit_news(node, progress) and self._may_tell(node, now_s):
             # Else the next message, after its answer, will tell.
             self._tell_commit(node, progress)
 
@@ -131,6 +150,10 @@ class Replication(Library):
         matched = self._SyncObj__raftMatchIndex[node]
         # Where the log does not reach back to what the follower has, nothing could be verified, or told.
         return progress.told_commit < min(self.raftCommitIndex, matched) and self.journal.holds(matched)
+
+    def _may_tell(self, node: Node, now_s: float) -> bool:
+        """Voters wait for the next append for a moment, learners have waited for their round."""
+        return now_s >= self.news_due_s or node not in self._SyncObj__otherNodes
 
     def last_for(self, node: Node) -> int:
         """Index of the newest entry that `node` may have now."""

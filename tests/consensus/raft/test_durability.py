@@ -7,6 +7,8 @@ import time
 import pytest
 import trio
 
+from consensus.raft.flush_thread import FlushThread
+
 
 def test_an_append_is_acknowledged_when_it_is_durable(bench):
     bench.append("b", 1, (1, 0), [[b"\0x", 2, 1]])
@@ -74,6 +76,55 @@ async def test_a_slow_disk_does_not_hold_the_loop(cluster, monkeypatch):
         await node.propose(b"x", timeout_s=5)
         nursery.cancel_scope.cancel()
     assert worst < 0.15
+
+
+class _TimedFlush:
+    def __init__(self, takes_s):
+        self.takes_s = takes_s
+
+    def run(self):
+        time.sleep(self.takes_s)
+
+
+async def test_each_flush_is_reported_once_whether_it_is_waited_for_or_not():
+    """The race: a flush ends in the moment in which the loop gives up waiting for it."""
+    called, returned, flushes = [], [], [_TimedFlush(0.0005 * (n % 4) / 3 + 0.0003) for n in range(120)]
+    news = trio.Event()
+
+    def ended(flush, error):
+        called.append(flush)
+        news.set()
+
+    thread = FlushThread(ended)
+    with trio.fail_after(20):
+        for flush in flushes:
+            news = trio.Event()
+            if (result := thread.run_briefly(flush, 0.0006)) is not None:
+                assert result == (flush, None)
+                returned.append(flush)
+            else:
+                await news.wait()
+                assert called[-1] is flush
+    await thread.aclose()
+    assert len(called) + len(returned) == len(flushes)
+
+
+async def test_a_disk_that_was_slow_is_not_waited_for_again_at_once(cluster, monkeypatch):
+    node = await cluster.found("a")
+    await cluster.leader()
+    waits, real = [], FlushThread.run_briefly
+
+    def wait(self, flush, patience_s):
+        ended = real(self, flush, patience_s)
+        waits.append(ended is not None)
+        return ended
+
+    monkeypatch.setattr(FlushThread, "run_briefly", wait)
+    sync = type(node._storage.journal._segments).sync
+    monkeypatch.setattr(type(node._storage.journal._segments), "sync", lambda self: (time.sleep(0.01), sync(self)))
+    for number in range(5):
+        await node.propose(b"%d" % number, timeout_s=5)
+    assert waits == [False], "the first was slow, and the others are not waited for"
 
 
 async def test_a_full_disk_stops_leading_and_recovers(cluster, monkeypatch):

@@ -19,6 +19,7 @@ from consensus.raft.core import Core
 from consensus.raft.library import PINNED_VERSION, Library, install_codec_and_journal
 
 OVERRIDDEN = {
+    "_applyCommand": "(self, command, callback, commandType=None)",
     "_SyncObj__applyLogEntries": "(self)",
     "_SyncObj__changeCluster": "(self, request)",
     "_SyncObj__doChangeCluster": "(self, request, reverse=False)",
@@ -34,7 +35,6 @@ OVERRIDDEN = {
     "_onTick": "(self, timeToWait=0.0)",
 }
 CALLED = {
-    "_applyCommand": "(self, command, callback, commandType=None)",
     "_SyncObj__getEntries": "(self, fromIDx, count=None, maxSizeBytes=None)",
     "_SyncObj__onLeaderChanged": "(self)",
     "_SyncObj__setCurrentTerm": "(self, term, votedForNodeId)",

@@ -109,3 +109,113 @@ def test_a_follower_behind_the_log_is_not_told_of_commits_all_the_time(bench):
     for _ in range(20):
         bench.tick()
     assert len(to(bench.take("append_entries"), "c")) <= 1
+
+
+def answer(bench, node_id, append):
+    after = append["prevLogIdx"] + len(append["entries"]) + 1
+    fields = {"next_node_idx": after, "reset": False, "success": True, "exchange": append["exchange"]}
+    bench.receive(node_id, "next_node_idx", **fields)
+
+
+def answer_all(bench):
+    sent = bench.take("append_entries")
+    for node_id in ("b", "c"):
+        for append in to(sent, node_id):
+            if append.get("prevLogIdx") and not append.get("quiet"):
+                answer(bench, node_id, append)
+
+
+def lead_with_all_told(bench):
+    bench.lead()
+    bench.flush()
+    answer_all(bench)
+    bench.tick(bench.settings.commit_news_s)
+    bench.take("append_entries")
+
+
+def commit_one(bench):
+    propose(bench, 1)
+    bench.flush()
+    (append,) = to(bench.take("append_entries"), "b")
+    answer(bench, "b", append)
+    assert bench.core.raftCommitIndex == bench.core.journal.last.index
+
+
+def test_the_news_of_a_commit_rides_on_the_next_append(bench):
+    lead_with_all_told(bench)
+    commit_one(bench)
+    assert not to(bench.take("append_entries"), "b"), "it waits for a moment"
+    committed = bench.core.raftCommitIndex
+    propose(bench, 1)
+    (append,) = to(bench.take("append_entries"), "b")
+    assert append["commit_index"] == committed
+    assert append["entries"]
+
+
+def test_the_news_of_a_commit_does_not_wait_for_long(bench):
+    lead_with_all_told(bench)
+    commit_one(bench)
+    assert bench.core.next_tick_s() <= bench.now_s + bench.settings.commit_news_s
+    bench.tick(bench.settings.commit_news_s)
+    (news,) = to(bench.take("append_entries"), "b")
+    assert news["quiet"]
+    assert news["commit_index"] == bench.core.raftCommitIndex
+    bench.tick(bench.settings.commit_news_s)
+    assert not to(bench.take("append_entries"), "b"), "once"
+
+
+def test_who_answers_late_is_told_as_soon_as_it_has(bench):
+    lead_with_all_told(bench)
+    propose(bench, 1)
+    bench.flush()
+    sent = bench.take("append_entries")
+    answer(bench, "b", to(sent, "b")[0])
+    bench.tick(10 * bench.settings.commit_news_s)
+    bench.take("append_entries")
+    answer(bench, "c", to(sent, "c")[0])
+    told = to(bench.take("append_entries"), "c")
+    assert [message["commit_index"] for message in told] == [bench.core.raftCommitIndex]
+
+
+def test_who_waits_for_a_commit_is_told_at_once(bench):
+    lead_with_all_told(bench)
+    commit_one(bench)
+    bench.core.tell_commit("b")
+    (news,) = to(bench.take("append_entries"), "b")
+    assert news["commit_index"] == bench.core.raftCommitIndex
+    bench.core.tell_commit("b")
+    bench.core.tell_commit("stranger")
+    assert not bench.take("append_entries"), "once, and voters only"
+
+
+def test_a_lone_command_is_sent_at_once_and_many_together(bench):
+    lead_with_all_told(bench)
+    assert bench.core.is_quiet()
+    propose(bench, 1)
+    assert not bench.core.is_quiet(), "its answers are awaited"
+    bench.flush()
+    answer_all(bench)
+    assert bench.core.is_quiet()
+    propose(bench, 5)
+    bench.flush()
+    answer_all(bench)
+    assert not bench.core.is_quiet(), "who came with others is likely to come with others again"
+
+
+def test_draining_the_queue_does_not_hold_the_loop(bench):
+    lead_with_all_told(bench)
+
+    def clock():
+        bench.now_s += 0.003
+        return bench.now_s
+
+    bench.core.clock = clock
+    for _ in range(10):
+        bench.core._applyCommand(b"\0x", None)
+    before = bench.core.journal.last.index
+    bench.core._onTick()
+    assert before < bench.core.journal.last.index < before + 5
+    assert bench.core.wants_pump
+    while bench.core.wants_pump:
+        bench.core._onTick()
+    assert bench.core.journal.last.index == before + 10
