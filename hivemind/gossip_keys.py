@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from api import deps
-from membership import KEY_BYTES, KeyOperation, KeyReport, Membership, fingerprint
+from membership import KEY_BYTES, MAX_KEYS, KeyOperation, KeyReport, Membership, fingerprint
 
 ROUND_TIMEOUT_S = 5.0
 
@@ -21,6 +21,9 @@ class GossipKeys:
         return deps.KeyRound(rings=report.rings, failed=report.failed)
 
     async def install(self, key: bytes) -> str:
+        keys = self._membership.keyring.keys
+        if key not in keys and len(keys) >= MAX_KEYS:
+            raise deps.KeyRoundRefused(f"a keyring holds at most {MAX_KEYS} keys: remove one first")
         await self._round(KeyOperation.INSTALL, key)
         return fingerprint(key)
 
@@ -33,7 +36,7 @@ class GossipKeys:
     async def rotate(self) -> str:
         new = secrets.token_bytes(KEY_BYTES)
         old = self._membership.keyring.keys
-        await self._round(KeyOperation.INSTALL, new)
+        await self.install(new)
         await self._round(KeyOperation.USE, new)
         for key in old:
             await self._round(KeyOperation.REMOVE, key)

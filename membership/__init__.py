@@ -61,7 +61,7 @@ from membership.health import Health
 from membership.inputs import Peer
 from membership.joining import JoinReport
 from membership.key_distribution import KeyReport, fingerprint
-from membership.keyring import KEY_BYTES, Keyring
+from membership.keyring import KEY_BYTES, MAX_KEYS, Keyring
 from membership.member import Address, Member, MemberState
 from membership.messages import MAX_EVENT_BYTES, MAX_META_BYTES, MAX_VITALS_BYTES, KeyOperation, UserEvent
 from membership.store import FileIncarnationStore, IncarnationStore, MemoryIncarnationStore
@@ -71,6 +71,7 @@ __all__ = [
     "EXCHANGE_KINDS",
     "KEY_BYTES",
     "MAX_EVENT_BYTES",
+    "MAX_KEYS",
     "MAX_META_BYTES",
     "MAX_VITALS_BYTES",
     "PRESETS",

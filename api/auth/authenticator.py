@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import secrets
 from collections import OrderedDict
@@ -170,7 +169,7 @@ def bearer(authorization: str | None) -> str | None:
 def _basic(credentials: str) -> tuple[str, str]:
     try:
         username, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise AuthenticationFailed("the Basic credentials cannot be read") from None
     if not colon:
         raise AuthenticationFailed("the Basic credentials cannot be read")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 
 from msgspec import Struct
@@ -64,7 +63,7 @@ def _key_of(body: InstallBody) -> bytes:
         return secrets.token_bytes(KEY_BYTES)
     try:
         key = base64.b64decode(body.key, validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise InvalidRequest(f"key: expected {KEY_BYTES} bytes in base64")

@@ -96,6 +96,12 @@ async def test_basic_costs_one_slow_hash_until_the_password_changes(world: Any, 
     assert world.hasher.verified == 4
 
 
+@pytest.mark.parametrize("credentials", ["dmVyYQ==", "no base64", "ü", "/w=="])
+async def test_credentials_that_cannot_be_read_are_none(world: Any, make_client: Any, credentials: str) -> None:
+    status, error = await make_client(world, {"Authorization": f"Basic {credentials}"}).send("GET", "/apps")
+    assert (status, error["code"]) == (401, "authentication_failed")
+
+
 async def test_an_unauthenticated_answer_says_how(make_client: Any, world: Any) -> None:
     status, body, headers = await make_client(world, {}).request("GET", "/apps")
     assert (status, body["error"]["code"]) == (401, "authentication_failed")

@@ -51,7 +51,7 @@ async def test_without_a_key_one_is_made(admin: Any) -> None:
     assert one != other
 
 
-@pytest.mark.parametrize("key", ["", "short", base64.b64encode(KEY[:31]).decode(), "=" * 44, 7])
+@pytest.mark.parametrize("key", ["", "short", base64.b64encode(KEY[:31]).decode(), "=" * 44, "ü" * 44, 7])
 async def test_what_is_no_key_is_refused_by_name(admin: Any, world: Any, key: Any) -> None:
     status, error = await admin.send("POST", "/cluster/keys", {"key": key})
     assert (status, error["code"]) == (400, "invalid_request")

@@ -32,12 +32,14 @@ def map_body(context: Any, body: Any) -> Any:
 
 
 @schemathesis.hook
-def map_query(context: Any, query: Any) -> Any:
-    """Logs that are followed and answers that wait do not end in time, as they should."""
-    if isinstance(query, dict):
-        query.pop("follow", None)
-        query.pop("wait", None)
-    return query
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Logs that are followed and answers that wait do not end in time, as they should.
+
+    At the call, as `map_query` is not asked for the cases of the coverage phase.
+    """
+    if isinstance(case.query, dict):
+        case.query.pop("follow", None)
+        case.query.pop("wait", None)
 
 
 @schemathesis.hook
