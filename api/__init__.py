@@ -2,6 +2,7 @@
 
 deps.py             what the daemon hands in (Protocols and values); app.py: `create_app(deps)`; serve.py: listening
 route.py            the route table: method, path, permission, handler; routes/: a file per noun; sockets.py: WebSockets
+http_connection.py  a request comes in (request.py), a reply goes out (answer.py)
 dispatch.py         from a request to its answer; call.py: what a handler is given; answer.py: what it returns
 versions.py, etags.py, longpoll.py, compression.py: conventions of every endpoint
 errors.py           exception → status and code, the only place

@@ -1,12 +1,13 @@
-"""What handlers return, and the envelope around it."""
+"""What handlers return, the envelope around it, and what goes out."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from quart.wrappers.response import ResponseBody
 
 from api.errors import ApiError, envelope_of
 
@@ -30,11 +31,21 @@ class Raw(Struct, frozen=True):
     digest: str = ""
 
 
-class Stream(Struct, frozen=True):
-    """A body that is produced while it is sent. What entering `body` raises is still answered as an error."""
+StreamedBody = AbstractAsyncContextManager[AsyncIterator[bytes]]
+"""A body that is produced while it is sent. What entering it raises is still answered as an error."""
 
-    body: ResponseBody
+
+class Stream(Struct, frozen=True):
+    body: StreamedBody
     content_type: str
+
+
+class Reply(Struct, frozen=True):
+    """An answer as it goes out. `headers` are as they are written, each once."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | StreamedBody
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +71,14 @@ def encoded(answer: Answer) -> Raw:
 
 def encode_error(error: ApiError) -> bytes:
     return _encoder.encode(envelope_of(error))
+
+
+def whole(status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> Reply:
+    return Reply(status, {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}, body)
+
+
+def error_reply(error: ApiError) -> Reply:
+    return whole(error.status, encode_error(error), JSON, error.headers)
 
 
 def encode(value: Any) -> bytes:

@@ -6,24 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from quart import Response, g, websocket
-from quart.wrappers import Request
 from quart_trio import QuartTrio
 from werkzeug.routing import Map, MapAdapter, Rule
 
 from api import sockets, static
-from api.answer import JSON, encode_error
+from api.answer import JSON, Reply, encode_error, error_reply
 from api.auth.authenticator import Authenticator
 from api.call import Services
 from api.deps import Deps
 from api.dispatch import Asked, Dispatcher
-from api.errors import ApiError, translate
+from api.errors import translate
 from api.events.closing import Closing
 from api.events.frames import Frames
+from api.http_connection import HttpConnection
 from api.hypercorn_fixes.empty_frames import WebsocketConnection
-from api.hypercorn_fixes.stream_errors import HttpConnection
 from api.journal import Journal
 from api.limits import RateLimits
 from api.memo import Memo
+from api.request import Request
 from api.route import Route, RouteTable
 from api.routes import all_routes, all_sockets
 from api.sockets import SocketRoute
@@ -34,11 +34,11 @@ REMEMBERED_ANSWERS = 64
 class Api(QuartTrio):
     """One node's API. `journal.run` must run beside it (api/serve.py does that).
 
-    Requests do not go through Quart's contexts, hooks and signals, which nothing here uses: they are a third of a
-    small answer's time. WebSockets do.
+    WebSockets go through Quart. Requests do not (http_connection.py): its contexts, hooks, signals and tasks, which
+    nothing here uses, are the half of a small answer's time.
     """
 
-    asgi_http_class = HttpConnection
+    asgi_http_class = HttpConnection  # type: ignore[assignment]
     asgi_websocket_class = WebsocketConnection
 
     def __init__(self, deps: Deps, routes: Iterable[Route], socket_routes: Iterable[SocketRoute]) -> None:
@@ -62,7 +62,6 @@ class Api(QuartTrio):
             answers=Memo(most=REMEMBERED_ANSWERS),
         )
         self.dispatcher = Dispatcher(services)
-        self.config["MAX_CONTENT_LENGTH"] = deps.settings.body_limit_bytes
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False
         self._by_name = {route.name: route for route in self.routes}
@@ -80,16 +79,16 @@ class Api(QuartTrio):
         found = self._table.find(method, path.removeprefix("/api"))
         return None if found is not None and found[0].upload else self._body_limit_bytes
 
-    async def handle_request(self, request: Request) -> Response:
-        asked = Asked(request)
+    async def handle_request(self, request: Request) -> Reply:  # type: ignore[override]
+        asked = Asked(request.address)
         try:
-            response = await self._answer(request, asked)
+            reply = await self._answer(request, asked)
         except (Exception, BaseExceptionGroup) as error:
-            response = error_response(translate(error))
-        response.headers.update(self.dispatcher.headers(asked))
-        return response
+            reply = error_reply(translate(error))
+        reply.headers.update(self.dispatcher.headers(asked))
+        return reply
 
-    async def _answer(self, request: Request, asked: Asked) -> Response:
+    async def _answer(self, request: Request, asked: Asked) -> Reply:
         file = static.answer(self._files, request)
         if file is not None:
             return file
@@ -102,7 +101,8 @@ class Api(QuartTrio):
         return self._by_name[name], path
 
     async def _admit_websocket(self) -> None:
-        g.asked = Asked(websocket)
+        client = websocket.scope.get("client")
+        g.asked = Asked(str(client[0]) if client else "<local>")
         self.dispatcher.admit(g.asked)
 
     async def _complete_websocket(self, response: Response | None) -> Response | None:
@@ -111,17 +111,14 @@ class Api(QuartTrio):
         return response
 
     async def _answer_websocket_error(self, error: Exception) -> Response:
-        return error_response(translate(error))
+        told = translate(error)
+        return Response(encode_error(told), status=told.status, content_type=JSON, headers=told.headers)
 
-    async def error_response(self, error: Exception) -> Response:
+    def error_reply(self, error: Exception) -> Reply:
         """The whole answer to `error`, outside a request."""
-        response = error_response(translate(error))
-        response.headers.update(self.dispatcher.headers(None))
-        return response
-
-
-def error_response(error: ApiError) -> Response:
-    return Response(encode_error(error), status=error.status, content_type=JSON, headers=error.headers)
+        reply = error_reply(translate(error))
+        reply.headers.update(self.dispatcher.headers(None))
+        return reply
 
 
 def _paths(routes: Iterable[Route]) -> MapAdapter:

@@ -7,12 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from quart.wrappers.response import ResponseBody
-
 T = TypeVar("T")
 
 
-class ByteBody(ResponseBody, Generic[T]):
+class ByteBody(Generic[T]):
     """Entering it finds, or makes, what is sent: what goes wrong there can still be answered as an error."""
 
     def __init__(self, pieces: AbstractAsyncContextManager[AsyncIterator[T]], render: Callable[[T], bytes]) -> None:

@@ -9,11 +9,9 @@ from typing import Protocol
 import trio
 from msgspec import Struct
 from msgspec.structs import replace
-from quart import Response
-from quart.wrappers import Request, Websocket
 
 from api import compression, etags, versions
-from api.answer import Answer, Raw, Stream, encoded
+from api.answer import Answer, Raw, Reply, Stream, encoded, whole
 from api.auth.authenticator import bearer
 from api.auth.identity import Identity
 from api.auth.reach import EVERYWHERE, Reach
@@ -23,6 +21,7 @@ from api.limits import enforce, headers, tighter
 from api.longpoll import LongPoll
 from api.query import COMMON, Query
 from api.ratelimit import Budget
+from api.request import Request
 from api.route import Access, Need, Route, Subject
 from consensus.errors import Unavailable
 from consensus.namespaces import namespace_of
@@ -31,11 +30,10 @@ BARRIER_PAUSE_S = 0.1
 
 
 class Asked:
-    """A request, or a WebSocket, and what is left of the rate limits for who asks."""
+    """Who asks, and what is left of the rate limits for them. `address` is their IP address."""
 
-    def __init__(self, connection: Request | Websocket) -> None:
-        client = connection.scope.get("client")
-        self.address = str(client[0]) if client else "<local>"
+    def __init__(self, address: str) -> None:
+        self.address = address
         self.budget: Budget | None = None
 
 
@@ -61,14 +59,14 @@ class Dispatcher(Struct, frozen=True):
         asked.budget = tighter(asked.budget, budget)
         enforce(budget)
 
-    async def answer(self, request: Request, asked: Asked, route: Route, path: Mapping[str, str]) -> Response:
+    async def answer(self, request: Request, asked: Asked, route: Route, path: Mapping[str, str]) -> Reply:
         address = asked.address
-        versions.check(request.headers.get("Accept"))
+        versions.check(request.headers.get("accept"))
         target = request.path.removeprefix("/api")
         identity, reach, still_allowed = None, EVERYWHERE, lambda: True
         if route.access is not Access.PUBLIC:
             self.require_fit()
-            authorization = request.headers.get("Authorization")
+            authorization = request.headers.get("authorization")
             identity = await self.services.authenticator.identify(authorization, address)
             if route.counted:
                 self.charge(asked, identity)
@@ -80,18 +78,18 @@ class Dispatcher(Struct, frozen=True):
             path=path,
             target=target,
             address=address,
-            query=read_query(route, Query(request.args.items(multi=True))),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            query=read_query(route, request.query()),
+            headers=request.headers,
             identity=identity,
             reach=reach,
             still_allowed=still_allowed,
-            read_body=partial(_read_body, request),
+            read_body=partial(request.body.whole, self.services.deps.settings.body_limit_bytes),
             is_head=request.method == "HEAD",
             pieces=request.body if route.upload else None,
         )
         return await self._respond(call)
 
-    async def _respond(self, call: Call) -> Response:
+    async def _respond(self, call: Call) -> Reply:
         if not call.route.reads:
             return await render(await call.route.handler(call), call)
         if call.query.boolean("consistent"):
@@ -99,9 +97,9 @@ class Dispatcher(Struct, frozen=True):
         poll = LongPoll(call.query, call.deps.replica, self.services.closing)
         await poll.first()
         while True:
-            response = await render(await self._made(call), call)
-            if response.status_code != 304 or not await poll.again():
-                return response
+            reply = await render(await self._made(call), call)
+            if reply.status != 304 or not await poll.again():
+                return reply
 
     async def _made(self, call: Call) -> Answer | Raw | Stream:
         """The answer to a read; one that follows from the State alone is made once of each State."""
@@ -182,20 +180,11 @@ def read_query(route: Route, query: Query) -> Query:
     return query
 
 
-async def _read_body(request: Request) -> bytes:
-    return await request.get_data(cache=True, as_text=False, parse_form_data=False)
-
-
-async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
+async def render(answer: Answer | Raw | Stream, call: Call) -> Reply:
     """What the handler of `call` returned, as it goes out."""
     if isinstance(answer, Stream):
-        if call.is_head:
-            return Response(b"", content_type=answer.content_type)
-        response = Response(answer.body, content_type=answer.content_type)
-        response.timeout = None
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
+        headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Reply(200, headers, b"" if call.is_head else answer.body)
     raw = encoded(answer) if isinstance(answer, Answer) else answer
     body, status = raw.body, raw.status
     added: dict[str, str] = {}
@@ -203,7 +192,7 @@ async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
         row = etags.row_of(call.route, call.path, call.state)
         tag = etags.of_answer(raw.digest or etags.digest_of(body), row)
         if etags.matches(call.headers.get("if-none-match"), tag):
-            return Response(b"", status=304, headers={"ETag": tag})
+            return Reply(304, {"ETag": tag}, b"")
         added["ETag"] = tag
     if len(body) >= compression.LEAST_BYTES:
         added["Vary"] = "Accept-Encoding"
@@ -213,4 +202,4 @@ async def render(answer: Answer | Raw | Stream, call: Call) -> Response:
             added["Content-Encoding"] = coding
             if "ETag" in added:
                 added["ETag"] = "W/" + added["ETag"]
-    return Response(body, status=status, content_type=raw.content_type, headers=added)
+    return whole(status, body, raw.content_type, added)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quart import Response
-from quart.wrappers import Request
-
 from api import etags
+from api.answer import Reply, whole
 from api.deps import StaticFile
 from api.errors import MethodNotAllowed
+from api.request import Request
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -18,7 +17,7 @@ POLICY = (
 """The pages load nothing from elsewhere, run nothing that is written into them, and are shown in no other's page."""
 
 
-def answer(files: Mapping[str, StaticFile], request: Request) -> Response | None:
+def answer(files: Mapping[str, StaticFile], request: Request) -> Reply | None:
     """None where `request` names no file.
 
     Raises:
@@ -37,6 +36,6 @@ def answer(files: Mapping[str, StaticFile], request: Request) -> Response | None
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
-    if etags.matches(request.headers.get("If-None-Match"), tag):
-        return Response(b"", status=304, headers=headers)
-    return Response(file.body, content_type=file.content_type, headers=headers)
+    if etags.matches(request.headers.get("if-none-match"), tag):
+        return Reply(304, headers, b"")
+    return whole(200, file.body, file.content_type, headers)

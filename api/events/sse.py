@@ -6,14 +6,13 @@ from collections.abc import Callable
 from types import TracebackType
 
 import trio
-from quart.wrappers.response import ResponseBody
 
 from api.answer import encode
 from api.events.closing import Closing
 from api.events.feed import GAP, Feed, Told
 
 
-class EventBody(ResponseBody):
+class EventBody:
     """Ends when the server shuts down, when the client is so slow that events it never got were forgotten, and when
     its credentials do: `still_allowed` is asked every `heartbeat_s`."""
 

@@ -12,12 +12,12 @@ import math
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 from hypercorn.utils import parse_socket_addr
 from msgspec import Struct
 
+from api.hypercorn_fixes.app_task import AppTasks
 from api.hypercorn_fixes.early_answers import BodyLimit, Http11
 
 RECEIVE_BYTES = 64 * 1024
@@ -62,7 +62,6 @@ class Connection:
         self._idle = True
         self._in_head = False
         self._closing = False
-        self._deadline_s = math.inf
         self._protocol: Http11 | None = None
 
     async def run(self) -> None:
@@ -77,7 +76,7 @@ class Connection:
         if isinstance(self._stream, trio.SSLStream):
             with trio.fail_after(self._limits.head_timeout_s):
                 await self._stream.do_handshake()
-        async with TaskGroup() as task_group:
+        async with AppTasks() as task_group:
             self._protocol = Http11(
                 self._app,
                 self._config,
@@ -107,35 +106,32 @@ class Connection:
         self._socket.close()
 
     def _set_deadline(self, after_s: float) -> None:
-        if self._closing:
-            return
-        self._deadline_s = trio.current_time() + after_s
-        self._receiving.deadline = self._deadline_s
+        if not self._closing:
+            self._receiving.deadline = trio.current_time() + after_s
 
     def _drain(self) -> None:
         self._set_deadline(self._limits.drain_timeout_s)
 
     async def _read(self, protocol: Http11) -> None:
-        while True:
-            data: bytes | bytearray = b""
-            with trio.CancelScope(deadline=self._deadline_s) as self._receiving:
-                try:
-                    data = await self._stream.receive_some(RECEIVE_BYTES)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    break
-            if self._receiving.cancelled_caught:
-                if self._idle and self._in_head and not self._closing and not self._context.terminated.is_set():
-                    await protocol.refuse(408)
-                break
-            if not data:
-                break
-            if self._closing:
-                continue
-            if self._idle and not self._in_head:
-                self._in_head = True
-                self._set_deadline(self._limits.head_timeout_s)
-            await protocol.handle(RawData(bytes(data)))
+        with self._receiving:
+            while data := await self._receive():
+                if self._closing:
+                    continue
+                if self._idle and not self._in_head:
+                    self._in_head = True
+                    self._set_deadline(self._limits.head_timeout_s)
+                await protocol.handle(RawData(data))
+        in_head = self._idle and self._in_head and not self._closing
+        if self._receiving.cancelled_caught and in_head and not self._context.terminated.is_set():
+            await protocol.refuse(408)
         await protocol.handle(Closed())
+
+    async def _receive(self) -> bytes:
+        """b"" when nothing follows."""
+        try:
+            return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):

@@ -1,9 +1,7 @@
 """HTTP/1.1 on one connection, with answers that may come before the request's body was read.
 
-Two faults of hypercorn 0.18 with quart-trio: the app's task is cancelled while it hands over the last piece of its
-answer, so that the connection is neither used again nor closed (it hangs) and its idle timer is never started; and
-a body that nobody reads ends the connection with a reset, which takes the answer with it. Here the end of an answer
-is shielded, and what is left of the body is read and thrown away, within limits, so that the connection can go on.
+hypercorn 0.18 closes a connection whose request's body was not read, with a reset that takes the answer with it. Here
+what is left of the body is read and thrown away, within limits, so that the connection can go on.
 
 Cleartext HTTP/2 is not spoken.
 """
@@ -15,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import h11
-import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
@@ -29,7 +26,6 @@ from api.answer import JSON, encode_error
 from api.errors import of_status
 
 MAX_DRAINED_BYTES = 256 * 1024 * 1024
-HANDOVER_S = 1.0
 BodyLimit = Callable[[str, str], int | None]
 SEND_RAW = "hivemind.send_raw"
 """Where an app finds `Http11._send_raw` in the ASGI scope's state."""
@@ -65,7 +61,6 @@ class Http11(H11Protocol):
         self._drained_bytes: int | None = None
         self._withhold_continue = False
         self._closed = False
-        self._delivering = trio.CancelScope()
         self._held_head = b""
 
     async def handle(self, event: Event) -> None:
@@ -115,11 +110,7 @@ class Http11(H11Protocol):
             # follows on this connection is certain.
             headers = [*event.headers, (b"connection", b"close")]
             event = Response(stream_id=event.stream_id, headers=headers, status_code=event.status_code)
-        if isinstance(event, EndBody | StreamClosed):
-            with trio.CancelScope(shield=True):
-                await super().stream_send(event)
-        else:
-            await super().stream_send(event)
+        await super().stream_send(event)
 
     async def _handle_events(self) -> None:
         while not self._closed:
@@ -146,17 +137,11 @@ class Http11(H11Protocol):
             elif self.stream is None:
                 return
             elif isinstance(event, h11.Data):
-                await self._deliver(Body(stream_id=STREAM_ID, data=bytes(event.data)))
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
-                await self._deliver(EndBody(stream_id=STREAM_ID))
+                await self.stream.handle(EndBody(stream_id=STREAM_ID))
             else:
-                await self._deliver(event)  # type: ignore[arg-type]  # a WebSocket's bytes
-
-    async def _deliver(self, event: StreamEvent) -> None:
-        """To the app, until it ends: then its queue may be full for ever."""
-        if self.stream is not None:
-            with trio.CancelScope() as self._delivering:
-                await self.stream.handle(event)
+                await self.stream.handle(event)  # type: ignore[arg-type]  # a WebSocket's bytes
 
     async def _maybe_continue(self) -> None:
         if self.connection.they_are_waiting_for_100_continue and not self._withhold_continue:
@@ -219,10 +204,7 @@ class Http11(H11Protocol):
     async def _close_stream(self) -> None:
         if self.stream is not None:
             stream, self.stream = self.stream, None
-            self._delivering.cancel()
-            # An app that has ended takes nothing any more, and its queue may be full; one that lives must be told.
-            with trio.move_on_after(HANDOVER_S):
-                await stream.handle(StreamClosed(stream_id=STREAM_ID))
+            await stream.handle(StreamClosed(stream_id=STREAM_ID))
 
     async def _send_error_response(self, status_code: int) -> None:
         body = encode_error(of_status(status_code))

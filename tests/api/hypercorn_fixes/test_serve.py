@@ -53,7 +53,7 @@ async def serving(app: Any, config: ServeConfig = QUICK) -> AsyncIterator[Server
 
 
 async def test_an_upload_comes_no_faster_than_it_is_read_and_may_be_of_any_length(world: Any) -> None:
-    """Quart would keep all of it in memory (upload_bodies.py)."""
+    """What nobody reads waits at the client's side."""
     size = 40 * 1024 * 1024
     gate = trio.Event()
     taken = 0
@@ -328,6 +328,61 @@ async def test_shutdown_ends_streams_with_a_reason(world: Any) -> None:
             await reader.until(b"id: e1.")
             server.shutdown.set()
             assert b"closed, going away" in await reader.to_end()
+
+
+async def test_a_connection_is_kept_for_as_many_requests_as_its_client_likes(world: Any) -> None:
+    """hypercorn closes one after 1000 requests, without a word to who sends the next."""
+    async with serving(world.app, ServeConfig()) as server, await server.connect() as stream:
+        reader = Reader(stream)
+        with trio.fail_after(60):
+            for _ in range(11):
+                await stream.send_all(request("GET", "/api/nothing") * 100)
+                for _ in range(100):
+                    assert (await reader.answer())[0] == 404
+
+
+async def test_a_client_that_goes_ends_what_it_waited_for(world: Any) -> None:
+    """Also one whose request has a body that nobody has read, and that is still coming."""
+    auth = await world.login()
+    ended, reached = trio.Event(), trio.Event()
+
+    async def barrier() -> None:
+        reached.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+
+    world.cluster.read_barrier = barrier
+    body = {"transfer-encoding": "chunked"}
+    async with serving(world.app) as server:
+        for headers, sent in ((auth, b""), ({**auth, **body}, b"4\r\nbody\r\n")):
+            ended, reached = trio.Event(), trio.Event()
+            stream = await server.connect()
+            await stream.send_all(request("GET", "/api/apps?consistent=true", headers) + sent)
+            with trio.fail_after(5):
+                await reached.wait()
+                await trio.aclose_forcefully(stream)
+                await ended.wait()
+
+
+async def test_an_answer_ends_the_wait_of_a_body_that_nobody_reads(world: Any) -> None:
+    """The body is larger than what waits for the app (10 pieces); it is thrown away when the answer is out."""
+    auth = await world.login()
+    go_on = trio.Event()
+    world.cluster.read_barrier = go_on.wait
+    size = 4 * 1024 * 1024
+    async with serving(world.app, ServeConfig()) as server, await server.connect() as stream:
+        reader = Reader(stream)
+        with trio.fail_after(20):
+            await stream.send_all(request("GET", "/api/apps?consistent=true", {**auth, "content-length": str(size)}))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.send_all, bytes(size))
+                await trio.sleep(0.2)
+                go_on.set()
+                assert (await reader.answer())[0] == 200
+            await stream.send_all(request("GET", "/api/health"))
+            assert (await reader.answer())[0] == 200
 
 
 async def poll(condition: Any) -> None:
