@@ -13,6 +13,7 @@ import click
 
 from hivemind.cli.exits import Exit
 from hivemind.cli.output import show
+from hivemind.cli.private_file import private_file
 from hivemind.cli.session import Session, session_options
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -45,25 +46,12 @@ def backup(session: Session, data_dir: Path | None, stale: bool, file: Path) -> 
             offline.back_up(data_dir, file)
             os.chmod(file, 0o600)
         else:
-            _download(session, file, consistent=not stale)
+            with private_file(file) as target:
+                session.run(lambda client: client.backup(target.write, consistent=not stale))
         about = restoring.describe(file)
     except offline.PROBLEMS as error:
         _fail(error)
     click.echo(f"Wrote the state at index {about['index']} to {file} ({about['apps']} apps, {about['users']} users)")
-
-
-def _download(session: Session, file: Path, *, consistent: bool) -> None:
-    """FILE is whole or not there at all, and only its owner may read it."""
-    fresh = file.with_name(file.name + ".new")
-    fresh.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-            session.run(lambda client: client.backup(target.write, consistent=consistent))
-            target.flush()
-            os.fsync(target.fileno())
-        os.rename(fresh, file)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 @click.command()

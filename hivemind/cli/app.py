@@ -12,7 +12,6 @@ from hivemind.cli.app_spec import deploy_body
 from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
-from hivemind.cli.progress import wait_for_replicas
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.spec_options import spec_options
 
@@ -45,6 +44,8 @@ def deploy(session: Session, file: Path | None, detach: bool, timeout: float, **
     body = deploy_body(file, **options)
     answer = session.run(lambda client: client.post("/deploy", body))
     if not detach:
+        from hivemind.cli.app_progress import wait_for_replicas
+
         wait_for_replicas(session, body["name"], timeout)
     show(session.output, answer)
 
@@ -92,6 +93,8 @@ def scale(session: Session, name: str, replicas: int, detach: bool, timeout: flo
     """Change how many replicas an app has."""
     answer = session.run(lambda client: client.post("/scale", {"name": name, "replicas": replicas}))
     if not detach:
+        from hivemind.cli.app_progress import wait_for_replicas
+
         wait_for_replicas(session, name, timeout)
     show(session.output, answer)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 
 def deploy_body(
@@ -117,6 +116,8 @@ def _dependency(text: str) -> dict[str, str]:
 
 def read_body(file: Path) -> dict[str, Any]:
     """A request's body from a file of YAML or JSON. Raises click.UsageError where it is none."""
+    import yaml
+
     try:
         content = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from hivemind.cli.app_spec import deploy_body
-from hivemind.cli.deployment_progress import wait_for_deployment
-from hivemind.cli.output import show
+from hivemind.cli.output import as_yaml, show
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.spec_options import spec_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
@@ -53,6 +51,8 @@ def update(session: Session, name: str, file: Path | None, detach: bool, timeout
         body["update_strategy"] = strategy
     answer = session.run(lambda client: client.put(f"/apps/{name}", body))
     if not detach:
+        from hivemind.cli.deployment_progress import wait_for_deployment
+
         wait_for_deployment(session, answer["deployment_id"], timeout)
     show(session.output, answer)
 
@@ -75,7 +75,7 @@ def diff(session: Session, name: str, old: int | None, new: int | None) -> None:
     revisions = _revisions(session, name)
     newest = revisions[0]["number"] if new is None else new
     before = newest - 1 if old is None else old
-    specs = [yaml.safe_dump(_revision(session, name, number)["spec"]) for number in (before, newest)]
+    specs = [as_yaml(_revision(session, name, number)["spec"]) for number in (before, newest)]
     lines = difflib.unified_diff(
         specs[0].splitlines(), specs[1].splitlines(), f"revision {before}", f"revision {newest}", lineterm=""
     )
@@ -93,5 +93,7 @@ def rollback(session: Session, name: str, to: int | None, detach: bool, timeout:
     """Deploy an earlier revision again."""
     answer = session.run(lambda client: client.post(f"/apps/{name}/rollback", {"to": to}))
     if not detach:
+        from hivemind.cli.deployment_progress import wait_for_deployment
+
         wait_for_deployment(session, answer["deployment_id"], timeout)
     show(session.output, answer)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
 from hivemind.cli.session import Session, keep_token, session_options, token_path
-from hivemind.client import ApiError, Client
+from hivemind.client import ApiError
 
 
 @click.command()
@@ -20,11 +19,7 @@ def login(session: Session, username: str, password: str | None) -> None:
     secret = password or click.prompt("Password", hide_input=True, err=True)
     body = {"username": username, "password": secret}
 
-    async def ask(_: Client) -> Any:
-        async with Client(*session.servers) as anonymous:
-            return await anonymous.post("/auth/login", body)
-
-    data = session.run(ask)
+    data = session.run(lambda client: client.post("/auth/login", body), anonymous=True)
     keep_token(data["token"])
     click.echo(f"Logged in to {session.server} as {data['username']} until {data['expires_at']}")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import trio
 
 from hivemind.cli.app_spec import given, merge, read_body
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
-from hivemind.client import Client
+
+if TYPE_CHECKING:
+    from hivemind.client import Client
 
 _COLUMNS = {
     "NAME": "name",
@@ -24,7 +25,6 @@ _COLUMNS = {
     "NEXT": "next_backup_at",
     "ERROR": "last_error",
 }
-_POLL_S = 0.3
 _PLAIN = ("volume", "schedule", "time_zone", "compression", "timeout", "suspended")
 _S3 = ("bucket", "prefix", "endpoint", "region", "access_key_id")
 
@@ -141,17 +141,25 @@ def delete(session: Session, name: str) -> None:
 @session_options
 def run(session: Session, name: str, wait: bool) -> None:
     """Back up now, whatever the schedule says."""
+    from hivemind.cli.waiting import look_until
 
     async def work(client: Client) -> Any:
-        started = await client.post(f"/backup-schedules/{name}/run")
-        while wait:
+        backup = await client.post(f"/backup-schedules/{name}/run")
+        number = backup["number"]
+
+        async def look() -> bool:
+            nonlocal backup
             last = (await client.get(f"/backup-schedules/{name}"))["last"]
-            if last is not None and last["number"] >= started["number"]:
-                if last["status"] == "failed":
-                    raise click.ClickException(f"backup {last['number']} failed: {last['message']}")
-                return last
-            await trio.sleep(_POLL_S)
-        return started
+            if last is None or last["number"] < number:
+                return False
+            backup = last
+            return True
+
+        if wait:
+            await look_until(look)
+            if backup["status"] == "failed":
+                raise click.ClickException(f"backup {backup['number']} failed: {backup['message']}")
+        return backup
 
     show(session.output, session.run(work))
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from hivemind.cli.deployment_progress import wait_for_deployment
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
@@ -60,6 +59,8 @@ def create(session: Session, app_name: str, execute: bool, detach: bool, timeout
     if execute:
         session.run(lambda client: client.post(f"/deployments/{answer['id']}/execute"))
         if not detach:
+            from hivemind.cli.deployment_progress import wait_for_deployment
+
             wait_for_deployment(session, answer["id"], timeout)
     show(session.output, answer)
 
@@ -87,6 +88,8 @@ def info(session: Session, deployment_id: str) -> None:
 def status(session: Session, deployment_id: str, wait: bool, timeout: float) -> None:
     """Show how far one is."""
     if wait:
+        from hivemind.cli.deployment_progress import wait_for_deployment
+
         wait_for_deployment(session, deployment_id, timeout)
     show(session.output, session.run(lambda client: client.get(f"/deployments/{deployment_id}/status")))
 
@@ -100,6 +103,8 @@ def execute(session: Session, deployment_id: str, detach: bool, timeout: float) 
     """Begin one that was recorded."""
     answer = session.run(lambda client: client.post(f"/deployments/{deployment_id}/execute"))
     if not detach:
+        from hivemind.cli.deployment_progress import wait_for_deployment
+
         wait_for_deployment(session, deployment_id, timeout)
     show(session.output, answer)
 

@@ -6,30 +6,25 @@ import sys
 from typing import Any
 
 import click
-import trio
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hivemind.cli.exits import Exit
+from hivemind.cli.progress import bar
 from hivemind.cli.session import Session
+from hivemind.cli.waiting import look_until
 from hivemind.client import Client
-
-_LOOKS_PAUSE_S = 0.7  # keeps a long wait under the API's 100 requests a minute
 
 
 def wait_until_drained(session: Session, node_id: str, timeout_s: float) -> None:
     """Returns when no container is left; exits 1 where that takes longer than `timeout_s`, or it is taken back."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(f"{node_id}: draining")
+    with bar(f"{node_id}: draining") as shown:
         told: set[str] = set()
 
         def show(drain: dict[str, Any]) -> None:
-            progress.update(bar, completed=drain["done"], total=drain["total"])
+            shown.update(drain["done"], drain["total"])
             for line in _blocked(drain):
                 if line not in told:
                     told.add(line)
-                    progress.console.print(line, highlight=False)
+                    shown.say(line)
 
         last = session.run(lambda client: _wait(client, node_id, timeout_s, show))
     if last is None:
@@ -48,13 +43,14 @@ def _blocked(drain: dict[str, Any]) -> list[str]:
 
 async def _wait(client: Client, node_id: str, timeout_s: float, show: Any) -> dict[str, Any] | None:
     drain: dict[str, Any] | None = {"total": 0, "done": 0, "remaining": [{"id": node_id, "message": "no answer yet"}]}
-    with trio.move_on_after(timeout_s):
-        while True:
-            drain = (await client.get(f"/nodes/{node_id}"))["drain"]
-            if drain is None:
-                break
-            show(drain)
-            if not drain["remaining"]:
-                break
-            await trio.sleep(_LOOKS_PAUSE_S)
+
+    async def look() -> bool:
+        nonlocal drain
+        drain = (await client.get(f"/nodes/{node_id}"))["drain"]
+        if drain is None:
+            return True
+        show(drain)
+        return not drain["remaining"]
+
+    await look_until(look, timeout_s)
     return drain

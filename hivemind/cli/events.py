@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
+from hivemind.cli.output import as_yaml
 from hivemind.cli.session import Session, session_options
-from hivemind.client import Client
+
+if TYPE_CHECKING:
+    from hivemind.client import Client
 
 
 @click.command()
@@ -46,7 +48,7 @@ def _split(text: str | None) -> list[str]:
 
 def _print(output: str, event: dict[str, Any]) -> None:
     if output == "yaml":
-        click.echo("---\n" + yaml.safe_dump(event, sort_keys=False), nl=False)
+        click.echo("---\n" + as_yaml(event), nl=False)
         return
     if output == "json":
         click.echo(json.dumps(event))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import trio
 
 from hivemind.cli.app_spec import merge, pair, read_body, volume
 from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
-from hivemind.client import Client
+
+if TYPE_CHECKING:
+    from hivemind.client import Client
 
 _COLUMNS = {
     "NAME": "name",
@@ -37,7 +38,6 @@ _RUN_COLUMNS = {
     "FINISHED": "finished_at",
     "MESSAGE": "message",
 }
-_POLL_S = 0.3
 _PLAIN = (
     "name", "namespace", "image", "schedule", "time_zone", "concurrency_policy", "completions", "parallelism",
     "backoff_limit", "retry_delay", "timeout", "node_affinity", "priority_class",
@@ -229,12 +229,18 @@ def logs(session: Session, name: str, run_id: str | None, follow: bool, tail: in
 
 
 def _wait(session: Session, name: str, run_id: str) -> None:
+    from hivemind.cli.waiting import look_until
+
     async def work(client: Client) -> dict[str, Any]:
-        while True:
-            run: dict[str, Any] = await client.get(f"/jobs/{name}/runs/{run_id}")
-            if run["finished_at"] is not None:
-                return run
-            await trio.sleep(_POLL_S)
+        run: dict[str, Any] = {}
+
+        async def look() -> bool:
+            nonlocal run
+            run = await client.get(f"/jobs/{name}/runs/{run_id}")
+            return run["finished_at"] is not None
+
+        await look_until(look)
+        return run
 
     run = session.run(work)
     if run["status"] != "succeeded":

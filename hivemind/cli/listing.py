@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hivemind.cli.session import Session
-from hivemind.client import Client
+
+if TYPE_CHECKING:
+    from hivemind.client import Client
 
 _PAGE = 1000
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 import click
 
 from hivemind.cli.session import Session
-from hivemind.client import Client
 
-Written = Callable[[Client], Awaitable[str]]
-Lines = Callable[[Client], AbstractAsyncContextManager[AsyncIterator[str]]]
+if TYPE_CHECKING:
+    from hivemind.client import Client
+
+Written = Callable[["Client"], Awaitable[str]]
+Lines = Callable[["Client"], AbstractAsyncContextManager[AsyncIterator[str]]]
 
 
 def print_logs(session: Session, written: Written, lines: Lines, *, follow: bool) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from hivemind.cli.drain_progress import wait_until_drained
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
@@ -78,6 +77,8 @@ def _put_into_maintenance(session: Session, node_id: str, *, drain: bool, wait: 
     body = {"enable": True, "drain": drain}
     answer = session.run(lambda client: client.post(f"/nodes/{node_id}/maintenance", body))
     if wait:
+        from hivemind.cli.drain_progress import wait_until_drained
+
         wait_until_drained(session, node_id, timeout)
     show(session.output, answer)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
-from rich import box
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _ENDLESS = 10_000
 
@@ -24,14 +23,23 @@ def show(output: str, data: Any, columns: Mapping[str, str] | None = None) -> No
     if output == "json":
         click.echo(json.dumps(data, indent=2))
     elif output == "yaml":
-        click.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
+        click.echo(as_yaml(data), nl=False)
     elif isinstance(data, list):
         _table(data, columns or {})
     else:
         _details(data)
 
 
+def as_yaml(data: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False)
+
+
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in columns:
         table.add_column(header, overflow="fold")
@@ -41,19 +49,21 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Non
 
 
 def _details(data: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in data.items():
         table.add_row(
             key,
-            yaml.safe_dump(value, sort_keys=False).strip()
-            if value and isinstance(value, dict | list)
-            else _cell(value),
+            as_yaml(value).strip() if value and isinstance(value, dict | list) else _cell(value),
         )
     _console().print(table)
 
 
 def _console() -> Console:
     """A pipe has no width: there, no line is folded."""
+    from rich.console import Console
+
     console = Console()
     return console if console.is_terminal else Console(width=_ENDLESS, soft_wrap=True)
 

@@ -6,15 +6,19 @@ import functools
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
-import trio
 from click.core import ParameterSource
 from msgspec import Struct
 
-from hivemind.client import Basic, Client, Credentials, Token
+from hivemind.cli.private_file import private_file
+from hivemind.client import Basic, Token
+
+if TYPE_CHECKING:
+    from hivemind.client import Client, Credentials
+
 
 DEFAULT_SERVER = "http://127.0.0.1:4483"
 T = TypeVar("T")
@@ -42,14 +46,18 @@ class Session(Struct, frozen=True):
     def servers(self) -> list[str]:
         return [server.strip() for server in self.server.split(",") if server.strip()]
 
-    def client(self) -> Client:
-        return Client(*self.servers, credentials=self.credentials)
+    def client(self, *, anonymous: bool = False) -> Client:
+        # Imported here, as trio below: who only asks for help must not wait for them.
+        from hivemind.client import Client
 
-    def run(self, work: Callable[[Client], Awaitable[T]]) -> T:
+        return Client(*self.servers, credentials=None if anonymous else self.credentials)
+
+    def run(self, work: Callable[[Client], Awaitable[T]], *, anonymous: bool = False) -> T:
         """Does `work` with a client under trio and returns what it returns."""
+        import trio
 
         async def with_client() -> T:
-            async with self.client() as client:
+            async with self.client(anonymous=anonymous) as client:
                 return await work(client)
 
         return trio.run(with_client)
@@ -67,14 +75,10 @@ def kept_token() -> str | None:
 
 
 def keep_token(token: str) -> None:
-    """Writes the token so that only this user can read it (0600 from the first byte on)."""
     path = token_path()
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token + "\n")
-    new.rename(path)
+    with private_file(path) as file:
+        file.write(f"{token}\n".encode())
 
 
 def _check_server(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

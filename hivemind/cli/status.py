@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
 
 import click
-import trio
 
 from hivemind.cli.exits import Exit
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
-from hivemind.client import Client, ClientError
+from hivemind.client import ClientError
 
-_LOOKS_PAUSE_S = 0.7  # under the API's 100 requests a minute
+if TYPE_CHECKING:
+    from hivemind.client import Client
 
 
 @click.command()
@@ -37,6 +37,8 @@ def status(session: Session) -> None:
 def wait(session: Session, nodes: int, timeout: float) -> None:
     """Wait until NODES nodes are ready and there is a leader; else exit 1 and say what is missing."""
 
+    from hivemind.cli.waiting import look_until
+
     async def missing(client: Client) -> str | None:
         try:
             answer = await client.request("GET", "/health")
@@ -49,12 +51,13 @@ def wait(session: Session, nodes: int, timeout: float) -> None:
 
     async def until_ready(client: Client) -> str | None:
         problem: str | None = "no answer yet"
-        with trio.move_on_after(timeout):
-            while True:
-                problem = await missing(client)
-                if problem is None:
-                    return None
-                await trio.sleep(_LOOKS_PAUSE_S)
+
+        async def look() -> bool:
+            nonlocal problem
+            problem = await missing(client)
+            return problem is None
+
+        await look_until(look, timeout)
         return problem
 
     problem = session.run(until_ready)
@@ -66,4 +69,6 @@ def wait(session: Session, nodes: int, timeout: float) -> None:
 @click.command()
 def version() -> None:
     """Print the version."""
+    from importlib.metadata import version as installed_version
+
     click.echo(installed_version("hivemind"))

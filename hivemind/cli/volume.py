@@ -11,7 +11,6 @@ from hivemind.cli.backup_schedule import backup_schedule
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
-from hivemind.cli.volume_files import restore_from, write_backup
 
 _COLUMNS = {
     "NAME": "name",
@@ -94,6 +93,8 @@ def usage(session: Session, name: str) -> None:
 @session_options
 def backup(session: Session, name: str, file: Path, compression: str, passphrase_file: Path | None) -> None:
     """Write all that is in it to FILE, a compressed tar."""
+    from hivemind.cli.volume_files import write_backup
+
     size = session.run(lambda client: write_backup(client, name, file, compression, passphrase_file))
     click.echo(f"{file}: {size} bytes")
 
@@ -106,6 +107,8 @@ def backup(session: Session, name: str, file: Path, compression: str, passphrase
 @session_options
 def restore(session: Session, name: str, file: Path, node: str | None, passphrase_file: Path | None) -> None:
     """Replace all that is in it by what FILE holds."""
+    from hivemind.cli.volume_files import restore_from
+
     show(session.output, session.run(lambda client: restore_from(client, name, file, node, passphrase_file)))
 
 

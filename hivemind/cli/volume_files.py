@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,32 +9,25 @@ from typing import Any, BinaryIO
 import click
 import trio
 
+from hivemind.cli.private_file import private_file
 from hivemind.client import Client
 from runtime.volumes.sealing import MAGIC, PIECE_BYTES, SealBroken, Sealer, opened
 
 
 async def write_backup(client: Client, name: str, file: Path, compression: str, passphrase_file: Path | None) -> int:
     """Writes the whole backup, or no `file`. Returns its size in bytes. Raises what the client raises, OSError."""
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        with unfinished.open("wb") as out:
-            sealer = None if passphrase_file is None else Sealer(_passphrase(passphrase_file))
+    sealer = None if passphrase_file is None else Sealer(_passphrase(passphrase_file))
+    with private_file(file) as out:
 
-            def write(piece: bytes) -> None:
-                out.write(piece if sealer is None else sealer.seal(piece))
+        def write(piece: bytes) -> None:
+            out.write(piece if sealer is None else sealer.seal(piece))
 
-            async with client.backup_volume(name, compression=compression) as pieces:
-                async for piece in pieces:
-                    await trio.to_thread.run_sync(write, piece)
-            if sealer is not None:
-                out.write(sealer.finish())
-            out.flush()
-            os.fsync(out.fileno())
-            size = out.tell()
-        unfinished.rename(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return size
+        async with client.backup_volume(name, compression=compression) as pieces:
+            async for piece in pieces:
+                await trio.to_thread.run_sync(write, piece)
+        if sealer is not None:
+            out.write(sealer.finish())
+        return out.tell()
 
 
 async def restore_from(client: Client, name: str, file: Path, node: str | None, passphrase_file: Path | None) -> Any:

@@ -20,12 +20,19 @@ models      the answers' types                           credentials, errors
 exec        a command in a container (trio only)
 """
 
-from hivemind.client.answers import Response
-from hivemind.client.client import Client, SyncClient
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from hivemind.client.credentials import Basic, Credentials, Token
 from hivemind.client.errors import ApiError, ClientError, ServerUnreachable, UnexpectedAnswer
-from hivemind.client.models import Page
-from hivemind.client.sse import ClientEvent
+
+if TYPE_CHECKING:
+    from hivemind.client.answers import Response
+    from hivemind.client.client import Client, SyncClient
+    from hivemind.client.models import Page
+    from hivemind.client.sse import ClientEvent
 
 __all__ = [
     "ApiError",
@@ -41,3 +48,12 @@ __all__ = [
     "Token",
     "UnexpectedAnswer",
 ]
+
+_MODULES = {"Client": "client", "SyncClient": "client", "ClientEvent": "sse", "Page": "models", "Response": "answers"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when they are used: an HTTP library and all the models take longer than ``hivemind --help`` may."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from hivemind.cli.exits import Exit
 from hivemind.cli.main import cli
+from hivemind.cli.private_file import private_file
 from hivemind.cli.session import Session
 from hivemind.client import Client
 
@@ -62,9 +69,10 @@ def api() -> Api:
 
 @pytest.fixture
 def hivemind(api: Api, monkeypatch: pytest.MonkeyPatch) -> Hivemind:
-    def client(session: Session) -> Client:
+    def client(session: Session, *, anonymous: bool = False) -> Client:
         transport = httpx2.MockTransport(api)
-        return Client(*session.servers, credentials=session.credentials, transport=transport)
+        credentials = None if anonymous else session.credentials
+        return Client(*session.servers, credentials=credentials, transport=transport)
 
     monkeypatch.setattr(Session, "client", client)
     for name in ("HIVEMIND_SERVER", "HIVEMIND_TOKEN", "HIVEMIND_USERNAME", "HIVEMIND_PASSWORD"):
@@ -80,6 +88,27 @@ def test_every_command_says_what_it_does() -> None:
             yield from walk(each, f"{name} {inner}")
 
     assert not list(walk(cli, "hivemind"))
+
+
+def test_who_asks_for_help_waits_for_no_library() -> None:
+    """What only some commands need is imported by those."""
+    program = "import sys, hivemind.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"httpx2", "trio", "rich", "nacl", "hypercorn", "quart"} & set(done.stdout.split())
+
+
+def test_a_file_is_whole_or_not_there_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    with contextlib.suppress(OSError), private_file(path) as file:
+        file.write(b"half of it")
+        raise OSError("the connection broke")
+    assert not list(tmp_path.iterdir())
+    for content in (b"one", b"another"):
+        with private_file(path) as file:
+            file.write(content)
+            assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_list_is_all_of_it(hivemind: Hivemind, api: Api) -> None:
