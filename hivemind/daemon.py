@@ -206,8 +206,10 @@ class Daemon:
         gc.collect()
         gc.freeze()
         # What the log adds is long-lived, too: at 11,000 apps a full collection held the loop for 200 ms, and began
-        # again with every quarter more. Garbage in cycles dies young here; the two younger generations find it.
-        gc.set_threshold(5_000, 2, 10_000)
+        # again with every quarter more. Garbage in cycles dies young here; the two younger generations find it. Those
+        # are small: with 5,000 objects one of them took up to 90 ms while 10,000 tasks came, with 1,000 up to 17 ms,
+        # and both the same in all.
+        gc.set_threshold(1_000, 2, 50_000)
         self.lag.begin()
 
     async def _start_raft(self, nursery: trio.Nursery) -> None:

@@ -16,7 +16,8 @@ from consensus.proposer import Proposer
 
 log = structlog.get_logger()
 
-MAX_BATCH = 256
+MAX_BATCH = 100
+"""Applying a report takes every node 75 µs and makes up to four events: so many hold its loop for 8 ms."""
 _RETRY_S = 1.0
 _UNDER_WAY = (TaskState.PREPARING, TaskState.STARTING)
 

@@ -75,6 +75,11 @@ class TaskTable:
         else:
             self._feed(machine, item)
 
+    def feed_known(self, machine: TaskMachine, item: Input) -> None:
+        """Feeds a machine that was here a moment ago; one that has gone since is not made again."""
+        if self._machines.get(machine.task_id) is machine:
+            self._feed(machine, item)
+
     def permit(self, permitted: Permitted) -> None:
         self._permitted = permitted
         for machine in self:

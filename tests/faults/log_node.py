@@ -108,7 +108,7 @@ class LogNode:
             await nursery.start(self.raft.run)
             gc.collect()
             gc.freeze()
-            gc.set_threshold(5_000, 2, 10_000)
+            gc.set_threshold(1_000, 2, 50_000)
             self.lag.begin()
             host, port = self.config["client_host"], self.config["client_port"]
             await nursery.start(partial(trio.serve_tcp, self._serve, port, host=host))
