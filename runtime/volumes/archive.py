@@ -143,6 +143,10 @@ def _checked(tar: tarfile.TarFile, root: str) -> Iterator[tarfile.TarInfo]:
             if os.path.commonpath([target, os.path.realpath(root)]) != os.path.realpath(root):
                 raise tarfile.LinkOutsideDestinationError(member, target)
         yield member.replace(name=name, deep=False)
+        if member.issym():
+            # It is there by now; tarfile gives links the time at which they were made.
+            times_s = member.mtime, member.mtime
+            os.utime(os.path.join(root, name), times_s, follow_symlinks=False)
 
 
 def _compressor(sink: BinaryIO, compression: Compression) -> IO[bytes]:

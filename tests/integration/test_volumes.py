@@ -10,8 +10,11 @@ import json
 import random
 import re
 import socket
+import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +94,12 @@ def digest(directory: Path) -> str:
     return total.hexdigest()
 
 
-@pytest.mark.parametrize(
+sizes = pytest.mark.parametrize(
     "size", [QUICK_BYTES, pytest.param(BAR_BYTES, marks=[pytest.mark.soak, pytest.mark.timeout(900)], id="200MB")]
 )
+
+
+@sizes
 def test_backup_and_restore_keep_every_byte(
     three: Cluster, tmp_path: Path, size: int, figure: Callable[[str], None]
 ) -> None:
@@ -125,20 +131,65 @@ def test_backup_and_restore_keep_every_byte(
     assert digest(directory_of(three, name)) == before
 
 
-def test_a_client_that_breaks_off_restores_nothing(three: Cluster, tmp_path: Path) -> None:
-    before = filled(three, "broken", QUICK_BYTES)
+@sizes
+def test_a_client_that_breaks_off_restores_nothing(three: Cluster, tmp_path: Path, size: int) -> None:
+    name = f"broken{size}"
+    before = filled(three, name, size)
     archive = tmp_path / "archive"
-    assert three.cli(1, "volume", "backup", "broken", str(archive)).returncode == 0
+    assert three.cli(1, "volume", "backup", name, str(archive), timeout_s=240).returncode == 0
     data = archive.read_bytes()
+    volume = directory_of(three, name)
     for node in three.nodes:
         with socket.create_connection((node.address, API_PORT)) as client:
-            head = f"PUT /api/volumes/broken/restore HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
+            head = f"PUT /api/volumes/{name}/restore HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
             client.sendall(f"{head}Authorization: {basic(three)}\r\n\r\n".encode())
             client.sendall(data[: len(data) // 2])
-    volume = directory_of(three, "broken")
-    wait_until(lambda: not list(volume.parent.glob(".hivemind-new-*")), 20, "nothing half restored is left")
-    assert digest(volume) == before
-    assert cli(three, 1, "volume", "restore", "broken", str(archive))["files"] == 2, "and nothing is locked"
+            wait_until(lambda: _halves(volume), 20, "half of it is there")
+        wait_until(lambda: not _halves(volume), 20, "nothing half restored is left")
+        assert digest(volume) == before
+    assert cli(three, 1, "volume", "restore", name, str(archive))["files"] == 2, "and nothing is locked"
+    assert digest(directory_of(three, name)) == before
+
+
+def _halves(volume: Path) -> list[Path]:
+    """What is restored, and has not taken the volume's place."""
+    return list(volume.parent.glob(".hivemind-new-*"))
+
+
+@pytest.mark.lab
+@sizes
+def test_a_restore_that_finds_the_disk_full_changes_nothing(three: Cluster, tmp_path: Path, size: int) -> None:
+    """A volume and its successor need room for both."""
+    name = f"full{size}"
+    before = filled(three, name, size)
+    archive, small = tmp_path / "archive", tmp_path / "small.tar.gz"
+    assert three.cli(1, "volume", "backup", name, str(archive), timeout_s=240).returncode == 0
+    with tarfile.open(small, "w:gz") as tar:
+        tar.add(__file__, "this")
+    volume = directory_of(three, name)
+    with _on_small_disk(volume, size + size // 2):
+        for number in (1, 2, 3) if size == BAR_BYTES else (2,):
+            refused = three.cli(number, "volume", "restore", name, str(archive), timeout_s=240)
+            assert (refused.returncode, f"no room on disk for volume '{name}'" in refused.stderr) == (1, True), refused
+            assert not _halves(volume)
+            assert digest(volume) == before
+        assert cli(three, 2, "volume", "restore", name, str(small))["files"] == 1, "what fits is restored"
+
+
+@contextmanager
+def _on_small_disk(volume: Path, size_bytes: int) -> Iterator[None]:
+    """The volume lies on a file system of this size while this lasts; what it has then is gone."""
+    aside = volume.parent.with_name(f"{volume.parent.name}-aside")
+    volume.parent.rename(aside)
+    volume.parent.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", volume.parent], check=True)
+    try:
+        subprocess.run(["cp", "-a", f"{aside}/.", volume.parent], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", volume.parent], check=True)
+        volume.parent.rmdir()
+        aside.rename(volume.parent)
 
 
 def test_copies_and_moves(three: Cluster) -> None:

@@ -28,7 +28,8 @@ def tree(tmp_path: Path) -> Path:
     (root / "link").symlink_to("/etc/hostname")
     (root / "a/b").chmod(0o2750)
     (root / "empty").chmod(0o4711)
-    os.utime(root / "empty", (1_700_000_000, 1_700_000_000))
+    for name in ("empty", "link"):
+        os.utime(root / name, (1_700_000_000, 1_700_000_000), follow_symlinks=False)
     return root
 
 
@@ -44,9 +45,7 @@ def shape(root: Path) -> dict[str, Any]:
         state = path.lstat()
         held: object = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
         name = path.relative_to(root).as_posix()
-        # tarfile gives links the time of their restoration.
-        time_s = None if path.is_symlink() else int(state.st_mtime)
-        found[name] = (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid, time_s, held)
+        found[name] = (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid, int(state.st_mtime), held)
     return found
 
 
