@@ -42,7 +42,7 @@ from runtime.network.dns.upstream import Upstream, read_resolvers
 from runtime.network.mesh import Mesh, MeshConfig
 from runtime.network.nft.compiler import here_of
 from runtime.network.nft.driver import PacketRules
-from runtime.network.nft.nft import NftError
+from runtime.network.nft.errors import NftError
 from runtime.network.overlay import keys
 from runtime.network.overlay.attachment import default_network
 from runtime.network.overlay.driver import Overlay

@@ -7,7 +7,6 @@ from the State to the kernel, and a connection's round trip through a virtual ad
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import socket
@@ -16,6 +15,7 @@ import subprocess
 import threading
 import time
 
+import trio
 from immutables import Map
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ from consensus.model.service import Service, free_address
 from consensus.model.task import Health, Task, TaskState, TaskStatus
 from consensus.state import State, with_indexes
 from runtime.network.nft.compiler import Compiler
+from runtime.network.nft.nft import Nft
 from runtime.network.nft.ruleset import Command, Ruleset, changes, put_table
 
 ENDPOINTS = 5
@@ -62,8 +63,7 @@ def state_of(services: int) -> State:
 
 
 def to_kernel(commands: list[Command]) -> None:
-    text = json.dumps({"nftables": commands})
-    subprocess.run(["nft", "-j", "-f", "-"], input=text, text=True, check=True)
+    trio.run(Nft().apply, commands)
 
 
 def change_times_s(compiler: Compiler, state: State, ruleset: Ruleset) -> list[float]:

@@ -19,8 +19,9 @@ from runtime.backoff import Backoff
 from runtime.network.mesh import Mesh
 from runtime.network.nft import traffic
 from runtime.network.nft.compiler import Compiler
+from runtime.network.nft.errors import NftError
 from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
-from runtime.network.nft.nft import Nft, NftError, filter_bridge
+from runtime.network.nft.nft import Nft, filter_bridge
 from runtime.network.nft.ruleset import IPV6, Command, Ruleset, changes, put_table, remove_table
 from runtime.network.route_table import is_news
 from runtime.network.routes import PublishedPort
@@ -67,6 +68,7 @@ class PacketRules:
         self._touched: set[str] = set()
         self._in_kernel: Ruleset | None = None
         self._in_kernel6: Ruleset | None = None
+        self._seen_generation: int | None = None
         self._look_at_s = 0.0
         self._scope = trio.CancelScope()
         self.problem: str | None = None
@@ -136,8 +138,11 @@ class PacketRules:
         if self._in_kernel is None:
             return
         try:
-            there = await self._nft.chains()
             await self._count()
+            generation = await self._nft.generation()
+            if generation == self._seen_generation:
+                return
+            there = await self._nft.chains()
         except NftError as error:
             self._tell(str(error))
             there = frozenset()
@@ -150,6 +155,8 @@ class PacketRules:
         if there != wanted:
             log.warning("packet_rules_were_changed", missing=len(wanted - there))
             self._in_kernel = self._in_kernel6 = None
+        else:
+            self._seen_generation = generation
 
     async def _count(self) -> None:
         found: Counter[str] = Counter()

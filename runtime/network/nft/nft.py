@@ -1,4 +1,4 @@
-"""The nft command, and what else of this machine's kernel the ruleset stands on."""
+"""The kernel's nftables, straight or by the nft command, and what else of this machine the ruleset stands on."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from pathlib import Path
 
 import trio
 
+from runtime.network.nft import encoding, netlink
+from runtime.network.nft.errors import NftError
 from runtime.network.nft.ruleset import TABLE, Command, Family
 
 _BRIDGES = Path("/sys/class/net")
 
 
-class NftError(Exception):
-    """The kernel, or the command, refused."""
-
-
 class Nft:
-    """Runs nft. All methods raise NftError."""
+    """All methods raise NftError."""
 
     async def apply(self, commands: Sequence[Command]) -> None:
         """All of them or none."""
-        await self._run(["nft", "-j", "-f", "-"], json.dumps({"nftables": list(commands)}))
+        transaction = encoding.transaction(commands)
+        if transaction is None:
+            await self._run(["nft", "-j", "-f", "-"], json.dumps({"nftables": list(commands)}))
+        else:
+            await trio.to_thread.run_sync(netlink.change, transaction)
+
+    async def generation(self) -> int:
+        """Another one after every change of any rule, whoever made it."""
+        return await trio.to_thread.run_sync(netlink.generation)
 
     async def chains(self) -> frozenset[tuple[str, str]]:
         """Families and names of the chains in our tables; empty where there is no table."""
-        told = json.loads(await self._run(["nft", "-j", "list", "chains"]))
-        found = (item.get("chain", {}) for item in told["nftables"])
-        return frozenset((chain["family"], chain["name"]) for chain in found if chain.get("table") == TABLE)
+        return await trio.to_thread.run_sync(netlink.chains, TABLE)
 
     async def counters(self, family: Family) -> dict[str, int]:
         """Packets counted so far, by the counter's name."""
-        told = json.loads(await self._run(["nft", "-j", "list", "counters", "table", family.table, TABLE]))
-        found = (item.get("counter", {}) for item in told["nftables"])
-        return {counter["name"]: counter["packets"] for counter in found if counter}
+        return await trio.to_thread.run_sync(netlink.counters, family.table, TABLE)
 
     async def _run(self, command: Sequence[str], given: str = "") -> str:
         if shutil.which(command[0]) is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -14,13 +16,16 @@ from hypothesis import strategies as st
 
 from consensus import commands as c
 from consensus.model.service import GivenEndpoint, ServicePort
+from runtime.network.nft import encoding, netlink
 from runtime.network.nft.balance import ADDRESSES, PORTS, Here, is_kernels, turns
 from runtime.network.nft.compiler import Compiler
-from runtime.network.nft.ruleset import Command, Ruleset, changes, put_table
+from runtime.network.nft.errors import NftError
+from runtime.network.nft.ruleset import TABLE, Command, Ruleset, changes, put_table
 from runtime.network.routes import Backend, Policy, PublishedPort, Route, ServiceAddress
 from tests.runtime.network.nft.overlay_state import overlay_cluster, policy, second_addresses, serve
-from tests.support.waiting import wait_until
 
+_NEW_NETWORK = 0x40000000
+"""CLONE_NEWNET"""
 HERE = Here(node_id="n1", subnet="10.244.0.0/24", gateway="10.244.0.1", ranges=("10.244.0.0/16",), nodes=frozenset())
 
 
@@ -141,23 +146,44 @@ def test_without_a_part_in_the_overlay_there_are_no_rules() -> None:
     assert Compiler("n9").update(feed.state, set(), {}) is None
 
 
-def _nft(namespace: list[str], commands: list[Command]) -> None:
+def _by_nft(commands: list[Command]) -> None:
     done = subprocess.run(
-        [*namespace, "nft", "-j", "-f", "-"], input=json.dumps({"nftables": commands}), text=True, capture_output=True
+        ["nft", "-j", "-f", "-"], input=json.dumps({"nftables": commands}), text=True, capture_output=True
     )
     assert done.returncode == 0, done.stderr
 
 
-def _kernel(namespace: list[str]) -> list[str]:
+def _straight(commands: list[Command]) -> bool:
+    """False: they are left to nft."""
+    transaction = encoding.transaction(commands)
+    if transaction is None:
+        return False
+    netlink.change(transaction)
+    return True
+
+
+def _listed() -> list[str]:
     """The words of the kernel's ruleset, sorted: its sets have no order."""
-    argv = [*namespace, "nft", "-s", "list", "ruleset"]
-    done = subprocess.run(argv, text=True, capture_output=True, check=True)
+    done = subprocess.run(["nft", "-s", "list", "ruleset"], text=True, capture_output=True, check=True)
     return sorted(done.stdout.replace(",", " ").split())
+
+
+@pytest.fixture
+def own_network() -> Iterator[None]:
+    """This thread has a network namespace of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    assert libc.unshare(_NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        assert libc.setns(before, _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
+        os.close(before)
 
 
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft")
-def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has() -> None:
+def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has(own_network: None) -> None:
     feed, compiler = overlay_cluster(), Compiler("n1")
     web = serve(feed, "web", {"10.244.0.2": "n1", "10.244.1.2": "n2"}, host_port=8080)
     serve(feed, "db", {"10.244.0.3": "n1"}, port=5432)
@@ -178,24 +204,58 @@ def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has() ->
         c.DeleteNetworkPolicy("p"),
         c.DeleteApp("web"),
     ]
-    holder = subprocess.Popen(["unshare", "-n", "sleep", "60"])
-    namespace = ["nsenter", "-t", str(holder.pid), "-n"]
-    try:
-        wait_until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
-        known: tuple[Ruleset, ...] = ()
-        for step in [None, *steps]:
-            if step is not None:
-                feed.accepted(step)
-            first = compiler.update(feed.state, {"web", "db"}, {})
-            assert first is not None
-            wanted = (first, compiler.ruleset6)
-            for old, new in zip(known or (None, None), wanted, strict=True):
-                _nft(namespace, put_table(new) if old is None else changes(old, new))
-            known = wanted
-            changed = _kernel(namespace)
-            for new in wanted:
-                _nft(namespace, put_table(new))
-            assert _kernel(namespace) == changed, step
-    finally:
-        holder.kill()
-        holder.wait()
+    known: tuple[Ruleset, ...] = ()
+    straight = 0
+    for step in [None, *steps]:
+        if step is not None:
+            feed.accepted(step)
+        first = compiler.update(feed.state, {"web", "db"}, {})
+        assert first is not None
+        wanted = (first, compiler.ruleset6)
+        for old, new in zip(known or (None, None), wanted, strict=True):
+            commands = put_table(new) if old is None else changes(old, new)
+            if _straight(commands):
+                straight += 1
+            else:
+                _by_nft(commands)
+        known = wanted
+        changed = _listed()
+        chains = {(each.family.table, name) for each in wanted for name in each.chains}
+        assert netlink.chains(TABLE) == chains
+        assert set(netlink.counters("ip", TABLE)) == first.counters
+        for new in wanted:
+            _by_nft(put_table(new))
+        assert _listed() == changed, step
+    assert straight >= 4, "endpoints and strategies"
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft")
+def test_a_change_that_the_kernel_refuses_changes_nothing(own_network: None) -> None:
+    feed, compiler = overlay_cluster(), Compiler("n1")
+    serve(feed, "web", {"10.244.0.2": "n1"})
+    first = compiler.update(feed.state, {"web"}, {})
+    assert first is not None
+    _by_nft(put_table(first))
+    before, generation = _listed(), netlink.generation()
+    (chain,) = (name for name in first.chains if name.startswith("service_"))
+    table = {"family": "ip", "table": TABLE}
+    with pytest.raises(NftError, match="No such file or directory"):
+        _straight([{"flush": {"chain": {**table, "name": chain}}}, {"flush": {"chain": {**table, "name": "none"}}}])
+    assert (_listed(), netlink.generation()) == (before, generation)
+    assert _straight([{"flush": {"chain": {**table, "name": chain}}}])
+    assert netlink.generation() != generation
+
+
+def test_what_is_not_known_is_left_to_nft() -> None:
+    table = {"family": "ip", "table": TABLE}
+    known: Command = {"flush": {"chain": {**table, "name": "a"}}}
+    assert encoding.transaction([known]) is not None
+    assert encoding.transaction([]) is None
+    unknown: list[Command] = [
+        {"add": {"chain": {**table, "name": "a", "type": "nat", "hook": "output", "prio": 0, "policy": "accept"}}},
+        {"add": {"element": {**table, "name": "a", "elem": [{"prefix": {"addr": "10.0.0.0", "len": 8}}]}}},
+        {"add": {"rule": {**table, "chain": "a", "expr": [{"accept": None}]}}},
+        {"flush": {"set": {**table, "name": "a"}}},
+    ]
+    assert [encoding.transaction([known, each]) for each in unknown] == [None] * 4
