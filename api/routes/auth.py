@@ -182,7 +182,7 @@ async def rotate_keys(call: Call) -> Answer:
     sealed = deps.seal(secrets.token_bytes(32))
     lifetime_s = deps.settings.token_lifetime_s
     await call.propose(RotateTokenKey(token_key_sealed=sealed, previous_until_s=call.now_s + lifetime_s))
-    return Answer(Message(message="Tokens are signed with a new key; those issued before hold until they expire"))
+    return Answer(Message(message="Tokens are signed with a new key; those of the key before hold until they expire"))
 
 
 ROUTES = (

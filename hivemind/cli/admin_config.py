@@ -12,6 +12,7 @@ from hivemind.cli.exits import Exit
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {"KEY": "key", "VALUE": "value", "DEFAULT": "default", "EXPECTED": "expected", "WHAT": "description"}
 
@@ -46,12 +47,7 @@ def set_(session: Session, key: str, value: str) -> None:
     show(session.output, session.run(lambda client: client.put(f"/config/{key}", {"value": _scalar(value)})))
 
 
-@config.command()
-@click.argument("key")
-@session_options
-def unset(session: Session, key: str) -> None:
-    """Give one its default again."""
-    show(session.output, session.run(lambda client: client.delete(f"/config/{key}")))
+add_request(config, "unset", "DELETE", "/config/{key}", "Give one its default again.")
 
 
 def _scalar(text: str) -> Any:

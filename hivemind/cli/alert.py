@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli.listing import all_rows
-from hivemind.cli.output import show
-from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {
     "ID": "id",
@@ -23,24 +21,6 @@ def alert() -> None:
     """What a person should know of."""
 
 
-@alert.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the alerts that stand, the newest first."""
-    show(session.output, all_rows(session, "/alerts", "alerts"), _COLUMNS)
-
-
-@alert.command()
-@click.argument("alert_id")
-@session_options
-def info(session: Session, alert_id: str) -> None:
-    """Show one alert."""
-    show(session.output, session.run(lambda client: client.get(f"/alerts/{alert_id}")))
-
-
-@alert.command()
-@click.argument("alert_id")
-@session_options
-def ack(session: Session, alert_id: str) -> None:
-    """Say that you have seen one."""
-    show(session.output, session.run(lambda client: client.post(f"/alerts/{alert_id}/acknowledge")))
+add_list(alert, "/alerts", "alerts", _COLUMNS, "List the alerts that stand, the newest first.")
+add_request(alert, "info", "GET", "/alerts/{alert_id}", "Show one alert.")
+add_request(alert, "ack", "POST", "/alerts/{alert_id}/acknowledge", "Say that you have seen one.")

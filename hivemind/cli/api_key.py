@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {
     "ID": "id",
@@ -23,11 +23,7 @@ def api_key() -> None:
     """Keys for programs: they can do no more than who made them."""
 
 
-@api_key.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List your API keys; admins see everybody's."""
-    show(session.output, all_rows(session, "/auth/api-keys", "api_keys"), _COLUMNS)
+add_list(api_key, "/auth/api-keys", "api_keys", _COLUMNS, "List your API keys; admins see everybody's.")
 
 
 @api_key.command()
@@ -41,9 +37,4 @@ def create(session: Session, name: str, role: str | None, expires_in: str | None
     show(session.output, session.run(lambda client: client.post("/auth/api-keys", body)))
 
 
-@api_key.command()
-@click.argument("key_id")
-@session_options
-def delete(session: Session, key_id: str) -> None:
-    """Revoke an API key."""
-    show(session.output, session.run(lambda client: client.delete(f"/auth/api-keys/{key_id}")))
+add_request(api_key, "delete", "DELETE", "/auth/api-keys/{key_id}", "Revoke an API key.")

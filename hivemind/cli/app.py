@@ -9,11 +9,11 @@ import click
 
 from hivemind.cli import app_update
 from hivemind.cli.app_spec import deploy_body
-from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.spec_options import spec_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {
     "NAME": "name",
@@ -68,19 +68,8 @@ def plan(session: Session, file: Path | None, **options: Any) -> None:
     click.echo(answer["message"])
 
 
-@app.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the apps."""
-    show(session.output, all_rows(session, "/apps", "apps"), _COLUMNS)
-
-
-@app.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one app and its containers."""
-    show(session.output, session.run(lambda client: client.get(f"/apps/{name}")))
+add_list(app, "/apps", "apps", _COLUMNS, "List the apps.")
+add_request(app, "info", "GET", "/apps/{name}", "Show one app and its containers.")
 
 
 @app.command()
@@ -107,12 +96,7 @@ def restart(session: Session, name: str) -> None:
     show(session.output, session.run(lambda client: client.post("/restart", {"name": name})))
 
 
-@app.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete an app and its containers."""
-    show(session.output, session.run(lambda client: client.delete(f"/apps/{name}")))
+add_request(app, "delete", "DELETE", "/apps/{name}", "Delete an app and its containers.")
 
 
 @app.command()

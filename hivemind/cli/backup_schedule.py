@@ -11,6 +11,7 @@ from hivemind.cli.app_spec import given, merge, read_body
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 if TYPE_CHECKING:
     from hivemind.client import Client
@@ -112,27 +113,23 @@ def update(session: Session, name: str, file: Path | None, no_encryption: bool, 
     show(session.output, session.run(work))
 
 
-@backup_schedule.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the schedules, and how their last backups went."""
-    show(session.output, all_rows(session, "/backup-schedules", "backup_schedules"), _COLUMNS)
-
-
-@backup_schedule.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one schedule, and how its last backup went."""
-    show(session.output, session.run(lambda client: client.get(f"/backup-schedules/{name}")))
-
-
-@backup_schedule.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete a schedule. What it stored stays where it is."""
-    show(session.output, session.run(lambda client: client.delete(f"/backup-schedules/{name}")))
+add_list(
+    backup_schedule,
+    "/backup-schedules",
+    "backup_schedules",
+    _COLUMNS,
+    "List the schedules, and how their last backups went.",
+)
+add_request(
+    backup_schedule, "info", "GET", "/backup-schedules/{name}", "Show one schedule, and how its last backup went."
+)
+add_request(
+    backup_schedule,
+    "delete",
+    "DELETE",
+    "/backup-schedules/{name}",
+    "Delete a schedule. What it stored stays where it is.",
+)
 
 
 @backup_schedule.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from hivemind.cli.cluster_keys import keys
-from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 
 @click.group()
@@ -21,11 +21,7 @@ def token(session: Session) -> None:
     click.echo(session.run(lambda client: client.get("/cluster/token"))["token"])
 
 
-@cluster.command("status")
-@session_options
-def cluster_status(session: Session) -> None:
-    """Leader, voters, log index, nodes."""
-    show(session.output, session.run(lambda client: client.get("/cluster")))
+add_request(cluster, "status", "GET", "/cluster", "Leader, voters, log index, nodes.")
 
 
 @cluster.command("transfer-leader")

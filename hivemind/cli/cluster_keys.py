@@ -7,6 +7,7 @@ import click
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {"KEY": "fingerprint", "IN USE": "in_use", "USED BY": "used_by", "HELD BY": "held_by"}
 
@@ -37,24 +38,6 @@ def install(session: Session, key: str | None) -> None:
     show(session.output, session.run(lambda client: client.post("/cluster/keys", {"key": key})))
 
 
-@keys.command()
-@click.argument("fingerprint")
-@session_options
-def use(session: Session, fingerprint: str) -> None:
-    """Seal with this key at every member."""
-    show(session.output, session.run(lambda client: client.post(f"/cluster/keys/{fingerprint}/use")))
-
-
-@keys.command()
-@click.argument("fingerprint")
-@session_options
-def remove(session: Session, fingerprint: str) -> None:
-    """Accept this key no longer."""
-    show(session.output, session.run(lambda client: client.delete(f"/cluster/keys/{fingerprint}")))
-
-
-@keys.command()
-@session_options
-def rotate(session: Session) -> None:
-    """Install a new key, use it, and remove all others."""
-    show(session.output, session.run(lambda client: client.post("/cluster/rotate-keys")))
+add_request(keys, "use", "POST", "/cluster/keys/{fingerprint}/use", "Seal with this key at every member.")
+add_request(keys, "remove", "DELETE", "/cluster/keys/{fingerprint}", "Accept this key no longer.")
+add_request(keys, "rotate", "POST", "/cluster/rotate-keys", "Install a new key, use it, and remove all others.")

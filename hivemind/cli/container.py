@@ -9,6 +9,7 @@ from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {
     "ID": "id",
@@ -37,12 +38,7 @@ def ls(session: Session, app: str | None, node: str | None, status: str | None) 
     show(session.output, all_rows(session, "/containers", "containers", app=app, node=node, status=status), _COLUMNS)
 
 
-@container.command()
-@click.argument("container_id")
-@session_options
-def info(session: Session, container_id: str) -> None:
-    """Show one container."""
-    show(session.output, session.run(lambda client: client.get(f"/containers/{container_id}")))
+add_request(container, "info", "GET", "/containers/{container_id}", "Show one container.")
 
 
 @container.command()
@@ -61,20 +57,14 @@ def logs(session: Session, container_id: str, follow: bool, tail: int | None, si
     )
 
 
-@container.command()
-@click.argument("container_id")
-@session_options
-def stats(session: Session, container_id: str) -> None:
-    """What a container uses: percent of one core, and bytes."""
-    show(session.output, session.run(lambda client: client.get(f"/containers/{container_id}/stats")))
-
-
-@container.command()
-@click.argument("container_id")
-@session_options
-def health(session: Session, container_id: str) -> None:
-    """What its last probes said."""
-    show(session.output, session.run(lambda client: client.get(f"/health/container/{container_id}")))
+add_request(
+    container,
+    "stats",
+    "GET",
+    "/containers/{container_id}/stats",
+    "What a container uses: percent of one core, and bytes.",
+)
+add_request(container, "health", "GET", "/health/container/{container_id}", "What its last probes said.")
 
 
 container.add_command(exec_command)

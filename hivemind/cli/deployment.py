@@ -9,6 +9,7 @@ import click
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {
     "ID": "id",
@@ -72,12 +73,7 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-@deployment.command()
-@click.argument("deployment_id")
-@session_options
-def info(session: Session, deployment_id: str) -> None:
-    """Show one deployment."""
-    show(session.output, session.run(lambda client: client.get(f"/deployments/{deployment_id}")))
+add_request(deployment, "info", "GET", "/deployments/{deployment_id}", "Show one deployment.")
 
 
 @deployment.command()
@@ -119,9 +115,6 @@ def promote(session: Session, deployment_id: str, variant: str | None) -> None:
     show(session.output, session.run(lambda client: client.post(f"/deployments/{deployment_id}/promote", body)))
 
 
-@deployment.command()
-@click.argument("deployment_id")
-@session_options
-def rollback(session: Session, deployment_id: str) -> None:
-    """Go back to what the app was before."""
-    show(session.output, session.run(lambda client: client.post(f"/deployments/{deployment_id}/rollback")))
+add_request(
+    deployment, "rollback", "POST", "/deployments/{deployment_id}/rollback", "Go back to what the app was before."
+)

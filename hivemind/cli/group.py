@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {"NAME": "name", "ROLES": "roles", "MEMBERS": "members", "CREATED": "created_at"}
 
@@ -16,19 +16,8 @@ def group() -> None:
     """Users who have roles together, besides their own."""
 
 
-@group.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the groups."""
-    show(session.output, all_rows(session, "/groups", "groups"), _COLUMNS)
-
-
-@group.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one group."""
-    show(session.output, session.run(lambda client: client.get(f"/groups/{name}")))
+add_list(group, "/groups", "groups", _COLUMNS, "List the groups.")
+add_request(group, "info", "GET", "/groups/{name}", "Show one group.")
 
 
 @group.command()
@@ -53,9 +42,4 @@ def update(session: Session, name: str, roles: tuple[str, ...], members: tuple[s
     show(session.output, session.run(lambda client: client.put(f"/groups/{name}", body)))
 
 
-@group.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete a group; its members stay."""
-    show(session.output, session.run(lambda client: client.delete(f"/groups/{name}")))
+add_request(group, "delete", "DELETE", "/groups/{name}", "Delete a group; its members stay.")

@@ -13,6 +13,7 @@ from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 if TYPE_CHECKING:
     from hivemind.client import Client
@@ -134,19 +135,8 @@ def update(session: Session, file: Path | None, **options: Any) -> None:
     show(session.output, session.run(lambda client: client.put(f"/jobs/{body['name']}", body)))
 
 
-@job.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the jobs."""
-    show(session.output, all_rows(session, "/jobs", "jobs"), _COLUMNS)
-
-
-@job.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one job."""
-    show(session.output, session.run(lambda client: client.get(f"/jobs/{name}")))
+add_list(job, "/jobs", "jobs", _COLUMNS, "List the jobs.")
+add_request(job, "info", "GET", "/jobs/{name}", "Show one job.")
 
 
 @job.command()
@@ -173,29 +163,11 @@ def trigger(session: Session, name: str, wait: bool) -> None:
         _wait(session, name, answer["run_id"])
 
 
-@job.command()
-@click.argument("name")
-@session_options
-def suspend(session: Session, name: str) -> None:
-    """Let the schedule rest."""
-    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/suspend")))
-
-
-@job.command()
-@click.argument("name")
-@session_options
-def resume(session: Session, name: str) -> None:
-    """Obey the schedule again; what was due meanwhile is not made up for."""
-    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/resume")))
-
-
-@job.command()
-@click.argument("name")
-@click.argument("run_id")
-@session_options
-def stop(session: Session, name: str, run_id: str) -> None:
-    """End a run; what it wrote is kept."""
-    show(session.output, session.run(lambda client: client.post(f"/jobs/{name}/runs/{run_id}/stop")))
+add_request(job, "suspend", "POST", "/jobs/{name}/suspend", "Let the schedule rest.")
+add_request(
+    job, "resume", "POST", "/jobs/{name}/resume", "Obey the schedule again; what was due meanwhile is not made up for."
+)
+add_request(job, "stop", "POST", "/jobs/{name}/runs/{run_id}/stop", "End a run; what it wrote is kept.")
 
 
 @job.command()

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from hivemind.cli.app_spec import read_body
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import Row, add_list, add_request
 
 _PATH = "/security/network-policies"
 _COLUMNS = {"NAME": "name", "SELECTOR": "selector", "CLOSES": "policy_types", "CONTAINERS": "container_count"}
@@ -23,23 +23,18 @@ def network_policy() -> None:
     """Which containers may talk to whom."""
 
 
-@network_policy.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the policies."""
-    rows = all_rows(session, _PATH, "policies")
-    counted = (
-        [{**row, "container_count": len(row["containers"])} for row in rows] if session.output == "table" else rows
-    )
-    show(session.output, counted, _COLUMNS)
+def _counted(row: Row) -> Row:
+    return {**row, "container_count": len(row["containers"])}
 
 
-@network_policy.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one policy and the containers that it selects."""
-    show(session.output, session.run(lambda client: client.get(f"{_PATH}/{name}")))
+add_list(network_policy, _PATH, "policies", _COLUMNS, "List the policies.", row=_counted)
+add_request(
+    network_policy,
+    "info",
+    "GET",
+    "/security/network-policies/{name}",
+    "Show one policy and the containers that it selects.",
+)
 
 
 @network_policy.command()
@@ -59,9 +54,4 @@ def update(session: Session, name: str, file: Path) -> None:
     show(session.output, session.run(lambda client: client.put(f"{_PATH}/{name}", read_body(file))))
 
 
-@network_policy.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete a policy."""
-    show(session.output, session.run(lambda client: client.delete(f"{_PATH}/{name}")))
+add_request(network_policy, "delete", "DELETE", "/security/network-policies/{name}", "Delete a policy.")

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {
     "ID": "id",
@@ -27,27 +27,11 @@ def node() -> None:
     """The machines."""
 
 
-@node.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the nodes."""
-    show(session.output, all_rows(session, "/nodes", "nodes"), _COLUMNS)
-
-
-@node.command()
-@click.argument("node_id")
-@session_options
-def info(session: Session, node_id: str) -> None:
-    """Show one node; while it drains, how far that is and what holds it up."""
-    show(session.output, session.run(lambda client: client.get(f"/nodes/{node_id}")))
-
-
-@node.command()
-@click.argument("node_id")
-@session_options
-def health(session: Session, node_id: str) -> None:
-    """Show a node's load, and how it has been."""
-    show(session.output, session.run(lambda client: client.get(f"/health/node/{node_id}")))
+add_list(node, "/nodes", "nodes", _COLUMNS, "List the nodes.")
+add_request(
+    node, "info", "GET", "/nodes/{node_id}", "Show one node; while it drains, how far that is and what holds it up."
+)
+add_request(node, "health", "GET", "/health/node/{node_id}", "Show a node's load, and how it has been.")
 
 
 @node.command()

@@ -7,6 +7,7 @@ import click
 from consensus.model.network import Encryption
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {
     "NODE": "node_id",
@@ -29,11 +30,7 @@ def ls(session: Session) -> None:
     show(session.output, session.run(lambda client: client.get("/overlay"))["nodes"], _COLUMNS)
 
 
-@overlay.command()
-@session_options
-def info(session: Session) -> None:
-    """Show its ranges, and how much of them is used."""
-    show(session.output, session.run(lambda client: client.get("/overlay")))
+add_request(overlay, "info", "GET", "/overlay", "Show its ranges, and how much of them is used.")
 
 
 @overlay.command()

@@ -6,6 +6,7 @@ import click
 
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_request
 
 _COLUMNS = {"NAME": "name", "VALUE": "value", "BUILT IN": "built_in", "DESCRIPTION": "description"}
 
@@ -34,9 +35,4 @@ def create(session: Session, name: str, value: int, description: str) -> None:
     show(session.output, session.run(lambda client: client.post("/priority-classes", body)))
 
 
-@priority_class.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete one that no app uses."""
-    show(session.output, session.run(lambda client: client.delete(f"/priority-classes/{name}")))
+add_request(priority_class, "delete", "DELETE", "/priority-classes/{name}", "Delete one that no app uses.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import Row, add_list, add_request
 
 _COLUMNS = {"NAME": "name", "PERMISSIONS": "permissions", "DESCRIPTION": "description"}
 _PERMISSION = click.option(
@@ -24,22 +24,12 @@ def role() -> None:
     """What users may do: viewer, operator, admin, and roles of your own."""
 
 
-@role.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the roles."""
-    rows = all_rows(session, "/roles", "roles")
-    if session.output == "table":
-        rows = [{**row, "permissions": list(map(_text, row["permissions"]))} for row in rows]
-    show(session.output, rows, _COLUMNS)
+def _row(role: Row) -> Row:
+    return {**role, "permissions": list(map(_text, role["permissions"]))}
 
 
-@role.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one role."""
-    show(session.output, session.run(lambda client: client.get(f"/roles/{name}")))
+add_list(role, "/roles", "roles", _COLUMNS, "List the roles.", row=_row)
+add_request(role, "info", "GET", "/roles/{name}", "Show one role.")
 
 
 @role.command()
@@ -64,12 +54,7 @@ def update(session: Session, name: str, permissions: tuple[str, ...], descriptio
     show(session.output, session.run(lambda client: client.put(f"/roles/{name}", body)))
 
 
-@role.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete a role that nobody has."""
-    show(session.output, session.run(lambda client: client.delete(f"/roles/{name}")))
+add_request(role, "delete", "DELETE", "/roles/{name}", "Delete a role that nobody has.")
 
 
 def _permission(text: str) -> dict[str, str]:

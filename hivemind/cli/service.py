@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from hivemind.cli.app_spec import read_body
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import Row, add_list, add_request
 
 _COLUMNS = {
     "NAME": "name",
@@ -45,21 +45,12 @@ def service() -> None:
     """The names and virtual addresses under which apps are reached."""
 
 
-@service.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the services."""
-    rows = all_rows(session, "/services", "services")
-    counted = [{**row, "endpoint_count": len(row["endpoints"])} for row in rows] if session.output == "table" else rows
-    show(session.output, counted, _COLUMNS)
+def _counted(row: Row) -> Row:
+    return {**row, "endpoint_count": len(row["endpoints"])}
 
 
-@service.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one service and where its replicas are reached."""
-    show(session.output, session.run(lambda client: client.get(f"/services/{name}")))
+add_list(service, "/services", "services", _COLUMNS, "List the services.", row=_counted)
+add_request(service, "info", "GET", "/services/{name}", "Show one service and where its replicas are reached.")
 
 
 @service.command()
@@ -85,12 +76,7 @@ def update(session: Session, name: str, **options: Any) -> None:
     show(session.output, session.run(lambda client: client.put(f"/services/{name}", body)))
 
 
-@service.command()
-@click.argument("name")
-@session_options
-def delete(session: Session, name: str) -> None:
-    """Delete a service that no app is reached by."""
-    show(session.output, session.run(lambda client: client.delete(f"/services/{name}")))
+add_request(service, "delete", "DELETE", "/services/{name}", "Delete a service that no app is reached by.")
 
 
 def _body(

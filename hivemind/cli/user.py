@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {"ID": "id", "ROLE": "role", "GROUPS": "groups", "CREATED": "created_at"}
 
@@ -18,19 +18,8 @@ def user() -> None:
     """Who may use the API, and in which role."""
 
 
-@user.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the users."""
-    show(session.output, all_rows(session, "/users", "users"), _COLUMNS)
-
-
-@user.command()
-@click.argument("user_id")
-@session_options
-def info(session: Session, user_id: str) -> None:
-    """Show one user."""
-    show(session.output, session.run(lambda client: client.get(f"/users/{user_id}")))
+add_list(user, "/users", "users", _COLUMNS, "List the users.")
+add_request(user, "info", "GET", "/users/{user_id}", "Show one user.")
 
 
 @user.command()
@@ -44,12 +33,9 @@ def create(session: Session, username: str, role: str, password: str | None) -> 
     show(session.output, session.run(lambda client: client.post("/users", body)))
 
 
-@user.command()
-@click.argument("user_id")
-@session_options
-def delete(session: Session, user_id: str) -> None:
-    """Delete a user; their tokens and API keys are not valid any more."""
-    show(session.output, session.run(lambda client: client.delete(f"/users/{user_id}")))
+add_request(
+    user, "delete", "DELETE", "/users/{user_id}", "Delete a user; their tokens and API keys are not valid any more."
+)
 
 
 @user.command()

@@ -11,6 +11,7 @@ from hivemind.cli.backup_schedule import backup_schedule
 from hivemind.cli.listing import all_rows
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
+from hivemind.cli.verbs import add_list, add_request
 
 _COLUMNS = {
     "NAME": "name",
@@ -30,19 +31,8 @@ def volume() -> None:
 volume.add_command(backup_schedule)
 
 
-@volume.command("ls")
-@session_options
-def ls(session: Session) -> None:
-    """List the volumes."""
-    show(session.output, all_rows(session, "/volumes", "volumes"), _COLUMNS)
-
-
-@volume.command()
-@click.argument("name")
-@session_options
-def info(session: Session, name: str) -> None:
-    """Show one volume."""
-    show(session.output, session.run(lambda client: client.get(f"/volumes/{name}")))
+add_list(volume, "/volumes", "volumes", _COLUMNS, "List the volumes.")
+add_request(volume, "info", "GET", "/volumes/{name}", "Show one volume.")
 
 
 @volume.command()
@@ -77,12 +67,7 @@ def delete(session: Session, name: str, force: bool) -> None:
     show(session.output, session.run(lambda client: client.post("/volumes/delete", body)))
 
 
-@volume.command()
-@click.argument("name")
-@session_options
-def usage(session: Session, name: str) -> None:
-    """How much is in it, and where."""
-    show(session.output, session.run(lambda client: client.get(f"/volumes/{name}/usage")))
+add_request(volume, "usage", "GET", "/volumes/{name}/usage", "How much is in it, and where.")
 
 
 @volume.command()
