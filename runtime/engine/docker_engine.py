@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeVar
@@ -63,6 +64,9 @@ _EXIT_LOOKS = 100
 _EXIT_INTERVAL_S = 0.02
 _NOT_IN_REGISTRY = ("not found", "manifest unknown", "does not exist", "pull access denied")
 
+_UNMOUNTABLE = re.compile(r"failed to mount local volume: .*: no such device$")
+"""ENODEV of mount(2). The engine answers as if it were at fault itself, which would be tried again for ever."""
+
 Errors = Mapping[int, type[EngineError]]
 _CONTAINER_ERRORS: Errors = {404: ContainerNotFound}
 _RUNNING_ERRORS: Errors = {404: ContainerNotFound, 409: ContainerNotRunning}
@@ -79,6 +83,8 @@ def _translated(errors: Errors) -> Iterator[None]:
         raise EngineUnavailable(error.message) from error
     except DockerError as error:
         kind = errors.get(error.status)
+        if _UNMOUNTABLE.search(error.message):
+            raise InvalidSpec(f"{error.message}: the kernel of the engine's machine has no such file system") from error
         if kind is None:
             kind = InvalidSpec if error.status == 400 else EngineBusy if error.status >= 500 else EngineError
         raise kind(error.message) from error

@@ -329,12 +329,16 @@ def test_volumes_of_each_type_in_a_container(docker_host: str, tmp_path: Path) -
         assert "tmpfs" in seen
         assert " 1024 " in seen, "of a size of its own"
         assert cli(cluster, 1, "volume", "usage", "data")["bytes"] == len("kept\n")
-        refused = {**body, "name": "held", "volumes": [{"name": "held", "mount_path": "/x"}]}
-        deploy(cluster, 1, refused, running=False)
+        far = ("--type", "network", "--filesystem", "none-such", "--from-server", "127.0.0.1", "--path", "/x")
+        cli(cluster, 1, "volume", "create", "far", *far)
+        for name in ("held", "far"):
+            refused = {**body, "name": name, "volumes": [{"name": name, "mount_path": "/x"}]}
+            deploy(cluster, 1, refused, running=False)
 
-        def told() -> bool:
+        def told(app: str, reason: str) -> bool:
             with cluster.client(1) as client:
-                text = client.get("/api/apps/held").text
-            return "its size cannot be enforced on this node" in text
+                return reason in client.get(f"/api/apps/{app}").text
 
-        wait_until(told, 30, "the app says why it does not run")
+        reasons = {"held": "its size cannot be enforced on this node", "far": "machine has no such file system"}
+        for name, reason in reasons.items():
+            wait_until(lambda n=name, r=reason: told(n, r), 30, f"{name} says why it does not run")
