@@ -97,7 +97,8 @@ async def change_labels(call: Call) -> Answer:
     await call.propose(
         ChangeNodeLabels(node_id=node.id, labels=body.labels, add_taints=body.add_taints, remove_taints=gone)
     )
-    return Answer(Message(id=node.id, message="Node labelled successfully"))
+    changed = "labelled" if body.labels or not (body.add_taints or body.remove_taints) else "tainted"
+    return Answer(Message(id=node.id, message=f"Node {changed} successfully"))
 
 
 async def remove_node(call: Call) -> Answer:

@@ -9,6 +9,9 @@ Needs root and what tests/lab needs. Rows:
   killed      one of 3 containers is killed: until 3 run again
   node-loss   9 containers, one host is killed: until 9 run on the others; with Hivemind's preset `lan`, and with
               `local` in a row of its own (beside the same losses of Swarm)
+Hivemind's containers have names and addresses across all nodes, as those of `swarm overlay`. For these, as for those of
+`floor network`, the engine sets up a resolver in each container, which is a third of what a start costs (Docker 20.10).
+`swarm` and `floor` are on the default bridge, as Hivemind is with --overlay off.
 Contenders take turns, round by round, each on clean engines; the others' daemons idle meanwhile (their cost is in the
 JSON). Seconds come from the engines' own time stamps; a ratio is Hivemind's median over the other's.
 """
