@@ -1,6 +1,6 @@
 """Makes this node's part of the overlay what the replica says, and keeps it so.
 
-The engine's network first (it makes the bridge), then links, entries and routes, then rules. Anybody may take any of
+Rules first, then the engine's network (it makes the bridge), then links, entries and routes. Anybody may take any of
 it away: the kernel tells of that, and it is put back. What cannot be had is told to the cluster as the reason why
 this node is degraded, and tried again. A daemon that ends leaves all in place: containers go on talking.
 """
@@ -192,8 +192,8 @@ class Overlay:
             if wanted.ranges6 and (reason := self._why_no_ipv6(wanted)) is not None:
                 lacks.append(reason)
                 wanted = without_ipv6(wanted)
-            if (reason := await self._why_no_engine_rules(wanted)) is not None:
-                lacks.append(reason)
+            # Before the network, which the engine cannot make without its rules.
+            lacks += await self._ensure_rules(wanted, found)
             spec = self._spec(wanted, found)
             if not self._may_stay(there, spec):
                 await self._make_network(there, spec)
@@ -201,7 +201,6 @@ class Overlay:
             if there is not None and there.spec.subnet6 != spec.subnet6:
                 lacks.append(_NO_IPV6_YET)
             await self._kernel.forward_packets(ipv6=bool(wanted.subnet6))
-            await self._ensure_rules(wanted, found)
             found = await self._settle(wanted, found)
         except (OverlayError, EngineError) as error:
             return self._reported_as(str(error))
@@ -262,32 +261,38 @@ class Overlay:
         adopted = await self._kernel.adopt_ports(pids)
         log.warning("overlay_bridge_put_back", bridge=BRIDGE, containers=adopted)
 
-    async def _why_no_engine_rules(self, wanted: OverlayPlan) -> str | None:
-        """Puts the engine's own rules back where they vanished, while it runs: it makes them when it starts."""
-        reason = None
-        for ipv6 in (False, True) if wanted.subnet6 else (False,):
-            known = self._engine_rules[ipv6]
-            text = known.restore_input(await self._kernel.saved_rules(ipv6=ipv6), trio.current_time())
-            if text is not None:
-                try:
-                    await self._kernel.restore_rules(text, ipv6=ipv6)
-                except OverlayError as error:
-                    reason = f"{engine_rules.LOST}; restart it ({error})"
-                    continue
-                log.warning("engine_rules_put_back", ipv6=ipv6)
-                known.restore_input(await self._kernel.saved_rules(ipv6=ipv6), trio.current_time())
-            if known.lost:
-                reason = engine_rules.LOST
-        return reason
-
-    async def _ensure_rules(self, wanted: OverlayPlan, found: Found) -> None:
+    async def _ensure_rules(self, wanted: OverlayPlan, found: Found) -> list[str]:
+        """Ours, and the engine's own where they vanished. Answers with what is lacking."""
         underlay = links.underlay_of(found.links, wanted.address).name
+        lacks = []
         for ipv6 in (False, True) if wanted.subnet6 else (False,):
-            part = firewall.of_ipv6(wanted) if ipv6 else wanted
-            text = firewall.restore_input(await self._kernel.saved_rules(ipv6=ipv6), part, underlay)
-            if text is not None:
-                log.info("overlay_rules", chain=firewall.CHAIN, ipv6=ipv6)
-                await self._kernel.restore_rules(text, ipv6=ipv6)
+            try:
+                saved = await self._with_engine_rules(await self._kernel.saved_rules(ipv6=ipv6), ipv6)
+                text = firewall.restore_input(saved, firewall.of_ipv6(wanted) if ipv6 else wanted, underlay)
+                if text is not None:
+                    log.info("overlay_rules", chain=firewall.CHAIN, ipv6=ipv6)
+                    await self._kernel.restore_rules(text, ipv6=ipv6)
+            except OverlayError as error:
+                lacks.append(str(error))
+            if self._engine_rules[ipv6].lost:
+                lacks.append(engine_rules.LOST)
+        return lacks
+
+    async def _with_engine_rules(self, saved: str, ipv6: bool) -> str:
+        """What the kernel has once the engine's own rules are put back where they vanished, as far as they can be."""
+        known = self._engine_rules[ipv6]
+        text = known.restore_input(saved, trio.current_time())
+        if text is None:
+            return saved
+        try:
+            await self._kernel.restore_rules(text, ipv6=ipv6)
+        except OverlayError as error:
+            log.warning("engine_rules_not_put_back", ipv6=ipv6, reason=str(error))
+            return saved
+        log.warning("engine_rules_put_back", ipv6=ipv6)
+        saved = await self._kernel.saved_rules(ipv6=ipv6)
+        known.restore_input(saved, trio.current_time())
+        return saved
 
     # -- the engine's network
 

@@ -17,7 +17,7 @@ from runtime.network.overlay.firewall import CHAIN, tables
 
 GRACE_S = 2.0
 """Who takes rules away often puts them back himself, as Docker does when firewalld tells it."""
-LOST = "the engine's packet rules are gone (chains DOCKER…): it cannot publish ports or make networks"
+LOST = "the engine's packet rules are gone (chains DOCKER…), and its published ports; restart it if this stays"
 
 _OWN = "DOCKER"
 _LINK = re.compile(r" -[io] (\S+)")

@@ -43,6 +43,7 @@ class Machine:
         self.can_encrypt = False
         self.has_ipv6 = False
         self.broken: OverlayError | EngineError | None = None
+        self.has_iptables = True
         self._tell: Callable[[], None] = lambda: None
 
     def news(self) -> None:
@@ -81,6 +82,8 @@ class Machine:
 
     async def saved_rules(self, *, ipv6: bool = False) -> str:
         await trio.lowlevel.checkpoint()
+        if not self.has_iptables:
+            raise OverlayError("cannot run iptables-save")
         return (self.tables6 if ipv6 else self.tables).saved
 
     async def restore_rules(self, text: str, *, ipv6: bool = False) -> None:
@@ -187,6 +190,17 @@ async def test_it_connects_follows_the_cluster_and_puts_back_what_is_taken(autoj
         assert machine.kernel.look() == whole
         assert machine.adopted == [41, 42]
         assert "HIVEMIND-OVERLAY" in machine.tables.saved
+
+
+async def test_a_machine_without_iptables_has_all_the_rest(autojump_clock: trio.abc.Clock) -> None:
+    machine = Machine()
+    machine.has_iptables = False
+    async with running(founded(), machine) as overlay:
+        assert await status(overlay) == (OverlayStatus.DEGRADED, "cannot run iptables-save")
+        assert await overlay.attach() is not None
+        assert VXLAN in machine.kernel.links
+        machine.has_iptables = True
+        assert await status(overlay) == _CONNECTED
 
 
 async def test_the_engines_own_rules_come_back(autojump_clock: trio.abc.Clock) -> None:
