@@ -7,6 +7,7 @@ import time
 import pytest
 import trio
 
+from consensus.raft import durability
 from consensus.raft.flush_thread import FlushThread
 
 
@@ -120,6 +121,8 @@ async def test_a_disk_that_was_slow_is_not_waited_for_again_at_once(cluster, mon
         return ended
 
     monkeypatch.setattr(FlushThread, "run_briefly", wait)
+    monkeypatch.setattr(durability, "_SLOW_FOR_S", 60.0)
+    node._core.durability._impatient_until_s = 0.0
     sync = type(node._storage.journal._segments).sync
     monkeypatch.setattr(type(node._storage.journal._segments), "sync", lambda self: (time.sleep(0.01), sync(self)))
     for number in range(5):
