@@ -23,14 +23,17 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     learner_pace_s: float = 0.0002
     """News reaches learners in rounds at least this far apart, times their number: at once where they are few, and
     for at most half of the leader's time where they are many."""
-    fan_out_slice_s: float = 0.003
+    fan_out_slice_s: float = 0.002
     """The leader yields to the loop after speaking to learners for so long."""
     leader_fallback_s: float = 2.0
     """A leader without a quorum's answers steps down after this; a follower forgets a silent leader."""
     exchange_timeout_s: float = 3.0
     """An append or snapshot chunk without an answer is sent again after this (the link may have dropped it)."""
-    inbox_slice_s: float = 0.005
-    """Reading what others sent yields to the loop after this."""
+    inbox_slice_s: float = 0.003
+    """Reading what others sent, and what was proposed here, yields to the loop after this."""
+    step_slice_s: float = 0.004
+    """Messages are answered in the step of the loop that brings them until those have taken this long together; with
+    the other slices it is what one step may take: below the 20 ms bar on loop lag, with room for the rest."""
     look_around_s: float = 0.5
     """What needs no haste is done this often: making oneself known to a leader, forgetting guests."""
 
@@ -40,8 +43,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 1024 * 1024
     """Entries in one append; well above `entry_bytes_max`, below the peer channel's frame limit."""
     batch_entries: int = 1024
-    apply_slice_s: float = 0.008
-    """Applying yields to the loop after this; below the 20 ms bar on loop lag with room for the rest."""
+    apply_slice_s: float = 0.005
+    """Applying yields to the loop after this."""
 
     segment_bytes: int = SEGMENT_BYTES
     """Of one file of the log: what a snapshot covers is removed in files, so this is how much more may be kept."""

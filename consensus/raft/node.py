@@ -78,6 +78,8 @@ class RaftNode(StateTransfer):
         self._confirmed = Waiters()
         self._leadership_changed = trio.Event()
         self._failure: Exception | None = None
+        self._stepping_s = 0.0
+        """What ticks have taken since the pump's turn."""
 
     # First start.
 
@@ -165,14 +167,22 @@ class RaftNode(StateTransfer):
 
     def _tick(self, core: Core) -> None:
         """Send first, sync meanwhile: the core has sent what it has to say when it returns."""
+        began_s = time.monotonic()
         core._onTick()
+        self._stepping_s += time.monotonic() - began_s
         core.durability.begin()
         self._observe()
 
     def _step(self) -> None:
-        """One tick, now: what became durable, and what a voter said, is answered without another turn of the loop."""
+        """One tick, now: what became durable, and what a voter said, is answered without another turn of the loop.
+
+        Unless such ticks have taken long since the pump's last: a single read may bring many messages.
+        """
         core = self._core
         if core is None:
+            return
+        if self._stepping_s > self._config.step_slice_s:
+            self._kick()
             return
         try:
             self._tick(core)
@@ -194,6 +204,7 @@ class RaftNode(StateTransfer):
         while True:
             if self._failure is not None:
                 raise self._failure
+            self._stepping_s = 0.0
             self._tick(core)
             if core.wants_pump:
                 await trio.lowlevel.checkpoint()
