@@ -1,7 +1,8 @@
 """How much of the log was durable after the last fdatasync, in a small file beside its segments.
 
 It is written after every fdatasync and itself synced only where the log is cut, begins anew or goes on in a new
-segment. So it tells of damage in the last batch in all but a power cut, and of a last segment that is missing always.
+segment. So it tells of damage in the last batch in all but a power cut, and of a last segment that is missing always,
+as the file of the votes does, too.
 """
 
 from __future__ import annotations

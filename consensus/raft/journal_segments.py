@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -39,16 +39,20 @@ SEGMENT_BYTES = 8 * 1024 * 1024
 class JournalSegments:
     """The open log: where its records are, and how much of the last segment is durable.
 
+    `keep_newest` keeps the number of the last segment elsewhere, durably, where that was `newest` until now.
+
     Every method that raised OSError may be called again in the same way.
     """
 
-    def __init__(self, folder: Path, segments: list[Segment], segment_bytes: int) -> None:
+    def __init__(self, folder: Path, segments: list[Segment], segment_bytes: int, newest: int = 0) -> None:
         self._folder = folder
         self._segments = segments
         self._segment_bytes = segment_bytes
         self._synced = segments[-1].length
         self._descriptor = os.open(segment_path(folder, segments[-1].number), os.O_RDWR)
         self._mark = JournalMark(folder)
+        self._newest = newest
+        self.keep_newest: Callable[[int], None] = lambda number: None
         self.syncs = 0
 
     @property
@@ -109,6 +113,7 @@ class JournalSegments:
 
     def sync(self) -> None:
         """Make all that was appended durable."""
+        self._tell_newest(self._segments[-1].number)
         if self._synced != self._segments[-1].length:
             os.fdatasync(self._descriptor)
             self._synced = self._segments[-1].length
@@ -125,7 +130,8 @@ class JournalSegments:
         kept = [segment for segment in self._segments if segment.first_index <= last_index]
         tail = kept[-1]
         length = tail.length_up_to(last_index)
-        # First the mark, or a crash in between would look like damage.
+        # First what tells of more, or a crash in between would look like damage.
+        self._tell_newest(tail.number)
         self._mark.write(tail.number, min(length, self._synced) if len(kept) == self.count else length)
         self._mark.sync()
         self._remove([segment.number for segment in reversed(self._segments[len(kept) :])])
@@ -158,6 +164,11 @@ class JournalSegments:
             # One after the other, or a power cut could leave a hole.
             sync_directory(self._folder)
 
+    def _tell_newest(self, number: int) -> None:
+        if number != self._newest:
+            self.keep_newest(number)
+            self._newest = number
+
     def _mark_durably(self) -> None:
         self._mark.write(self._segments[-1].number, self._synced)
         self._mark.sync()
@@ -182,14 +193,18 @@ def create_segments(folder: Path, entries: Sequence[Entry], segment_bytes: int =
     sync_directory(folder.parent)
 
 
-def open_segments(folder: Path, segment_bytes: int = SEGMENT_BYTES) -> tuple[JournalSegments, list[Entry]]:
+def open_segments(
+    folder: Path, segment_bytes: int = SEGMENT_BYTES, newest: int = 0
+) -> tuple[JournalSegments, list[Entry]]:
     """Open a log and read its entries. A torn tail is cut off with a warning.
+
+    `newest` is the number of a segment that there was, or 0: without that, or a later one, something is missing.
 
     Raises:
         StorageDamaged: missing, or damaged in a place that was durable.
     """
     marked_number, marked_length = read_mark(folder)
-    numbers, replaced = _numbers(folder, marked_number)
+    numbers, replaced = _numbers(folder, max(marked_number, newest))
     segments, entries = list[Segment](), list[Entry]()
     for number in numbers[:-1]:
         segment, its_entries = read_sealed_segment(folder, number)
@@ -201,7 +216,7 @@ def open_segments(folder: Path, segment_bytes: int = SEGMENT_BYTES) -> tuple[Jou
     entries += its_entries
     if not entries:
         raise StorageDamaged(segment_path(folder, last), "it holds no whole record", folder.parent)
-    log = JournalSegments(folder, segments, segment_bytes)
+    log = JournalSegments(folder, segments, segment_bytes, newest)
     try:
         if segment.length < file_length:
             cut_bytes = file_length - segment.length

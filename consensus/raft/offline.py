@@ -37,7 +37,7 @@ def inspect(data_dir: Path) -> Inspection:
     """What is in the directory. Raises StorageDamaged, StorageMisused (also while a daemon runs there)."""
     storage = _open(data_dir)
     try:
-        votes, snapshot = load_votes(data_dir / "votes"), storage.snapshot
+        votes, snapshot = load_votes(data_dir / "votes").votes, storage.snapshot
         return Inspection(
             node_id=load_identity(data_dir / "identity").node_id,
             term=votes.term,
@@ -86,7 +86,7 @@ def make_sole_voter(data_dir: Path) -> Inspection:
     try:
         identity = load_identity(data_dir / "identity")
         if storage.voters.latest != (identity.node_id,):
-            journal, term = storage.journal, max(storage.journal.last.term, load_votes(data_dir / "votes").term)
+            journal, term = storage.journal, max(storage.journal.last.term, load_votes(data_dir / "votes").votes.term)
             change = VoterChange("add", identity.node_id, (identity.node_id,))
             journal.setCurrentTerm(term + 1, None)
             journal.add(encode_change(change), journal.last.index + 1, term + 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -137,14 +136,15 @@ def _open_locked(data_dir: Path, node_id: str, lock: int, segment_bytes: int) ->
     votes = load_votes(data_dir / "votes")
     snapshot = _snapshot(data_dir / "snapshot")
     convert_one_file_journal(data_dir, data_dir / "log", segment_bytes)
-    segments, entries = open_segments(data_dir / "log", segment_bytes)
+    segments, entries = open_segments(data_dir / "log", segment_bytes, votes.segment)
+    segments.keep_newest = votes.keep_segment
     try:
         entries = _continue_snapshot(data_dir, snapshot, segments, entries)
     except BaseException:
         segments.close()
         raise
     voters = _voters(identity, snapshot, entries)
-    journal = Journal(segments, entries, votes, partial(save_votes, data_dir / "votes"))
+    journal = Journal(segments, entries, votes.votes, votes.keep)
     return Storage(data_dir, lock, journal, voters, snapshot, identity)
 
 

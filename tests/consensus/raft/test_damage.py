@@ -156,6 +156,8 @@ DAMAGES: dict[str, Damage] = {
     "first two segments missing": _missing(FIRST, _segment(1)),
     "middle segment missing": _missing(MIDDLE),
     "last segment missing": _missing(LAST),
+    "last segment and mark missing": _missing(LAST, _file("log/mark")),
+    "last two segments and mark missing": _missing(LAST, _segment(-2), _file("log/mark")),
     "all segments missing": _missing(*(_segment(position) for position in range(5))),
     "log missing": _missing(LOG),
     "votes missing": _missing(VOTES),
@@ -205,7 +207,7 @@ async def test_alone(cluster, kind):
     await _fill(node, COUNT)
     await _snapshot_made(folder, segments=5)
     await cluster["a"].kill()
-    votes = load_votes(folder / "votes")
+    votes = load_votes(folder / "votes").votes
     DAMAGES[kind](folder)
     if kind not in HEALS:
         with pytest.raises((StorageDamaged, StorageMisused)) as refused:

@@ -11,9 +11,11 @@ from contextlib import suppress
 import msgspec
 import pytest
 
+from consensus.raft.durable_file import read_sealed, write_sealed
 from consensus.raft.errors import StorageDamaged, StorageMisused
-from consensus.raft.journal_segments import create_segments
+from consensus.raft.journal_segments import create_segments, open_segments
 from consensus.raft.record import Entry, encode_record
+from consensus.raft.segment import segment_numbers
 from consensus.raft.snapshot import SnapshotHeader, read_snapshot, write_snapshot
 from consensus.raft.storage import create_storage, open_storage
 from consensus.raft.voter_set import VoterChange, VoterHistory, change_voters
@@ -110,7 +112,7 @@ def test_two_processes_and_other_names_are_refused(data_dir):
 
 def test_votes_and_snapshots_come_back(tmp_path):
     save_votes(tmp_path / "votes", Votes(7, "b"))
-    assert load_votes(tmp_path / "votes") == Votes(7, "b")
+    assert load_votes(tmp_path / "votes").votes == Votes(7, "b")
     header = SnapshotHeader(5, 2, ("a", "b"))
     write_snapshot(tmp_path / "snapshot", header, (b"x" * 1000 for _ in range(100)))
     snapshot = read_snapshot(tmp_path / "snapshot")
@@ -190,3 +192,46 @@ def test_a_damaged_log_in_one_file_is_refused_and_left_as_it_is(data_dir, at):
         reopen(data_dir)
     assert str(data_dir / "journal") in str(refused.value)
     assert not (data_dir / "log").exists()
+
+
+def test_votes_of_earlier_versions_are_read_and_later_ones_by_those(tmp_path):
+    class Earlier(msgspec.Struct, array_like=True):
+        term: int = 0
+        voted_for: str | None = None
+
+    path = tmp_path / "votes"
+    write_sealed(path, b"HMVOTES1", [msgspec.msgpack.encode(Earlier(7, "b"))])
+    file = load_votes(path)
+    assert (file.votes, file.segment) == (Votes(7, "b"), 0)
+    file.keep_segment(3)
+    file.keep(Votes(8, None))
+    assert load_votes(path).segment == 3
+    assert msgspec.msgpack.decode(read_sealed(path, b"HMVOTES1"), type=Earlier) == Earlier(8, None)
+
+
+def test_the_newest_segment_is_known_elsewhere_before_anything_in_it_is_durable(tmp_path):
+    """Also while the log is cut back over several segments, and begins anew: a crash at any moment finds it whole."""
+    folder, kept = tmp_path / "log", [0]
+
+    def reopen():
+        again, entries = open_segments(folder, 1024, kept[0])
+        again.close()
+        return len(entries)
+
+    def keep(number):
+        kept[0] = number
+        assert reopen() > 0, "what is kept never tells of more than there is"
+
+    create_segments(folder, [Entry(b"\1", 1, 0)], 1024)
+    log, _ = open_segments(folder, 1024)
+    log.keep_newest = keep
+    log.append([Entry(bytes(300), n, 1) for n in range(2, 20)])
+    log.sync()
+    assert kept[0] == segment_numbers(folder)[-1] > 3
+    log.truncate(4)
+    assert kept[0] == segment_numbers(folder)[-1] < 3
+    log.restart(Entry(b"\1", 50, 2))
+    log.sync()
+    assert kept[0] == segment_numbers(folder)[-1]
+    log.close()
+    assert reopen() == 1

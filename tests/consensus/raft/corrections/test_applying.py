@@ -42,7 +42,7 @@ def test_applying_is_sliced(bench):
     original = bench.machine.apply
 
     def slow(index, entry):
-        bench.now_s += 0.005
+        bench.now_s += 0.003
         return original(index, entry)
 
     bench.machine.apply = slow
