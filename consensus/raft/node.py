@@ -312,7 +312,7 @@ class RaftNode(StateTransfer):
         else:
             # Together with what else is proposed in this turn of the loop.
             self._kick()
-        index, result = await answer.wait(timeout_s, self._get_leader_id)
+        index, result = await answer.wait(timeout_s)
         self._proposals_failed -= 1
         self._commit_latency.add(time.monotonic() - began_s)
         if isinstance(result, ApplyFailed):
@@ -338,16 +338,13 @@ class RaftNode(StateTransfer):
         answer = self._proposal(core, timeout_s)
         core.propose_change(kind, node_id, answer)
         self._kick()
-        await answer.wait(timeout_s, self._get_leader_id)
+        await answer.wait(timeout_s)
 
     def _proposal(self, core: Core, timeout_s: float) -> Proposal:
         answer = Proposal(core)
         self._deadlines.add(trio.current_time() + timeout_s, answer.over)
         self._alarm.ring_within(timeout_s)
         return answer
-
-    def _get_leader_id(self) -> str | None:
-        return self.leader_id
 
     def tell_commit(self, node_id: str) -> None:
         """At the leader: this voter waits for what is committed; do not let the news of it wait for an append."""

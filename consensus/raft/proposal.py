@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -40,7 +39,7 @@ class Proposal:
         self._answered = True
         self.over.set()
 
-    async def wait(self, timeout_s: float, leader_id: Callable[[], str | None]) -> tuple[int, Any]:
+    async def wait(self, timeout_s: float) -> tuple[int, Any]:
         """Index and result, when `over` is set. Raises what became of the proposal otherwise."""
         await self.over.wait()
         if not self._answered:
@@ -51,7 +50,8 @@ class Proposal:
             case FAIL_REASON.QUEUE_FULL:
                 raise QueueFull("too many proposals are outstanding")
             case FAIL_REASON.NOT_LEADER | FAIL_REASON.MISSING_LEADER:
-                raise NotLeader(leader_id())
+                leader = self._core._getLeader()
+                raise NotLeader(None if leader is None else leader.id)
             case FAIL_REASON.REQUEST_DENIED:
                 raise ChangeRefused("another membership change is under way, or this one changes nothing")
             case FAIL_REASON.DISCARDED:
