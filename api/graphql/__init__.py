@@ -1,6 +1,7 @@
 """GraphQL over everything that can be read (graphql-core, spec of October 2021).
 
 types.py      GraphQL types from the views' Structs
+world.py      what a query stands on: one State, one identity
 schema.py     the nouns, and how they lead to one another (nouns.py: where their rows are)
 wholes.py     what there is one of, and events; asking.py: what all resolvers use
 limits.py     how deep and how costly a query may be, before anything is done

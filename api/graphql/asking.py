@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from api.errors import ApiError
-from api.graphql.nouns import World
+from api.graphql.world import World
 
 Info = GraphQLResolveInfo[World]
 

@@ -24,9 +24,9 @@ from api.deps import ContainerGone, Deps, NodeUnreachable
 from api.errors import InvalidRequest
 from api.events.feed import Filter, remembered
 from api.graphql import limits
-from api.graphql.nouns import World
 from api.graphql.schema import schema
 from api.graphql.wholes import SEE_EVENTS
+from api.graphql.world import World
 
 INLINE_COST = 200
 """Above this a query takes milliseconds: not for the loop."""

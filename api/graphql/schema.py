@@ -20,8 +20,9 @@ from graphql import (
 from api import listing as lists
 from api.graphql import nouns, wholes
 from api.graphql.asking import Info, told, world_of
-from api.graphql.nouns import NOUNS, Noun, Row, World
+from api.graphql.nouns import NOUNS, Noun, Row
 from api.graphql.types import Json, Long, Types
+from api.graphql.world import World
 from api.listing import fields_of
 from api.query import Query
 from api.routes.containers import StatsAnswer

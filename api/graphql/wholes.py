@@ -17,8 +17,8 @@ from graphql import (
 from api.errors import InvalidRequest
 from api.events.feed import Told
 from api.graphql.asking import Info, told, world_of
-from api.graphql.nouns import EventQuery
 from api.graphql.types import Json, Types
+from api.graphql.world import EventQuery
 from api.listing import DEFAULT_LIMIT, MAX_LIMIT
 from api.route import Access, Need
 from api.routes.cluster import ClusterAnswer

@@ -1,9 +1,8 @@
 """Reads and writes a second, p50 and p99: at a cluster of one node, at a follower and at the leader of three.
 
 Beside them in the same run: a bare hypercorn endpoint under trio that sends the bytes of the same answer, and Docker
-Swarm with the same objects (swarm_api.py). What is compared is the server's CPU for a request. What else the machine
-does makes that dearer by half, too, so the list and the bare endpoint are measured in turn for some rounds, and their
-median ratio is told.
+Swarm with the same objects (swarm_api.py). What is compared is the server's CPU for a request. The list and the bare
+endpoint are measured in turn (in_turn.py): what else the machine does is dear to both.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from statistics import median
 
 import click
 import httpx2
 import msgspec
-from http_load import Load, Measured
+from http_load import Load, Measured, message
+from in_turn import Server, in_turn
 from machine_load import processes_cpu_s
 from msgspec import Struct
 from swarm_api import filled_swarm, load_of, operations
@@ -65,12 +64,25 @@ OPERATIONS = {
 }
 
 
-def measure(what: str, target: Target, peers: list[int], clients: int, seconds: float, idle: float) -> Row:
+def load_on(what: str, target: Target, clients: int, seconds: float) -> Load:
     method, path, writes = OPERATIONS[what]
     bodies = [json.dumps({"name": f"w{number}", "replicas": 0}) for number in range(WRITERS)] if writes else []
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
-    load = Load(target.host, API_PORT, method, path, clients, seconds, headers, bodies)
-    return measured_by(load, what, target, peers, idle)
+    return Load(target.host, API_PORT, method, path, clients, seconds, headers, bodies)
+
+
+def measure(what: str, target: Target, peers: list[int], clients: int, seconds: float, idle: float) -> Row:
+    return measured_by(load_on(what, target, clients, seconds), what, target, peers, idle)
+
+
+def beside_bare(own: Target, bare: Target, clients: int, blocks: int) -> str:
+    servers = []
+    for target in (own, bare):
+        load = load_on("list 100", target, clients, 0.0)
+        servers.append(Server((load.host, load.port), message(load, load.method, load.path, b""), target.pid))
+    found = in_turn(*servers, clients=clients, blocks=blocks)
+    told = f"list 100, in turn with bare, {clients:>3} clients: cpu {found.first_cpu_ms:.3f} and"
+    return f"{told} {found.second_cpu_ms:.3f} ms, {found.ratio:.2f} x bare (median of {blocks} pairs of blocks)"
 
 
 def measured_by(load: Load, what: str, target: Target, peers: list[int], idle: float) -> Row:
@@ -128,7 +140,7 @@ def bare_endpoint(folder: Path, body: bytes, name: str) -> Iterator[Target]:
         process.wait()
 
 
-def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float, rounds: int) -> Iterator[Row]:
+def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float, blocks: int) -> Iterator[Row]:
     with Cluster(data_dir=folder / f"of-{nodes}", nodes=nodes) as cluster:
         fill(cluster)
         token, key = credentials(cluster)
@@ -143,10 +155,9 @@ def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float
         for number in clients:
             if nodes == 1:
                 with bare_endpoint(folder, listed, "bare") as bare:
-                    own = Target("in turn", cluster.node(1).address, cluster.node(1).pid, token)
-                    for _ in range(rounds):
-                        yield measure("list 100", bare, [], number, seconds, 0.0)
-                        yield measure("list 100", own, [], number, seconds, idle)
+                    own = Target("one node", cluster.node(1).address, cluster.node(1).pid, token)
+                    click.echo(beside_bare(own, bare, number, blocks))
+                    yield measure("list 100", bare, [], number, seconds, 0.0)
             for name, node in chosen.items():
                 peers = [pid for pid in pids if pid != node.pid]
                 for what in OPERATIONS:
@@ -176,20 +187,13 @@ def shown(row: Row, bare_cpu_ms: dict[int, float]) -> str:
     return told + (f"  {measured.failed} FAILED" if measured.failed else "")
 
 
-def median_ratio(rows: list[Row], clients: int) -> float:
-    """CPU of the list to that of the bare endpoint, measured in turn."""
-    own = [row.cpu_ms for row in rows if (row.target, row.clients) == ("in turn", clients)]
-    bare = [row.cpu_ms for row in rows if (row.target, row.clients) == ("bare", clients)]
-    return median(one / other for one, other in zip(own, bare, strict=True))
-
-
 @click.command()
 @click.option("--clients", default="1,16,64", show_default=True, help="Numbers of clients, separated by commas.")
 @click.option("--seconds", default=3.0, show_default=True, help="For each figure.")
-@click.option("--rounds", default=5, show_default=True, help="Of the list beside the bare endpoint.")
+@click.option("--blocks", default=100, show_default=True, help="Of the list beside the bare endpoint.")
 @click.option("--swarm/--no-swarm", default=True, show_default=True, help="Also Docker Swarm, in a lab of its own.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file for the figures as JSON.")
-def main(clients: str, seconds: float, rounds: int, swarm: bool, output: Path | None) -> None:
+def main(clients: str, seconds: float, blocks: int, swarm: bool, output: Path | None) -> None:
     """Measure the API; prints a line for each figure as it comes."""
     numbers = [int(number) for number in clients.split(",")]
     rows: list[Row] = []
@@ -199,15 +203,11 @@ def main(clients: str, seconds: float, rounds: int, swarm: bool, output: Path | 
     with tempfile.TemporaryDirectory(prefix="hivemind-bench-") as folder:
         for nodes in (1, 3):
             beside = rows_of_swarm(nodes, numbers, seconds) if swarm else ()
-            for row in chain(rows_of_cluster(Path(folder), nodes, numbers, seconds, rounds), beside):
+            for row in chain(rows_of_cluster(Path(folder), nodes, numbers, seconds, blocks), beside):
                 if row.target == "bare":
                     bare_cpu_ms[row.clients] = row.cpu_ms
                 rows.append(row)
                 click.echo(shown(row, bare_cpu_ms))
-    for number in numbers:
-        click.echo(
-            f"list 100, {number} clients: {median_ratio(rows, number):.2f} x bare, median of {rounds} rounds in turn"
-        )
     if output is not None:
         output.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
 

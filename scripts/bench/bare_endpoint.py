@@ -31,6 +31,7 @@ def main(host: str, port: str, body_file: str) -> None:
     config = Config()
     config.bind = [f"{host}:{port}"]
     config.accesslog = None
+    config.loglevel = "WARNING"
     # Else it hangs up after 1000 requests, in the middle of a measurement.
     config.keep_alive_max_requests = 10**9
     trio.run(serve, app, config)  # type: ignore[arg-type]
