@@ -41,7 +41,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
 CROWDS = [
     Crowd(clients=40, events=200, stalled=4, events_after=200, message_bytes=2_000),
     pytest.param(
-        Crowd(clients=1000, events=1000, stalled=100, events_after=300, message_bytes=1_500),
+        Crowd(clients=1000, events=1000, stalled=100, events_after=400, message_bytes=300),
         marks=[pytest.mark.soak, pytest.mark.timeout(1800)],
     ),
 ]
