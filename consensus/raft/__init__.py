@@ -10,6 +10,9 @@ Decisions:
 - The log is a folder of segments (`journal_segments`): what a snapshot covers is removed in whole files, and nothing
   that is durable is ever written anew.
 - Voters are spoken to in every step, learners in rounds of their own (`corrections.fan_out`).
+- One write at a time is a chain of wake-ups, and each costs more than the work: so the loop waits a moment for a small
+  sync of a fast disk (`durability`), a lone proposal is sent in the step that brings it, voters' messages are answered
+  in theirs, and the news of a commit waits for an append to ride on, unless who forwarded a command waits for it.
 - Nothing ticks: the pump sleeps until the core says that something is due (`Core.next_tick_s`).
 - The voter set is derived from the log alone (`voter_set`): a set of one's own beside it goes wrong at some crash.
 """

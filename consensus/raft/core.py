@@ -132,8 +132,13 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
         super()._applyCommand(command, callback, commandType)
 
     def is_quiet(self) -> bool:
-        """At the leader: whether a command that is proposed now had better be sent at once than with others."""
-        return self._batch_entries <= 1 and not self.durability.flushing and not self.is_awaiting_answers()
+        """At the leader: whether a command that is proposed now had better be sent at once than with others.
+
+        Never at a sole voter: it awaits nobody, and would sync for each of many.
+        """
+        if self._batch_entries > 1 or self.durability.flushing or not self._SyncObj__otherNodes:
+            return False
+        return not self.is_awaiting_answers()
 
     def _next_command(self) -> Any:
         queue = self._SyncObj__commandsQueue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.consensus.raft.conftest import Bench
+
 
 def to(sent, node_id):
     return [body for target, body in sent if target == node_id]
@@ -200,6 +202,15 @@ def test_a_lone_command_is_sent_at_once_and_many_together(bench):
     bench.flush()
     answer_all(bench)
     assert not bench.core.is_quiet(), "who came with others is likely to come with others again"
+
+
+def test_a_sole_voter_syncs_for_many_together(tmp_path):
+    alone = Bench(tmp_path / "alone", voters=("a",))
+    alone.tick()
+    alone.flush()
+    alone.tick()
+    assert alone.core._isLeader()
+    assert not alone.core.is_quiet()
 
 
 def test_draining_the_queue_does_not_hold_the_loop(bench):
