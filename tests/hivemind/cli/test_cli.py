@@ -20,9 +20,9 @@ from click.testing import CliRunner, Result
 
 from hivemind.cli.exits import Exit
 from hivemind.cli.main import cli
-from hivemind.cli.private_file import private_file
 from hivemind.cli.session import Session
 from hivemind.client import Client
+from runtime.durable import private_file
 
 Hivemind = Callable[..., Result]
 VOLUMES = [
