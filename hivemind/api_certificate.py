@@ -6,7 +6,6 @@ It says nothing of membership: the peer channel wants a URI that names node and 
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
 from hivemind.peer.ca import ClusterCA
+from runtime import durable
 
 LIFETIME = timedelta(days=90)
 RENEW_BEFORE = LIFETIME / 3
@@ -57,8 +57,8 @@ def write(files: CertificateFiles, ca: ClusterCA, names: tuple[str, ...], *, now
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     files.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _replace(files.key, key_pem)
-    _replace(files.certificate, certificate.public_bytes(serialization.Encoding.PEM) + ca.certificate_pem.encode())
+    durable.write(files.key, key_pem)
+    durable.write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM) + ca.certificate_pem.encode())
 
 
 def _sign(ca: ClusterCA, key: ec.EllipticCurvePublicKey, names: tuple[str, ...], now: datetime) -> x509.Certificate:
@@ -88,14 +88,6 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    new.replace(path)
 
 
 def utc_now() -> datetime:
