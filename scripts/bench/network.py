@@ -1,9 +1,11 @@
 """Container to container across hosts: Hivemind's overlay, Docker Swarm's, and the hosts' own path, in one run.
 
-    .venv/bin/python scripts/bench/network.py [--rounds 3] [--seconds 3] [--mode vxlan|host-gw]
+    .venv/bin/python scripts/bench/network.py [--rounds 7] [--seconds 2] [--modes vxlan,host-gw]
 
-Needs root, what tests/lab needs, and iperf3. Two labs of two hosts, one with Hivemind and one in swarm mode, so that
-neither is in the other's way. All paths take turns, round by round; a ratio compares figures of one round.
+Needs root, what tests/lab needs, and iperf3. Each contender has a lab of two hosts, so that none is in another's way.
+All paths take turns, round by round, every other round backwards; a ratio compares figures of one round, and what is
+told is the median of the rounds' ratios. Where both cores are busy, throughput is what is left by everybody else: so
+each figure comes with the CPU time of the whole machine for each gigabyte, everybody else's included.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import re
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +26,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from msgspec import Struct  # noqa: E402
 
+from scripts.bench.machine_load import machine_cpu_s  # noqa: E402
 from tests.e2e.lab_cluster import NOT_YET, LabCluster  # noqa: E402
 from tests.lab.host import Host  # noqa: E402
 from tests.lab.lab import Lab  # noqa: E402
@@ -32,6 +35,7 @@ from tests.support.images import BUSYBOX_IMAGE  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
 
 _PINGS = 20
+_CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 class End(Struct, frozen=True):
@@ -46,7 +50,10 @@ class End(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True):
+    """`cpu_s`: of all the machine, for each gigabyte (10^9 bytes) that arrived."""
+
     gbit_s: float
+    cpu_s: float
     ping_ms: float
 
 
@@ -54,15 +61,17 @@ def measure(left: End, right: End, seconds: int) -> Figures:
     server = right.host.popen(right.inside("iperf3", "-s", "-1", "-B", right.address))
     try:
         wait_until(lambda: f"{right.address}:5201" in right.host.exec(*right.inside("ss", "-ltn")), 20, "iperf3")
+        began_s = machine_cpu_s()
         told = left.host.exec(*left.inside("iperf3", "-c", right.address, "-t", str(seconds), "-J"))
+        cpu_s = machine_cpu_s() - began_s
         server.wait(20)
     finally:
         server.kill()
-    sent = json.loads(told)["end"]["sum_received"]["bits_per_second"]
-    pinged = left.host.exec(*left.inside("busybox", "ping", "-q", "-c", str(_PINGS), "-i", "0.1", right.address))
+    arrived = json.loads(told)["end"]["sum_received"]
+    pinged = left.host.exec(*left.inside("busybox", "ping", "-q", "-c", str(_PINGS), "-i", "0.05", right.address))
     median = re.search(r"= [\d.]+/([\d.]+)/", pinged)
     assert median is not None, pinged
-    return Figures(sent / 1e9, float(median[1]))
+    return Figures(arrived["bits_per_second"] / 1e9, cpu_s / (arrived["bytes"] / 1e9), float(median[1]))
 
 
 def container_end(host: Host, engine_id: str, address: str) -> End:
@@ -102,32 +111,52 @@ def swarm(lab: Lab) -> Iterator[tuple[End, End]]:
     yield ends[0], ends[1]
 
 
+def rounds(paths: Mapping[str, tuple[End, End]], count: int, seconds: int) -> dict[str, list[Figures]]:
+    found: dict[str, list[Figures]] = {name: [] for name in paths}
+    for number in range(count):
+        for name in list(paths)[:: -1 if number % 2 else 1]:
+            left, right = paths[name]
+            last = measure(left, right, seconds)
+            found[name].append(last)
+            told = f"{last.gbit_s:6.2f} Gbit/s  {last.cpu_s:5.2f} CPU-s/GB  ping {last.ping_ms:.3f} ms"
+            print(f"round {number + 1}  {name:17} {told}", flush=True)
+    return found
+
+
+def report(figures: Mapping[str, list[Figures]]) -> None:
+    for name, samples in figures.items():
+        speeds = sorted(each.gbit_s for each in samples)
+        cpu_s = statistics.median(each.cpu_s for each in samples)
+        among = f"{speeds[0]:.2f} to {speeds[-1]:.2f}"
+        print(f"{name:17} median {statistics.median(speeds):6.2f} Gbit/s ({among}), {cpu_s:.2f} CPU-s/GB")
+    for mine in (name for name in figures if name.startswith("hivemind")):
+        for other in ("underlay", "swarm"):
+            pairs = list(zip(figures[mine], figures[other], strict=True))
+            ratios = {
+                what: statistics.median(getattr(own, what) / getattr(their, what) for own, their in pairs)
+                for what in Figures.__struct_fields__
+            }
+            told = ", ".join(f"{what} {ratio:.2f}" for what, ratio in ratios.items())
+            print(f"{mine} / {other}: {told}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--mode", choices=["vxlan", "host-gw"], default="vxlan")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--modes", default="vxlan,host-gw")
     asked = parser.parse_args()
-    figures: dict[str, list[Figures]] = {"underlay": [], "hivemind": [], "swarm": []}
     with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(Lab(2, place=fresh_place())) for _ in range(2))
-        paths = {
-            "underlay": (End(ours.host(1), ours.host(1).address), End(ours.host(2), ours.host(2).address)),
-            "hivemind": stack.enter_context(hivemind(ours, asked.mode)),
-            "swarm": stack.enter_context(swarm(theirs)),
-        }
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        for number in range(asked.rounds):
-            for name, (left, right) in paths.items():
-                figures[name].append(measure(left, right, asked.seconds))
-                last = figures[name][-1]
-                print(f"round {number + 1}  {name:9} {last.gbit_s:6.2f} Gbit/s  ping {last.ping_ms:.3f} ms", flush=True)
+        theirs, *ours = (stack.enter_context(Lab(2, place=fresh_place())) for _ in ["swarm", *asked.modes.split(",")])
+        paths = {"underlay": (End(theirs.host(1), theirs.host(1).address), End(theirs.host(2), theirs.host(2).address))}
+        for lab, mode in zip(ours, asked.modes.split(","), strict=True):
+            paths[f"hivemind {mode}"] = stack.enter_context(hivemind(lab, mode))
+        paths["swarm"] = stack.enter_context(swarm(theirs))
+        control = _CONGESTION_CONTROL.read_text().strip()
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, congestion control {control}")
+        found = rounds(paths, asked.rounds, asked.seconds)
         print(f"load {os.getloadavg()[0]:.1f}")
-    for other in ("underlay", "swarm"):
-        pairs = list(zip(figures["hivemind"], figures[other], strict=True))
-        throughput = statistics.median(mine.gbit_s / theirs.gbit_s for mine, theirs in pairs)
-        ping = statistics.median(mine.ping_ms / theirs.ping_ms for mine, theirs in pairs)
-        print(f"hivemind ({asked.mode}) / {other}: throughput {throughput:.2f}, ping {ping:.2f}")
+    report(found)
 
 
 if __name__ == "__main__":

@@ -102,6 +102,10 @@ def own_pairs(addresses: Sequence[str]) -> NamedSet:
 def base_chains(here: Here) -> dict[str, Chain]:
     """The way in, from others and from this node itself, and the way out.
 
+    All of them are of nat, which only a connection's first packet passes: three chains of filter, one rule each, cost
+    every packet between nodes, and with it an eighth of the throughput. So a virtual address that nobody serves is
+    refused on the way in, which takes Linux 5.9.
+
     The client's address is kept wherever the answer comes back through here anyway: the endpoint is on this node, or
     the client is a container. Else this node stands for the client.
     """
@@ -126,12 +130,11 @@ def base_chains(here: Here) -> dict[str, Chain]:
     )
     refuse: Expression = {"reject": {"type": "icmp", "expr": "port-unreachable"}}
     nobody = (match.equal(match.TARGET, match.network(str(RANGE))), refuse)
+    begun = (virtual, published, nobody)
     return {
-        "prerouting": Chain((virtual, published), Hook("nat", "prerouting", _BEFORE_DOCKER)),
-        "output": Chain((virtual, published), Hook("nat", "output", _BEFORE_DOCKER)),
+        "prerouting": Chain(begun, Hook("nat", "prerouting", _BEFORE_DOCKER)),
+        "output": Chain(begun, Hook("nat", "output", _BEFORE_DOCKER)),
         "postrouting": Chain((itself, elsewhere), Hook("nat", "postrouting", _BEFORE_MASQUERADE)),
-        "unserved": Chain((nobody,), Hook("filter", "forward", -6)),
-        "unserved_here": Chain((nobody,), Hook("filter", "output", 0)),
     }
 
 

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from runtime.network.nft.errors import NftError
 from runtime.network.nft.ruleset import TABLE, Command, Ruleset, changes, put_table
 from runtime.network.routes import Backend, Policy, PublishedPort, Route, ServiceAddress
 from tests.runtime.network.nft.overlay_state import overlay_cluster, policy, second_addresses, serve
+from tests.support.waiting import wait_until
 
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET"""
@@ -66,6 +68,15 @@ def touched(commands: list[Command]) -> list[str]:
         ((kind, fields),) = what.items()
         found.append(f"{verb} {kind} {fields.get('chain') or fields.get('name')}")
     return found
+
+
+def test_without_policies_a_packet_of_a_known_connection_passes_no_rule_of_ours() -> None:
+    feed = overlay_cluster()
+    serve(feed, "web", {"10.244.0.2": "n1"}, host_port=8080)
+    found = Compiler("n1").update(feed.state, {"web"}, {})
+    assert found is not None
+    # Chains of nat see only the packet that begins a connection (nft(8), "chain types").
+    assert {chain.hook.kind for chain in found.chains.values() if chain.hook is not None} == {"nat"}
 
 
 def test_another_endpoint_changes_one_chain_for_each_front_and_nothing_else() -> None:
@@ -227,6 +238,59 @@ def test_the_kernel_takes_every_change_and_ends_with_what_a_fresh_table_has(own_
             _by_nft(put_table(new))
         assert _listed() == changed, step
     assert straight >= 4, "endpoints and strategies"
+
+
+_ASK = """
+import socket, sys
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as asking:
+        asking.settimeout(5)
+        try:
+            asking.connect((sys.argv[1], 80))
+            asking.send(b"?")
+            asking.recv(1)
+        except OSError as error:
+            print(type(error).__name__)
+"""
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft")
+def test_a_virtual_address_that_nobody_serves_is_refused_here_and_to_those_whose_packets_pass(
+    own_network: None,
+) -> None:
+    feed, compiler = overlay_cluster(), Compiler("n1")
+    (task_id,) = serve(feed, "web", {"10.244.0.2": "n1"})
+    address = feed.state.services["web"].virtual_ip
+    feed.accepted(c.RemoveTasks([task_id]))
+    unserved = compiler.update(feed.state, {"web"}, {})
+    assert unserved is not None
+    _by_nft(put_table(unserved))
+    with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as other:
+        inside = ["nsenter", f"--net=/proc/{other.pid}/ns/net"]
+        try:
+            wait_until(lambda: os.readlink(f"/proc/{other.pid}/ns/net") != os.readlink("/proc/thread-self/ns/net"), 5)
+            _ip("link set lo up")
+            _ip("link add near type veth peer name far")
+            _ip(f"link set far netns {other.pid}")
+            for within, link, own in (([], "near", "10.244.0.1"), (inside, "far", "10.244.0.9")):
+                _ip(f"address add {own}/24 dev {link}", within)
+                _ip(f"link set {link} up", within)
+            _ip("route add default via 10.244.0.9")
+            _ip("route add default via 10.244.0.1", inside)
+            subprocess.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+            for within in ([], inside):
+                asked = [*within, sys.executable, "-c", _ASK, address]
+                told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+                # A datagram's sender is told at once that it may not, if he is here.
+                datagrams = "ConnectionRefusedError" if within else "PermissionError"
+                assert told == ["ConnectionRefusedError", datagrams], within
+        finally:
+            other.kill()
+
+
+def _ip(words: str, within: Sequence[str] = ()) -> None:
+    subprocess.run([*within, "ip", *words.split()], check=True)
 
 
 @pytest.mark.lab
