@@ -43,7 +43,7 @@ from runtime.network.mesh import Mesh, MeshConfig
 from runtime.network.nft.compiler import here_of
 from runtime.network.nft.driver import PacketRules
 from runtime.network.nft.errors import NftError
-from runtime.network.overlay import keys
+from runtime.network.overlay import keys, rule_memory
 from runtime.network.overlay.attachment import default_network
 from runtime.network.overlay.driver import Overlay
 from runtime.network.overlay.errors import OverlayError
@@ -201,6 +201,7 @@ class Parts:
                 await self.packet_rules.remove()
                 await self.overlay.remove()
                 keys.forget(self._daemon.config.data_dir)
+                rule_memory.forget(self._daemon.config.data_dir)
             except (OverlayError, EngineError, NftError) as error:
                 log.warning("overlay_not_removed", reason=str(error))
 
@@ -248,6 +249,7 @@ def _overlay(daemon: Daemon, names: NameService, reach: Prober) -> Overlay | Non
         labels=labels.own_labels(daemon.identity.cluster_id, daemon.node_id),
         names=names,
         reach=reach,
+        rule_memory=rule_memory.FileMemory(daemon.config.data_dir),
     )
 
 

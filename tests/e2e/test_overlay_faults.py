@@ -131,16 +131,19 @@ def test_a_killed_daemon_and_a_restarted_engine_leave_connections_and_put_all_ba
     serve = "while :; do nc -l -p 81 -e cat; done"
     web = cluster.deploy(1, "web", 3, command=["sh", "-c", f"httpd -p 80 -h /etc; {serve}"])
     by_node = {cluster.number_of(each["node_id"]): each for each in web}
+    rules = _engine_rules(cluster)
     with _connection(cluster, by_node[1], by_node[2]) as echoes:
         before = echoes()
         for number in (1, 2):
             cluster.node(number).kill9()
         time.sleep(2)
         assert echoes() > before, "packets pass without a daemon"
+        cluster.node(1).host.exec("nft", "flush", "ruleset")
         for number in (1, 2):
             cluster.node(number).start()
         cluster.wait_ready(cluster.numbers)
         _wait_connected(cluster)
+        wait_until(lambda: _engine_rules(cluster) == rules, 20, "the engine's rules, flushed while no daemon ran")
         before = echoes()
         wait_until(lambda: echoes() > before + 5, 10, "the same connection, after the daemons' restart")
 
@@ -151,6 +154,11 @@ def test_a_killed_daemon_and_a_restarted_engine_leave_connections_and_put_all_ba
     host.start_engine()
     _wait_connected(cluster)
     wait_until(lambda: _all_reach_all(cluster, cluster.containers(2, "web")), 60, "all reached again", errors=NOT_YET)
+
+
+def _engine_rules(cluster: LabCluster) -> list[str]:
+    """Of node 1, in order."""
+    return re.findall("^-A .*DOCKER.*", cluster.node(1).host.exec("iptables-save"), re.MULTILINE)
 
 
 @contextmanager

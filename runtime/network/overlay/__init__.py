@@ -5,7 +5,7 @@ plan         pure: from a State to what this node's part shall be
 found, changes  pure: what the kernel has, and what can be done to it
 links        pure: from what it has to the changes that are due; tunnels: those of VXLAN and WireGuard
 firewall     pure: rules that let the packets pass, as text of iptables-save
-engine_rules pure: the engine's own, put back when they vanish
+engine_rules pure: the engine's own, put back when they vanish; rule_memory: kept while the daemon is down
 netlink      the kernel's links, routes and entries, by pyroute2
 wireguard    the device that encrypts; keys: this node's
 capabilities what this machine has and lacks

@@ -28,6 +28,7 @@ from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
 from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan, without_ipv6
+from runtime.network.overlay.rule_memory import RuleMemory
 
 log = structlog.get_logger()
 
@@ -84,6 +85,7 @@ class Overlay:
         labels: Mapping[str, str],
         names: Names,
         reach: Reach,
+        rule_memory: RuleMemory,
         config: OverlayConfig | None = None,
     ) -> None:
         self._node_id = node_id
@@ -93,6 +95,7 @@ class Overlay:
         self._labels = dict(labels)
         self._names = names
         self._reach = reach
+        self._rule_memory = rule_memory
         self._config = config or OverlayConfig()
         self._looked = trio.Event()
         self._woken = trio.Event()
@@ -100,7 +103,7 @@ class Overlay:
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
         self._has_network = False
-        self._engine_rules = {ipv6: EngineRules() for ipv6 in (False, True)}
+        self._engine_rules: dict[bool, EngineRules] = {}
         self._capabilities: tuple[Capability, ...] = ()
         self.plan: OverlayPlan | None = None
         self.mtu: int | None = None
@@ -126,6 +129,8 @@ class Overlay:
         """Until cancelled; leaves everything in place."""
         try:
             with self._scope:
+                kept = await self._rule_memory.load()
+                self._engine_rules = {ipv6: EngineRules(kept.get(ipv6)) for ipv6 in (False, True)}
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._kernel.follow, self.look_again)
                     nursery.start_soon(self._follow_replica)
@@ -265,6 +270,7 @@ class Overlay:
         """Ours, and the engine's own where they vanished. Answers with what is lacking."""
         underlay = links.underlay_of(found.links, wanted.address).name
         lacks = []
+        before = {ipv6: rules.known for ipv6, rules in self._engine_rules.items()}
         for ipv6 in (False, True) if wanted.subnet6 else (False,):
             try:
                 saved = await self._with_engine_rules(await self._kernel.saved_rules(ipv6=ipv6), ipv6)
@@ -276,6 +282,8 @@ class Overlay:
                 lacks.append(str(error))
             if self._engine_rules[ipv6].lost:
                 lacks.append(engine_rules.LOST)
+        if (known := {ipv6: rules.known for ipv6, rules in self._engine_rules.items()}) != before:
+            await self._rule_memory.save(known)
         return lacks
 
     async def _with_engine_rules(self, saved: str, ipv6: bool) -> str:

@@ -45,10 +45,10 @@ def engine_rules(saved: str) -> dict[str, TableRules]:
 
 
 class EngineRules:
-    """Of one family of addresses. Feed it every look."""
+    """Of one family of addresses. Feed it every look. `known`: by table, as they last were."""
 
-    def __init__(self) -> None:
-        self._known: Mapping[str, TableRules] = {}
+    def __init__(self, known: Mapping[str, TableRules] | None = None) -> None:
+        self.known = known or {}
         self._lost_at_s: float | None = None
 
     @property
@@ -59,9 +59,9 @@ class EngineRules:
     def restore_input(self, saved: str, now_s: float) -> str | None:
         """What to feed to `iptables-restore --noflush` now; None: nothing is lost, or the engine may mend it itself."""
         there = engine_rules(saved)
-        lost = {name: part for name, part in self._known.items() if name not in there}
+        lost = {name: part for name, part in self.known.items() if name not in there}
         if not lost:
-            self._known, self._lost_at_s = there, None
+            self.known, self._lost_at_s = there, None
             return None
         if self._lost_at_s is None:
             self._lost_at_s = now_s

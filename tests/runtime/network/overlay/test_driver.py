@@ -20,6 +20,7 @@ from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found, Link, Route
 from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, WIREGUARD, OverlayPlan
 from runtime.network.overlay.prober import Prober
+from runtime.network.overlay.rule_memory import Known
 from tests.consensus.making import ADMIN, CLUSTER, Feed, facts
 from tests.runtime.network.overlay.test_engine_rules import DOCKER_20
 from tests.runtime.network.overlay.test_firewall import FakeTables
@@ -143,8 +144,23 @@ def founded(encryption: Encryption = Encryption.OFF) -> Feed:
     return feed
 
 
+class Memory:
+    """Kept as long as the test keeps it."""
+
+    def __init__(self) -> None:
+        self.kept: Known = {}
+
+    async def load(self) -> Known:
+        await trio.lowlevel.checkpoint()
+        return self.kept
+
+    async def save(self, known: Known) -> None:
+        await trio.lowlevel.checkpoint()
+        self.kept = known
+
+
 @asynccontextmanager
-async def running(feed: Feed, machine: Machine) -> AsyncIterator[Overlay]:
+async def running(feed: Feed, machine: Machine, memory: Memory | None = None) -> AsyncIterator[Overlay]:
     overlay = Overlay(
         node_id="n1",
         machine=feed.machine,
@@ -153,6 +169,7 @@ async def running(feed: Feed, machine: Machine) -> AsyncIterator[Overlay]:
         labels=_OWN,
         names=FakeNames(),
         reach=Prober(lambda node_id: True),
+        rule_memory=memory or Memory(),
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(overlay.run)
@@ -216,6 +233,25 @@ async def test_the_engines_own_rules_come_back(autojump_clock: trio.abc.Clock) -
         assert "HIVEMIND-OVERLAY" in machine.tables.saved, "ours do not wait"
         assert await status(overlay) == _CONNECTED
         assert "-A DOCKER-USER -j HIVEMIND-OVERLAY" in machine.tables.saved
+        assert "--dport 8080 -j DNAT" in machine.tables.saved
+
+
+async def test_the_engines_own_rules_come_back_that_went_while_no_daemon_ran(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine, memory = founded(), Machine(), Memory()
+    machine.tables = FakeTables(DOCKER_20)
+    async with running(feed, machine, memory) as overlay:
+        assert await status(overlay) == _CONNECTED
+    machine.tables = FakeTables("")
+    async with running(feed, machine, memory) as overlay:
+        await trio.sleep(1)
+        assert overlay.report is not None
+        assert overlay.report.reason == LOST
+        assert await status(overlay) == _CONNECTED
+        assert "--dport 8080 -j DNAT" in machine.tables.saved
+    # A later look has seen them again: they are still what is missed next time.
+    machine.tables = FakeTables("")
+    async with running(feed, machine, memory) as overlay:
+        assert await status(overlay) == _CONNECTED
         assert "--dport 8080 -j DNAT" in machine.tables.saved
 
 
