@@ -76,13 +76,13 @@ class Core(Elections, LogMatching, FanOut, Commitment, Transfer, Applying, Membe
 
     def next_tick_s(self) -> float:
         """By its clock, when there is something to do even if nothing happens until then."""
-        due_s = self._looked_around_s + self.settings.look_around_s
+        due_s = self._looked_around_s + 2 * self.settings.look_around_s
         if self._isLeader():
             return min(due_s, self.next_heartbeat_s(), self.next_round_s())
         return min(due_s, self.next_election_s())
 
     def _look_around(self) -> None:
-        """What needs no haste."""
+        """What needs no haste: in the first tick that comes by when it is due, and much later in one of its own."""
         now_s = self.clock()
         if now_s >= self._looked_around_s + self.settings.look_around_s:
             self._looked_around_s = now_s

@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 _SEND_NOW_BYTES = 64 * 1024
 """More than this takes a turn of the loop of its own to encrypt."""
+_PUT_OFF_PARTS = 8
+"""So much of its interval may a ping come too early."""
 
 
 class Link:
@@ -48,6 +50,8 @@ class Link:
         self._last_problem = ""
         self._heard = trio.Event()
         self._spoke_s = 0.0
+        self._quiet = trio.CancelScope()
+        """The ping's sleep."""
 
     @property
     def is_up(self) -> bool:
@@ -59,7 +63,7 @@ class Link:
             return False
         frame = self._connection.encode(LinkMessage(body))
         if not len(self._outbox) and _send_now(self._connection, self._outbox, frame):
-            self._spoke_s = trio.current_time()
+            self._spoke()
             return True
         if self._outbox.offer(frame):
             return True
@@ -133,19 +137,24 @@ class Link:
         try:
             while True:
                 await connection.send_bytes(await outbox.take())
-                self._spoke_s = trio.current_time()
+                self._spoke()
         except ConnectionLost:
             scope.cancel()
 
     async def _ping(self, connection: Connection, outbox: Outbox) -> None:
         """Say something when nothing else was said for a while."""
         ping = connection.encode(Ping())
-        self._spoke_s = trio.current_time()
         while True:
-            await trio.sleep_until(self._spoke_s + self._config.ping_interval_s)
-            if trio.current_time() >= self._spoke_s + self._config.ping_interval_s:
-                outbox.offer(ping)
-                self._spoke_s = trio.current_time()
+            with trio.move_on_after(self._config.ping_interval_s) as self._quiet:
+                await trio.sleep_forever()
+            outbox.offer(ping)
+
+    def _spoke(self) -> None:
+        """Put the ping off: a link in use shall not wake it. Not for each of many messages, which would cost more."""
+        now_s = trio.current_time()
+        if now_s - self._spoke_s >= self._config.ping_interval_s / _PUT_OFF_PARTS:
+            self._spoke_s = now_s
+            self._quiet.deadline = now_s + self._config.ping_interval_s
 
     async def _watch(self, connection: Connection) -> str:
         """Hear the pongs, which answer whatever arrives; returns why the link is over."""
