@@ -1,4 +1,4 @@
-"""`RaftNode`: the replicated log in trio. The only driver in this package."""
+"""`RaftNode`: the replicated log in trio. With its pump the only driver in this package."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from .errors import (
 from .library import REGULAR, Node
 from .links import RaftLinks, StateMachine
 from .proposal import Proposal
+from .pump import Pump
 from .state_transfer import StateTransfer
 from .storage import Storage, create_storage, has_identity, open_storage
 from .transport import transport_over
 from .view import NOBODY, Leadership
-from .waiting import Alarm, Deadlines, Threshold, Waiters
+from .waiting import Threshold, Waiters
 
 _log = structlog.get_logger()
 
@@ -72,14 +73,11 @@ class RaftNode(StateTransfer):
         self.image_failed: Callable[[str], None] = lambda reason: None
         """Called when the state machine finds its own state damaged while a snapshot is made; must not raise."""
         self._storage: Storage | None = None
-        self._alarm = Alarm()
-        self._deadlines = Deadlines()
+        self._pump: Pump
+        """Of the core, while there is one."""
         self._applied = Threshold()
         self._confirmed = Waiters()
         self._leadership_changed = trio.Event()
-        self._failure: Exception | None = None
-        self._stepping_s = 0.0
-        """What ticks have taken since the pump's turn."""
 
     # First start.
 
@@ -102,7 +100,7 @@ class RaftNode(StateTransfer):
         self._hints |= set(voters) - {self.node_id}
         if self._core is not None:
             self._core.transport.hint(self._hints)
-            self._kick()
+            self._core.pump_soon()
 
     # Running.
 
@@ -120,6 +118,8 @@ class RaftNode(StateTransfer):
                 storage.snapshot = None
             durability = Durability(storage.journal)
             core = self._make_core(storage, durability)
+            self._pump = pump = Pump(core, self._observe)
+            durability.flushed, core.pump_soon = pump.flushed, pump.kick
             async with trio.open_nursery() as nursery:
                 core.start_soon = nursery.start_soon
                 self._core, self._storage = core, storage
@@ -130,7 +130,7 @@ class RaftNode(StateTransfer):
                 nursery.start_soon(self._keep_voters)
                 self._observe()
                 task_status.started()
-                await self._pump(core)
+                await pump.run()
         finally:
             if self._core is not None:
                 self._core.transport.destroy()
@@ -159,60 +159,9 @@ class RaftNode(StateTransfer):
             applied_index=storage.applied_index,
             committed_voters=storage.committed_voters,
         )
-        durability.flushed = self._flushed
         durability.full = core.set_storage_full
-        core.pump_soon = self._kick
         core.image_failed = lambda reason: self.image_failed(reason)
         return core
-
-    def _tick(self, core: Core) -> None:
-        """Send first, sync meanwhile: the core has sent what it has to say when it returns."""
-        began_s = time.monotonic()
-        core._onTick()
-        self._stepping_s += time.monotonic() - began_s
-        core.durability.begin()
-        self._observe()
-
-    def _step(self) -> None:
-        """One tick, now: what became durable, and what a voter said, is answered without another turn of the loop.
-
-        Unless such ticks have taken long since the pump's last: a single read may bring many messages.
-        """
-        core = self._core
-        if core is None:
-            return
-        if self._stepping_s > self._config.step_slice_s:
-            self._kick()
-            return
-        try:
-            self._tick(core)
-        except Exception as error:
-            # The caller is somebody else's task; it is the pump that this ends.
-            self._failure = error
-            self._kick()
-        if core.wants_pump:
-            self._kick()
-        elif (wait_s := core.news_due_s - core.clock()) > 0:
-            self._alarm.ring_within(wait_s)
-
-    def _flushed(self) -> None:
-        """At a follower nothing follows but the answers that waited for it, which are on their way."""
-        if self._core is not None and self._core._isLeader():
-            self._step()
-
-    async def _pump(self, core: Core) -> None:
-        while True:
-            if self._failure is not None:
-                raise self._failure
-            self._stepping_s = 0.0
-            self._tick(core)
-            if core.wants_pump:
-                await trio.lowlevel.checkpoint()
-                continue
-            await self._alarm.sleep(min(core.next_tick_s() - core.clock(), self._deadlines.expire()))
-
-    def _kick(self) -> None:
-        self._alarm.ring()
 
     def _observe(self) -> None:
         """Tell those who wait of what the tick changed."""
@@ -257,20 +206,20 @@ class RaftNode(StateTransfer):
         if self._core is not None:
             self._core.receive(node_id, body)
             if self._core.is_other_voter(node_id):
-                self._step()
+                self._pump.step()
             else:
                 # Learners may be hundreds, and wait for each other.
-                self._kick()
+                self._core.pump_soon()
 
     def up(self, node_id: str) -> None:
         if self._core is not None:
             self._core.transport.link_up(node_id)
-            self._kick()
+            self._core.pump_soon()
 
     def down(self, node_id: str) -> None:
         if self._core is not None:
             self._core.transport.link_down(node_id)
-            self._kick()
+            self._core.pump_soon()
 
     # Waiting.
 
@@ -308,10 +257,10 @@ class RaftNode(StateTransfer):
         core._applyCommand(REGULAR + entry, answer)
         if core.is_quiet():
             # One at a time: each finds the last one done.
-            self._step()
+            self._pump.step()
         else:
             # Together with what else is proposed in this turn of the loop.
-            self._kick()
+            core.pump_soon()
         index, result = await answer.wait(timeout_s)
         self._proposals_failed -= 1
         self._commit_latency.add(time.monotonic() - began_s)
@@ -337,13 +286,12 @@ class RaftNode(StateTransfer):
         core = self._leading()
         answer = self._proposal(core, timeout_s)
         core.propose_change(kind, node_id, answer)
-        self._kick()
+        core.pump_soon()
         await answer.wait(timeout_s)
 
     def _proposal(self, core: Core, timeout_s: float) -> Proposal:
         answer = Proposal(core)
-        self._deadlines.add(trio.current_time() + timeout_s, answer.over)
-        self._alarm.ring_within(timeout_s)
+        self._pump.end_within(timeout_s, answer.over)
         return answer
 
     def tell_commit(self, node_id: str) -> None:
@@ -381,7 +329,7 @@ class RaftNode(StateTransfer):
         if heir is not None and heir not in core.voter_history.latest:
             raise TransferFailed(f"node {heir} does not vote")
         core.begin_transfer(heir)
-        self._kick()
+        core.pump_soon()
         try:
             with trio.move_on_after(timeout_s):
                 await self._confirmed.wait(lambda: not core._isLeader())
@@ -389,7 +337,7 @@ class RaftNode(StateTransfer):
             raise TransferFailed(f"no voter took over within {timeout_s} s")
         finally:
             core.end_transfer()
-            self._kick()
+            core.pump_soon()
 
     def _leading(self) -> Core:
         core = self._core
