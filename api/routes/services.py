@@ -18,7 +18,7 @@ from api.views.service import ServiceDetail, ServiceItem, service_detail, servic
 from consensus.commands import CreateService, DeleteService, UpdateService
 from consensus.model.namespace import DEFAULT
 from consensus.model.quantity import duration_problems
-from consensus.model.service import ServiceChange, ServiceCheck
+from consensus.model.service import ServiceChange, ServiceCheck, Strategy
 from consensus.model.workload import NAME_PATTERN, Name
 
 PROTOCOLS = ("http", "https", "tcp", "command")
@@ -43,7 +43,7 @@ async def get_service(call: Call) -> Answer:
 
 async def create_service(call: Call) -> Answer:
     body = await call.body(CreateBody)
-    refuse_problems(_problems(body))
+    refuse_problems(_problems(body, Strategy.ROUND_ROBIN))
     await call.propose(CreateService(name=body.name, namespace=body.namespace, **body.given()))
     return Answer(Message(name=body.name, message="Service created successfully"), status=201)
 
@@ -53,7 +53,8 @@ async def update_service(call: Call) -> Answer:
     body = await call.body(ServiceChange)
     if not body.given():
         raise InvalidRequest(f"expected at least one of {', '.join(ServiceChange.__struct_fields__)}")
-    refuse_problems(_problems(body))
+    there = call.state.services.get(name)
+    refuse_problems(_problems(body, Strategy.ROUND_ROBIN if there is None else there.load_balancing_strategy))
     await call.propose(UpdateService(name=name, **body.given()))
     return Answer(Message(name=name, message="Service updated successfully"))
 
@@ -64,8 +65,16 @@ async def delete_service(call: Call) -> Answer:
     return Answer(Message(name=name, message="Service deleted successfully"))
 
 
-def _problems(change: ServiceChange) -> Iterator[tuple[str, str]]:
+def _problems(change: ServiceChange, strategy: str) -> Iterator[tuple[str, str]]:
+    """`strategy`: the service's so far."""
     yield from change.problems()
+    if (change.load_balancing_strategy or strategy) == Strategy.ROUND_ROBIN:
+        heeding = f"expected load_balancing_strategy {Strategy.WEIGHTED_ROUND_ROBIN}, say: round-robin has no weights"
+        if change.weights:
+            yield "weights", heeding
+        for i, endpoint in enumerate(change.endpoints or ()):
+            if endpoint.weight != 1:
+                yield f"endpoints[{i}].weight", heeding
     if change.health_check is not None:
         yield from _check_problems(change.health_check)
 

@@ -43,8 +43,10 @@ Threshold = Annotated[int, Meta(ge=1, le=100)]
 class ServiceCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a service's replicas are probed, each by its own node: who fails gets no requests until it passes again.
 
-    A new replica gets them after its first pass. `protocol` is http, https, tcp or command; `path` is for http and
-    https, `command` is run in the container by its shell. `port` is a container port, by default the app's first.
+    A new replica gets them after its first pass. Addresses that the service was given are not probed: connections to
+    them that fail count, and the user-space proxy serves them. `protocol` is http, https, tcp or command; `path` is
+    for http and https, `command` is run in the container by its shell. `port` is a container port, by default the
+    app's first.
     """
 
     protocol: str = "http"

@@ -28,7 +28,13 @@ _OPTIONS = (
     click.option("--affinity-timeout", help="For how long after its last connection, such as 30m."),
     click.option("--prefer", type=click.Choice(["any", "local"]), help="Endpoints on the node that was asked."),
     click.option("--proxy-protocol", type=click.Choice(["off", "v2"]), help="Tell endpoints the client's address."),
-    click.option("--weight", "weights", multiple=True, metavar="APP=N", help="An app's part of the requests."),
+    click.option(
+        "--weight",
+        "weights",
+        multiple=True,
+        metavar="APP=N",
+        help="An app's part of the requests; deploy it with --service.",
+    ),
     click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT[:TARGET][/PROTO]", help="A port."),
     click.option("--endpoint", "endpoints", multiple=True, metavar="ADDRESS[:PORT]", help="An address to lead to."),
 )

@@ -52,13 +52,15 @@ class Backend(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """How a front is balanced. `sticky_s`: how long a client is remembered; 0: it is not."""
+    """How a front is balanced. `sticky_s`: how long a client is remembered; 0: it is not. `checked`: the service has
+    a health check."""
 
     strategy: str = Strategy.ROUND_ROBIN
     sticky_s: float = 0.0
     prefer_local: bool = False
     proxy_protocol: bool = False
     unhealthy_threshold: int = 3
+    checked: bool = False
 
 
 class Route(Struct, frozen=True):
@@ -86,6 +88,7 @@ def policy_of(service: Service) -> Policy:
         prefer_local=service.prefer == "local",
         proxy_protocol=service.proxy_protocol == "v2",
         unhealthy_threshold=service.unhealthy_threshold,
+        checked=service.health_check is not None,
     )
 
 

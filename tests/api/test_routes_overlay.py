@@ -40,12 +40,17 @@ async def test_each_nodes_part_is_told_with_the_reason(admin: Any, world: Any) -
     }
 
 
-async def test_ranges_are_added_and_wrong_ones_refused(admin: Any) -> None:
+async def test_ranges_are_added_and_wrong_ones_refused(admin: Any, world: Any) -> None:
     status, answer = await admin.send("POST", "/overlay/ranges", {"range": "10.246.0.0/16"})
     assert (status, answer["name"]) == (201, "10.246.0.0/16")
     assert (await admin.get("/overlay"))["subnets_total"] == 512
     status, error = await admin.send("POST", "/overlay/ranges", {"range": "10.246.0.0/20"})
     assert (status, error["message"]) == (400, "range: 10.246.0.0/20 overlaps with 10.246.0.0/16")
+    node = world.machine.state.nodes["node-1"]
+    facts = replace(node.facts, address="172.20.3.4")
+    await world.propose(commands.StartNode(node_id="node-1", boot_id="b2", facts=facts))
+    status, error = await admin.send("POST", "/overlay/ranges", {"range": "172.20.0.0/16"})
+    assert (status, error["message"]) == (400, "range: 172.20.0.0/16 has the address of node node-1, 172.20.3.4")
     assert (await admin.send("POST", "/overlay/ranges", {"ranges": "10.247.0.0/16"}))[0] == 400
 
 

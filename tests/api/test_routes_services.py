@@ -43,12 +43,24 @@ async def test_an_apps_service_is_balanced_as_said_and_goes_with_it(admin: Any) 
     assert (status, error["message"]) == (409, "service 'web' is that of web: it goes with its last app")
 
 
+async def test_weights_come_with_a_strategy_that_has_them_or_after_it(admin: Any) -> None:
+    split: dict[str, Any] = {"name": "split", "weights": {"blue": 9, "green": 1}}
+    status, error = await admin.send("POST", "/services", split)
+    assert (status, error["message"].partition(":")[0]) == (400, "weights")
+    assert (await admin.send("POST", "/services", {**split, "load_balancing_strategy": "random"}))[0] == 201
+    assert (await admin.send("PUT", "/services/split", {"weights": {"blue": 1}}))[0] == 200
+    assert (await admin.send("PUT", "/services/split", {"load_balancing_strategy": "round-robin"}))[0] == 200
+    assert (await admin.get("/services/split"))["weights"] == {"blue": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({}, "expected at least one of load_balancing_strategy"),
         ({"load_balancing_strategy": "best"}, "load_balancing_strategy"),
         ({"weights": {"web": 1001}}, "weights"),
+        ({"weights": {"web": 2}}, "weights: expected load_balancing_strategy weighted-round-robin"),
+        ({"endpoints": [{"ip_address": "192.0.2.1", "weight": 2}]}, "endpoints[0].weight: expected"),
         ({"session_timeout": "soon"}, "session_timeout"),
         ({"endpoints": [{"ip_address": "10.245.0.1"}]}, "endpoints[0].ip_address"),
         ({"health_check": {"protocol": "carrier-pigeon"}}, "health_check.protocol"),

@@ -39,9 +39,12 @@ class Here(Struct, frozen=True, kw_only=True):
 def is_kernels(route: Route, here: Here) -> bool:
     """Whether the kernel can do what the route's policy says, and reaches all of its endpoints.
 
-    It knows no connection counts, sends no header ahead, and forgets a client when endpoints change.
+    It knows no connection counts, sends no header ahead, and forgets a client when endpoints change. It cannot leave
+    out an endpoint that fails: replicas are probed by their nodes, but nobody probes addresses that were given.
     """
     policy = route.policy
+    if policy.checked and any(not backend.node_id for backend in route.backends):
+        return False
     if policy.strategy == Strategy.LEAST_CONNECTIONS or policy.proxy_protocol or policy.sticky_s:
         return False
     return all(not backend.node_id or _is_in(backend.address, here.ranges) for backend in route.backends)

@@ -56,6 +56,10 @@ def test_the_kernel_is_not_given_what_it_cannot_do() -> None:
     assert not is_kernels(route((1,), strategy="least-connections"), HERE)
     assert not is_kernels(route((1,), proxy_protocol=True), HERE)
     assert not is_kernels(route((1,), sticky_s=5.0), HERE)
+    given_by_hand = Backend("192.0.2.1:80", "", 80, "192.0.2.1", 80)
+    assert is_kernels(Route("s", Policy(), (given_by_hand,), (1,)), HERE)
+    assert not is_kernels(Route("s", Policy(checked=True), (given_by_hand,), (1,)), HERE)
+    assert is_kernels(route((1,), checked=True), HERE)
     away = Backend("t", "n1", 80, "172.17.0.2", 80)
     assert not is_kernels(Route("s", Policy(), (away,), (1,)), HERE)
 
