@@ -205,6 +205,9 @@ class _Batch:
                 room = few.best(spread)
                 if room is not None:
                     return room
+                if few.best(()) is not None:
+                    # Each of these has a replica already, and still comes before what would rather be left alone.
+                    break
         key = task.spread_key, task.demand
         queues = self._queues.get(key)
         if queues is None:

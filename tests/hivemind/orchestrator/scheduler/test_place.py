@@ -315,3 +315,11 @@ def test_a_limit_is_not_more_than_the_node() -> None:
     assert [d.node_id for d in place(Snapshot(nodes=tuple(small)), tasks_of(1, Demand(cpu_limit=3)))] == ["n2"]
     told = message(small, Demand(cpu_limit=8, memory_limit_bytes=GIB))
     assert told == "no node fits: 2 nodes smaller than the limit of 8 cores and 1 GiB"
+
+
+def test_a_second_replica_shares_a_node_before_one_that_would_rather_be_left_alone_is_taken() -> None:
+    """Apps of few tasks asked only for nodes that they have not, and so went on to the shunned ones."""
+    shunned = node("n4", taints=[Taint("a", "b", "PreferNoSchedule")])
+    snapshot = Snapshot(nodes=(*(node(name, cpu=0.0) for name in ("n1", "n2")), node("n3"), shunned))
+    decisions = check(snapshot, [PendingTask(f"t{i}", "a", Demand(cpu_limit=1.0)) for i in range(2)])
+    assert [decision.node_id for decision in decisions] == ["n3", "n3"]
