@@ -29,7 +29,9 @@ def drain_progress(state: State, node: Node) -> DrainProgress | None:
     """None: the node is not drained."""
     if not node.draining:
         return None
-    tasks = sorted(state.tasks_on_node(node.id), key=lambda task: (task.app, task.slot, task.id))
+    # Attempts that are over stay for what they wrote; nothing of them runs.
+    at_work = (task for task in state.tasks_on_node(node.id) if not task.ended)
+    tasks = sorted(at_work, key=lambda task: (task.app, task.slot, task.id))
     remaining = [_remaining(state, task) for task in tasks]
     return DrainProgress(max(node.drained_tasks, len(remaining)), remaining)
 

@@ -8,9 +8,10 @@ from consensus import commands as c
 from consensus.drain import drain_progress
 from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change
+from consensus.model.job import JobSpec
 from consensus.model.node import Taint
 from consensus.model.strategy import RollingUpdate
-from consensus.model.task import Health
+from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.outcomes import Refusal
 from hivemind.orchestrator import replicas, rolling
 from hivemind.orchestrator.sets import limits_of
@@ -151,3 +152,17 @@ def test_single_labels_and_taints_change() -> None:
     assert node.taints == [Taint("x", "2", "NoSchedule"), Taint("x", "", "NoExecute")]
     feed.accepted(c.ChangeNodeLabels("n1", remove_taints=[Taint("x", "", "")]))
     assert feed.state.nodes["n1"].taints == []
+
+
+def test_attempts_that_are_over_do_not_hold_up_a_drain() -> None:
+    """They stay on the node for what they wrote: a drain awaited them for ever."""
+    feed = cluster(1)
+    feed.accepted(c.CreateJob(JobSpec(name="backup", image="busybox")))
+    place_all(feed)
+    (task,) = feed.tasks("backup")
+    feed.report(TaskStatus(state=TaskState.COMPLETED, exit_code=0), task.id)
+    feed.accepted(c.SetMaintenance("n1", enable=True, drain=True))
+    progress = drain_progress(feed.state, feed.state.nodes["n1"])
+    assert progress is not None
+    assert (progress.total, progress.remaining) == (0, [])
+    assert list(feed.state.tasks_on_node("n1")) == [feed.state.tasks[task.id]]
