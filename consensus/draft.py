@@ -218,6 +218,10 @@ class Draft:
         self._put("specs", (spec.name, revision), spec)
         return revision
 
+    def change_spec(self, revision: int, spec: AppSpec) -> None:
+        """Stores `spec` in the place of the one at `revision`, that differs in nothing that replicas are made of."""
+        self._put("specs", (spec.name, revision), spec)
+
     def forget_unused_specs(self, app: str, revisions: Iterable[int]) -> None:
         for revision in revisions:
             if (app, revision) in self.state.specs:

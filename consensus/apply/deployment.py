@@ -72,7 +72,7 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     if app is None:
         return not_found("app", deployment.app)
     if app.rollout:
-        return _busy(app)
+        return _busy(draft, app)
     for spec in rollout.new_specs(app, deployment):
         if spec.mode != app.spec.mode:
             return conflict(f"mode: app {app.name!r} is {app.spec.mode}; delete it and deploy it anew as {spec.mode}")
@@ -89,8 +89,11 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     return None
 
 
-def _busy(app: App) -> Refusal:
-    return conflict(f"deployment {app.rollout!r} of app {app.name!r} goes on; wait for it or roll it back")
+def _busy(draft: Draft, app: App) -> Refusal:
+    deployment = draft.state.deployment_of(app)
+    paused = deployment is not None and deployment.status is DeploymentStatus.PAUSED
+    what = "is paused; promote it or roll it back" if paused else "goes on; wait for it or roll it back"
+    return conflict(f"deployment {app.rollout!r} of app {app.name!r} {what}")
 
 
 def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
@@ -166,7 +169,7 @@ def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
         return Done()
     if deployment.status is DeploymentStatus.COMPLETED:
         if app.rollout:
-            return _busy(app)
+            return _busy(draft, app)
         if app.revision != deployment.new_revision or deployment.old_revision == app.revision:
             return conflict(f"deployment {deployment.id!r} is not what app {app.name!r} runs now")
         if (app.name, deployment.old_revision) not in draft.state.specs:

@@ -128,20 +128,36 @@ def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     if new == old:
         target = target_spec(app, deployment)
         spec = replace(spec, **{name: getattr(target, name) for name in _NOT_OF_REPLICAS})
-    deployment = put_deployment(draft, deployment, promoted=True, step_at_s=draft.time_s, step=deployment.total_steps)
     app = replace(app, standby=standby)
-    set_spec(draft, app, spec.sized(deployment.replicas), new, f"{deployment.id}: {spec.image}")
-    return deployment
+    before = set_spec(draft, app, spec.sized(deployment.replicas), new, f"{deployment.id}: {spec.image}")
+    return put_deployment(
+        draft,
+        deployment,
+        promoted=True,
+        step_at_s=draft.time_s,
+        step=deployment.total_steps,
+        old_revision=before,
+    )
 
 
-def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) -> None:
-    """Makes `spec`, stored at `revision`, the app's own, and notes it in its history."""
-    history = app.history
-    if revision != app.revision:
+def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) -> int:
+    """Makes `spec`, stored at `revision`, the app's own, and notes it in its history. Returns where the one before is.
+
+    With the app's own revision its replicas stay as they are: `spec` takes the place of the one before, which goes on
+    under a revision that no replica has.
+    """
+    history, before = app.history, app.revision
+    stored = draft.state.specs[app.name, revision]
+    settled = revision == app.revision and stored != replace(spec, replicas=stored.replicas)
+    if settled:
+        before = draft.put_spec(stored)
+        draft.change_spec(revision, spec)
+        history = tuple(replace(entry, revision=before) if entry.revision == revision else entry for entry in history)
+    if settled or revision != app.revision:
         number = history[-1].number + 1 if history else 1
         history = (*history, Revision(number, revision, draft.time_s, reason))
     forgotten, history = history[:-HISTORY], history[-HISTORY:]
-    before = app
+    previous = app.revision
     app = replace(app, spec=spec, revision=revision, updated_at_s=draft.time_s, history=history)
     draft.put_app(app)
     draft.forget_unused_specs(app.name, [entry.revision for entry in forgotten])
@@ -150,9 +166,10 @@ def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) 
         [f"service/{app.service_name}", f"app/{app.name}"],
         name=app.service_name,
         app=app.name,
-        previous_revision=before.revision,
+        previous_revision=previous,
         revision=revision,
     )
+    return before
 
 
 def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> Deployment:
@@ -169,7 +186,8 @@ def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> De
         spec = spec.sized(replicas)
         app = replace(app, rollout=deployment.id, standby=standby)
         deployment = _turned(draft, deployment, reason)
-        set_spec(draft, app, spec, old, f"{deployment.id} rolled back")
+        same = deployment.new_revision == app.revision and alike(app.spec, spec)
+        set_spec(draft, app, spec, app.revision if same else old, f"{deployment.id} rolled back")
         return deployment
     if standby is not None:
         standby = Standby(standby.revision, 0, draft.time_s)
@@ -199,10 +217,10 @@ def finish(draft: Draft, app: App, deployment: Deployment, status: DeploymentSta
 
 
 def scale_deployment(draft: Draft, app: App, replicas: int) -> None:
-    """An app is scaled while its deployment goes on: the number holds for its end, too."""
+    """An app is scaled while its deployment goes on: the number holds for its end, too, and for the way back."""
     deployment = draft.state.deployment_of(app)
     if deployment is not None:
-        put_deployment(draft, deployment, replicas=replicas)
+        put_deployment(draft, deployment, replicas=replicas, previous_replicas=replicas)
     standby = app.standby
     if standby is not None and standby.until_s is None:
         draft.put_app(replace(app, standby=replace(standby, replicas=replicas)))

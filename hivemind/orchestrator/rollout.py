@@ -107,8 +107,11 @@ def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) 
     wanted = [task for task in state.tasks_of_app(app.name) if task.wanted and not state.on_standby(task)]
     old = [task for task in wanted if task.revision == app.revision]
     if app.standby is None and len(old) == len(wanted) == app.spec.replicas:
-        if late or all(task.serving for task in old):
-            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, deployment.message))
+        # Whose old replicas fail, too, is free for the next deployment, that may mend it.
+        ill = sum(task.failing and not task.serving for task in old)
+        if late or all(task.serving or task.failing for task in old):
+            told = f"{deployment.message}; {ill} of {len(old)} old replicas fail, too" if ill else deployment.message
+            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, told))
     elif late and not deployment.forced:
         return Move.FORCE, ""
     return None

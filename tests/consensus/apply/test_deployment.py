@@ -8,10 +8,11 @@ import pytest
 
 from consensus import commands as c
 from consensus.model.app_spec import Port
+from consensus.model.autoscale import Autoscale
 from consensus.model.deployment import Change, Deployment, DeploymentStatus, Move, Share, shares
 from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy, Variant, amount
-from consensus.outcomes import Recorded, Refusal, RefusalCode
+from consensus.outcomes import Done, Recorded, Refusal, RefusalCode
 from tests.consensus.making import Feed, spec
 
 
@@ -225,3 +226,48 @@ def test_amounts() -> None:
     assert [amount("25%", 10, up=True), amount("25%", 10, up=False), amount(3, 10, up=True)] == [3, 2, 3]
     assert Canary(percentage=20, steps=3).percentages == [20, 60, 100]
     assert Canary().percentages == [10, 100]
+
+
+def test_settings_that_replicas_are_not_made_of_are_a_revision_of_their_own_and_hold() -> None:
+    """The history told the ones before, an update began with those, and the way back lost the new ones."""
+    feed = feed_with()
+    app = feed.state.apps["web"]
+    first, scaled = app.revision, spec("web", 4, autoscale=Autoscale(min=2, max=6, cpu_target=50))
+    settled = begin(feed, RollingUpdate(), image=None, spec=scaled)
+    move(feed, settled, Move.COMPLETE)
+    app = feed.state.apps["web"]
+    assert (app.revision, app.spec.autoscale) == (first, scaled.autoscale)
+    assert [(entry.number, feed.state.specs["web", entry.revision].autoscale) for entry in app.history] == [
+        (1, None),
+        (2, scaled.autoscale),
+    ]
+    assert not any(feed.state.outdated(task) for task in feed.tasks())
+
+    bad = begin(feed, RollingUpdate(), image="bad")
+    move(feed, bad, Move.PROMOTE, Move.FAIL, Move.ROLLED_BACK)
+    app = feed.state.apps["web"]
+    assert (app.spec.image, app.spec.autoscale) == ("busybox", scaled.autoscale)
+
+    outcome = feed(c.RollbackDeployment(settled))
+    assert isinstance(outcome, Done), outcome
+    app = feed.state.apps["web"]
+    assert (app.revision, app.spec.autoscale) == (first, None)
+    assert not any(feed.state.outdated(task) for task in feed.tasks())
+
+
+def test_a_paused_one_is_not_to_be_waited_for() -> None:
+    feed = feed_with()
+    first = begin(feed, RollingUpdate(on_failure="pause"))
+    move(feed, first, Move.FAIL)
+    outcome = feed(c.CreateDeployment("web", Change(image="newer"), execute=True))
+    assert isinstance(outcome, Refusal)
+    assert "is paused; promote it or roll it back" in outcome.message
+
+
+def test_a_scale_holds_for_the_way_back_too() -> None:
+    feed = feed_with()
+    deployment_id = begin(feed, RollingUpdate())
+    feed.accepted(c.ScaleApp("web", 7))
+    move(feed, deployment_id, Move.PROMOTE, Move.FAIL)
+    assert feed.state.apps["web"].spec.replicas == 7
+    assert of(feed, deployment_id).previous_replicas == 7
