@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -98,7 +100,8 @@ class AppContainer(Struct, frozen=True):
 
 
 class AppItem(Struct, frozen=True, kw_only=True):
-    """`status`: running when every wanted replica runs, scaled_down with none wanted, else deploying."""
+    """`status`: running when every wanted replica runs, scaled_down with none wanted, completed when all have ended
+    well and are not started again; where some fail, degraded while others run, else failed; else deploying."""
 
     name: str
     namespace: str
@@ -147,16 +150,22 @@ def _running(task: Task) -> bool:
     return task.wanted and task.status.state is TaskState.RUNNING
 
 
-def _status(app: App, running: int) -> str:
+def _status(app: App, tasks: Sequence[Task], running: int) -> str:
     wanted = app.spec.replicas
     if not wanted and not app.spec.is_global:
         return "scaled_down"
-    return "running" if wanted and running >= wanted else "deploying"
+    if wanted and running >= wanted:
+        return "running"
+    ends = Counter(task.status.state for task in tasks if task.wanted)
+    if ends[TaskState.FAILED]:
+        return "degraded" if running else "failed"
+    return "completed" if ends[TaskState.COMPLETED] >= wanted > 0 else "deploying"
 
 
 def app_item(state: State, app: App) -> AppItem:
     tasks = [state.tasks[task_id] for task_id in state.task_ids_by_app.get(app.name, ())]
-    running = sum(_running(task) and not state.on_standby(task) for task in tasks)
+    tasks = [task for task in tasks if not state.on_standby(task)]
+    running = sum(map(_running, tasks))
     wanted = app.spec.replicas
     return AppItem(
         name=app.name,
@@ -164,7 +173,7 @@ def app_item(state: State, app: App) -> AppItem:
         image=app.spec.image,
         replicas=wanted,
         running_replicas=running,
-        status=_status(app, running),
+        status=_status(app, tasks, running),
         service=app.service_name,
         created_at=iso_utc(app.created_at_s),
         updated_at=iso_utc(app.updated_at_s),

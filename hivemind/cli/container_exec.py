@@ -20,8 +20,10 @@ def exec_command(
 ) -> None:
     """Run COMMAND (default: sh) in a container, on whichever node it is, and exit as it does.
 
-    As in: hivemind container exec -it web.1.d05bb500bb sh -c "ls -l"
+    As in: hivemind container exec -it web.1.d05bb500bb sh -c "ls -l"; a -- before COMMAND is allowed.
     """
+    # Click leaves it where options may not follow arguments, and people write it from habit.
+    command = command[1:] if command[:1] == ("--",) else command
     if terminal and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("--tty needs a terminal as standard input and output")
     # Its WebSockets take a while to import, and no other command needs them.

@@ -68,7 +68,10 @@ async def test_a_wrong_field_is_named_by_its_path(admin: Any) -> None:
     status, error = await admin.send("POST", "/deploy", {"name": "web"})
     assert (status, error["message"]) == (400, "image: required, but missing")
     status, error = await admin.send("POST", "/deploy", {"name": "web", "image": "x", "ports": [{"port": 1}]})
-    assert (status, error["message"]) == (400, "ports[0].port: unknown field")
+    assert (status, error["message"]) == (
+        400,
+        "ports[0].port: unknown field; there are: container_port, host_port, protocol",
+    )
     status, error = await admin.send("POST", "/deploy", {"name": "w", "image": "x", "resources": {"memory": "lots"}})
     assert (status, error["message"]) == (400, "resources.memory: expected a size such as 256M or 1Gi, got 'lots'")
 

@@ -190,7 +190,7 @@ def test_an_image_that_is_nowhere_says_so_and_runs_once_it_is_there(cluster: Lab
     assert "registry.invalid" in failed["message"]
     assert "lookup" in failed["message"]
     detail = cluster.cli_json(1, "app", "info", "later")
-    assert detail["status"] == "deploying"
+    assert detail["status"] == "failed"
     assert [(each["status"], "registry.invalid" in each["message"]) for each in detail["containers"]] == [
         ("failed", True)
     ]

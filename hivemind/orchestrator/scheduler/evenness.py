@@ -100,7 +100,7 @@ class Evenness:
             return None
         _, source, target = best
         there, here = spread.by_node[source.node.id], spread.by_node[target.node.id]
-        reason = f"to spread it: {there} of its replicas are on {source.node.id}, {here} on {target.node.id}"
+        reason = f"moved to spread the app: {there} replicas were on {source.node.id}, {here} on {target.node.id}"
         return Shift(self._youngest(app, source.node.id), target.node.id, reason)
 
     def _gain(self, spread: _Spread, source: Room, target: Room) -> tuple[int, int]:
@@ -165,7 +165,7 @@ class Evenness:
             # Or the two would only change places.
             if after <= source.booked - margin:
                 task = self._youngest(app, source.node.id)
-                reason = f"to share the load: {source.booked:.0%} of {source.node.id} is booked, "
+                reason = f"moved to share the load: {source.booked:.0%} of {source.node.id} was booked, "
                 reason += f"{target.booked:.0%} of {target.node.id}"
                 yield max(after, _booked_with(source, app, -1)), task.id, Shift(task, target.node.id, reason)
 

@@ -208,3 +208,18 @@ def test_the_flags_of_a_deploy_make_its_body(hivemind: Hivemind, api: Api) -> No
         "min_available": "50%",
         "reschedule_after": "5m",
     }
+
+
+@pytest.mark.parametrize("before", [(), ("--",)])
+def test_exec_takes_a_command_with_and_without_dashes_before_it(
+    hivemind: Hivemind, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...]
+) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    def run(session: Session, container_id: str, command: tuple[str, ...], **how: bool) -> int:
+        ran.append((container_id, *command))
+        return 0
+
+    monkeypatch.setattr("hivemind.cli.exec_terminal.run", run)
+    done = hivemind("container", "exec", "web.1", *before, "ls", "--", "-l")
+    assert (done.exit_code, ran) == (0, [("web.1", "ls", "--", "-l")])
