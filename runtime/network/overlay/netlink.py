@@ -9,6 +9,7 @@ import errno
 import importlib.util
 import socket
 import sys
+import threading
 import types
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ _RTN_UNREACHABLE = 7
 _IFA_F_NODAD = 2
 _LAST_RESORT = 0xF0000000
 _NO_NAMESPACE_ID = 0xFFFFFFFF
+_LOADING = threading.Lock()
 _ALREADY = (errno.EEXIST,)
 _UNKNOWN_KIND = (errno.EOPNOTSUPP, errno.ENOTSUP)
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
@@ -53,15 +55,18 @@ def load() -> None:
     """Imports what is needed of pyroute2; most processes that import this package never need it.
 
     Its own __init__ imports all the rest of it, too, and takes twice the time: a second of CPU at a daemon's start.
+    Nothing else here imports of it before: its modules import each other in a circle, which two threads that begin at
+    different places (the looks at the machine are side by side) do not come through.
     """
-    if "pyroute2" not in sys.modules:
-        spec = importlib.util.find_spec("pyroute2")
-        assert spec is not None
-        bare = types.ModuleType("pyroute2")
-        bare.__path__ = list(spec.submodule_search_locations or ())
-        bare.__spec__ = spec
-        sys.modules["pyroute2"] = bare
-    import pyroute2.iproute.linux  # noqa: F401
+    with _LOADING:
+        if "pyroute2" not in sys.modules:
+            spec = importlib.util.find_spec("pyroute2")
+            assert spec is not None
+            bare = types.ModuleType("pyroute2")
+            bare.__path__ = list(spec.submodule_search_locations or ())
+            bare.__spec__ = spec
+            sys.modules["pyroute2"] = bare
+        import pyroute2.iproute.linux  # noqa: F401
 
 
 @contextmanager
@@ -246,6 +251,7 @@ def _route(kernel: Any, route: Route) -> dict[str, Any]:
 
 def can_make_wireguard(name: str) -> bool:
     """Makes a device of WireGuard, where the kernel has it."""
+    load()
     from pyroute2.netlink.exceptions import NetlinkError
 
     with _netlink(f"add the device {name} of WireGuard") as kernel:

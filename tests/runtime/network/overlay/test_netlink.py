@@ -54,3 +54,43 @@ def test_links_settle_also_where_the_kernel_gives_each_an_ipv6_address_of_its_ow
     """It would be taken for a tunnel that is not as it was made, and be made anew for ever."""
     done = subprocess.run([*_ALONE, _SCRIPT], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+_SIDE_BY_SIDE = """
+import sys, threading
+from contextlib import contextmanager
+from runtime.network.overlay import netlink
+from runtime.network.overlay.errors import OverlayError
+
+@contextmanager
+def refused(what):
+    raise OverlayError(what)
+    yield
+
+netlink._netlink = refused
+failed = []
+def probe():
+    try:
+        netlink.can_make_wireguard("none")
+    except OverlayError:
+        pass
+    except BaseException as error:
+        failed.append(error)
+
+threads = [threading.Thread(target=target) for target in (probe, netlink.load, probe)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failed, failed
+assert not hasattr(sys.modules["pyroute2"], "IPDB"), "all of pyroute2 was imported"
+"""
+
+
+def test_the_looks_at_the_machine_import_pyroute2_side_by_side() -> None:
+    """One imported all of it, with its circles, while another had begun inside: a daemon that was started again died
+    of an ImportError."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SIDE_BY_SIDE], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
