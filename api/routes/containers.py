@@ -16,7 +16,14 @@ from api.deps import ContainerGone, LogLine, NodeUnreachable
 from api.errors import InvalidRequest, NotFound
 from api.log_stream import LogBody, as_sse, as_text, prefixed
 from api.route import Access, Kind, Listing, Parameter, Route, Subject
-from api.views.container import ContainerDetail, ContainerItem, container_detail, container_item, in_order
+from api.views.container import (
+    ContainerDetail,
+    ContainerItem,
+    container_detail,
+    container_item,
+    in_order,
+    out_of_sight,
+)
 from consensus.model.task import Task, TaskState
 from consensus.timestamp import iso_utc
 
@@ -60,7 +67,11 @@ def find_placed(call: Call) -> Task:
 async def list_containers(call: Call) -> Answer:
     state, items = call.state, call.services.items
     tasks = call.services.order.get("tasks", state.tasks, lambda: in_order(state))
-    return await call.listed(tasks, lambda task: items.get(task.id, task, lambda: container_item(state, task)))
+
+    def item(task: Task) -> ContainerItem:
+        return items.get((task.id, out_of_sight(state, task)), task, lambda: container_item(state, task))
+
+    return await call.listed(tasks, item)
 
 
 async def get_container(call: Call) -> Answer:

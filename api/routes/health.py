@@ -12,7 +12,7 @@ from api.deps import ClusterView, ContainerGone, HealthReport
 from api.route import Access, Route, Subject
 from api.routes.containers import find as find_container
 from api.routes.nodes import find as find_node
-from api.views.container import time_or_none
+from api.views.container import out_of_sight, time_or_none
 from consensus.apply.node import health_word
 from consensus.model.alert import Severity
 from consensus.model.node import NodeStatus
@@ -114,8 +114,9 @@ def _components(state: State) -> Components:
     nodes = list(state.nodes.values())
     ready = sum(node.status is NodeStatus.READY for node in nodes)
     wanted = [task for task in state.tasks.values() if task.wanted and not task.ended]
-    sick = sum(_unhealthy(task) for task in wanted)
-    serving = {task.app for task in wanted if task.serving}
+    seen = [task for task in wanted if not out_of_sight(state, task)]
+    sick = sum(_unhealthy(task) for task in seen) + len(wanted) - len(seen)
+    serving = {task.app for task in seen if task.serving}
     expected: dict[str, bool] = {}
     for app in state.apps.values():
         if app.spec.replicas:
@@ -129,7 +130,7 @@ def _components(state: State) -> Components:
     silent = sum(not is_serving and name in failing for name, is_serving in expected.items())
     return Components(
         nodes=_component(len(nodes), ready, len(nodes) - ready),
-        containers=_component(len(wanted), sum(task.serving for task in wanted), sick),
+        containers=_component(len(wanted), sum(task.serving for task in seen), sick),
         services=_component(len(state.services), answered, silent),
     )
 

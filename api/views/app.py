@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from api.views.container import (
     PortView,
     ResourcesView,
     mount_views,
+    out_of_sight,
     port_views,
     resources_view,
     status_word,
@@ -101,7 +101,8 @@ class AppContainer(Struct, frozen=True):
 
 class AppItem(Struct, frozen=True, kw_only=True):
     """`status`: running when every wanted replica runs, scaled_down with none wanted, completed when all have ended
-    well and are not started again; where some fail, degraded while others run, else failed; else deploying."""
+    well and are not started again; where some fail or their node is lost, degraded while others run, else failed;
+    else deploying."""
 
     name: str
     namespace: str
@@ -146,26 +147,27 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     generation: int
 
 
-def _running(task: Task) -> bool:
-    return task.wanted and task.status.state is TaskState.RUNNING
+def _running(state: State, task: Task) -> bool:
+    return task.wanted and task.status.state is TaskState.RUNNING and not out_of_sight(state, task)
 
 
-def _status(app: App, tasks: Sequence[Task], running: int) -> str:
+def _status(state: State, app: App, tasks: Sequence[Task], running: int) -> str:
     wanted = app.spec.replicas
     if not wanted and not app.spec.is_global:
         return "scaled_down"
     if wanted and running >= wanted:
         return "running"
-    ends = Counter(task.status.state for task in tasks if task.wanted)
-    if ends[TaskState.FAILED]:
+    replicas = [task for task in tasks if task.wanted]
+    if any(task.status.state is TaskState.FAILED or out_of_sight(state, task) for task in replicas):
         return "degraded" if running else "failed"
-    return "completed" if ends[TaskState.COMPLETED] >= wanted > 0 else "deploying"
+    completed = sum(task.status.state is TaskState.COMPLETED for task in replicas)
+    return "completed" if completed >= wanted > 0 else "deploying"
 
 
 def app_item(state: State, app: App) -> AppItem:
     tasks = [state.tasks[task_id] for task_id in state.task_ids_by_app.get(app.name, ())]
     tasks = [task for task in tasks if not state.on_standby(task)]
-    running = sum(map(_running, tasks))
+    running = sum(_running(state, task) for task in tasks)
     wanted = app.spec.replicas
     return AppItem(
         name=app.name,
@@ -173,7 +175,7 @@ def app_item(state: State, app: App) -> AppItem:
         image=app.spec.image,
         replicas=wanted,
         running_replicas=running,
-        status=_status(app, tasks, running),
+        status=_status(state, app, tasks, running),
         service=app.service_name,
         created_at=iso_utc(app.created_at_s),
         updated_at=iso_utc(app.updated_at_s),
@@ -186,7 +188,8 @@ def app_detail(state: State, app: App) -> AppDetail:
     return AppDetail(
         **same_fields(AppItem, item),
         containers=[
-            AppContainer(task.id, task.node_id, status_word(task), why(task)) for task in state.tasks_of_app(app.name)
+            AppContainer(task.id, task.node_id, status_word(state, task), why(state, task))
+            for task in state.tasks_of_app(app.name)
         ],
         mode=spec.mode,
         resources=resources_view(spec.resources),

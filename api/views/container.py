@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consensus.model.app_spec import AppSpec, Port
+from consensus.model.node import NodeStatus
 from consensus.model.quantity import Memory
 from consensus.model.task import Task, TaskState
 from consensus.model.workload import Resources
@@ -66,16 +67,29 @@ class ContainerDetail(ContainerItem, frozen=True, kw_only=True):
     resources: ResourcesView
 
 
-def status_word(task: Task) -> str:
+UNKNOWN = "unknown"
+
+
+def out_of_sight(state: State, task: Task) -> bool:
+    """Whether its node is lost, so that nobody knows what has become of it."""
+    node = state.nodes.get(task.node_id or "")
+    return node is not None and node.status is NodeStatus.LOST and not task.status.state.terminal
+
+
+def status_word(state: State, task: Task) -> str:
     """A task that is to be removed is stopping as long as it runs."""
-    state = task.status.state
-    if not task.wanted and not state.terminal:
+    if out_of_sight(state, task):
+        return UNKNOWN
+    reported = task.status.state
+    if not task.wanted and not reported.terminal:
         return TaskState.STOPPING.word
-    return state.word
+    return reported.word
 
 
-def why(task: Task) -> str:
+def why(state: State, task: Task) -> str:
     """Why it is in its state, where there is something to say: the node's words, or the scheduler's."""
+    if out_of_sight(state, task):
+        return f"node {task.node_id} is lost"
     return task.status.message or task.placement_message
 
 
@@ -112,8 +126,8 @@ def container_item(state: State, task: Task) -> ContainerItem:
         app=task.app,
         namespace=spec.namespace,
         image=spec.image,
-        status=status_word(task),
-        message=why(task),
+        status=status_word(state, task),
+        message=why(state, task),
         node_id=task.node_id,
         engine_id=status.engine_id,
         created_at=iso_utc(task.created_at_s),
@@ -121,7 +135,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         ip_address=status.ip_address,
         ip6_address=status.ip6_address,
         ports=port_views(spec.ports, task),
-        health=HealthView(task.health.value),
+        health=HealthView(UNKNOWN if out_of_sight(state, task) else task.health.value),
         restart_count=status.restart_count,
         exit_code=status.exit_code,
     )

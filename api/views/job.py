@@ -138,17 +138,17 @@ def run_detail(state: State, run: Run) -> RunDetail:
     item = run_item(state, run)
     return RunDetail(
         **same_fields(RunItem, item),
-        containers=[_container(task) for task in state.tasks_of_run(run)],
+        containers=[_container(state, task) for task in state.tasks_of_run(run)],
     )
 
 
-def _container(task: Task) -> RunContainer:
+def _container(state: State, task: Task) -> RunContainer:
     return RunContainer(
         id=task.id,
         index=task.slot - 1,
         node_id=task.node_id,
-        status=status_word(task),
-        message=why(task),
+        status=status_word(state, task),
+        message=why(state, task),
         exit_code=task.status.exit_code,
         started_at=time_or_none(task.status.started_at_s),
         finished_at=time_or_none(task.status.finished_at_s),

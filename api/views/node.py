@@ -199,7 +199,7 @@ def node_detail(state: State, cluster: ClusterView, node: Node, *, reach: Reach)
     return NodeDetail(
         **same_fields(_Node, item),
         containers=[
-            NodeContainer(task.id, task.name, status_word(task))
+            NodeContainer(task.id, task.name, status_word(state, task))
             for task in tasks
             if reach.holds(state.spec_of(task).namespace)
         ],
