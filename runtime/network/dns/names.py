@@ -7,7 +7,7 @@ that announced a restart of its daemon is taken at its word: its containers run.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 
 from msgspec import Struct
 
@@ -71,8 +71,12 @@ def reverse_address(name: str) -> str | None:
 
 def in_ranges(state: State, address: str) -> bool:
     """Whether it is an address of the overlay."""
-    known = Network() if state.cluster is None else state.cluster.network
+    known = _network(state)
     return network.in_ranges((*known.ranges, *known.ranges6), address)
+
+
+def _network(state: State) -> Network:
+    return Network() if state.cluster is None else state.cluster.network
 
 
 def pointer(state: State, dead: Set[str], address: str) -> str | None:
@@ -99,7 +103,10 @@ def _of_service(state: State, dead: Set[str], name: str) -> tuple[Target, ...] |
     service = state.services.get(name)
     if service is not None:
         given = tuple(Target(endpoint.ip_address) for endpoint in service.endpoints)
-        return (*_reachable(state.tasks_of_service(name), state, dead), *given)
+        living = list(_living(state.tasks_of_service(name), state, dead))
+        found = (*_reachable(living, state, dead), *given)
+        # By its virtual address, the user-space proxy reaches those that are not in the overlay, too.
+        return (Target(service.virtual_ip),) if living and not found and service.virtual_ip else found
     if name.startswith(_VIRTUAL):
         behind = name.removeprefix(_VIRTUAL)
         service = state.services.get(behind) or state.services.get(behind + SUFFIX)
@@ -123,12 +130,24 @@ def _of_task(state: State, dead: Set[str], name: str) -> tuple[Target, ...] | No
     return None
 
 
-def _reachable(tasks: Iterator[Task] | list[Task], state: State, dead: Set[str]) -> Iterator[Target]:
+def _living(tasks: Iterable[Task], state: State, dead: Set[str]) -> Iterator[Task]:
+    """Those that may get requests."""
     for task in tasks:
-        address, node_id = task.status.ip_address, task.node_id
-        if address is None or node_id is None or not state.takes_traffic(task):
+        if task.status.ip_address is None or task.node_id is None or not state.takes_traffic(task):
             continue
-        if node_id in dead and state.nodes[node_id].status is not NodeStatus.RESTARTING:
+        if task.node_id not in dead or state.nodes[task.node_id].status is NodeStatus.RESTARTING:
+            yield task
+
+
+def _reachable(tasks: Iterable[Task], state: State, dead: Set[str]) -> Iterator[Target]:
+    """Those of them whose address is the same from everywhere; one outside of the overlay is good on its own node, and
+    may be another container's elsewhere."""
+    ranges = [ipaddress.IPv4Network(each) for each in _network(state).ranges]
+    for task in _living(tasks, state, dead):
+        address, node_id = task.status.ip_address, task.node_id
+        assert address is not None
+        assert node_id is not None
+        if not any(ipaddress.IPv4Address(address) in each for each in ranges):
             continue
         ports = tuple(
             (port.protocol, port.container_port, task.status.port_map.get(port.container_port, port.container_port))

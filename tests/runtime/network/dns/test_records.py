@@ -126,6 +126,20 @@ def test_only_endpoints_that_may_get_requests_are_named() -> None:
     assert texts(ask(world, first)) == {"10.244.0.2"}
 
 
+def test_replicas_outside_of_the_overlay_are_reached_by_the_virtual_address_only() -> None:
+    """Their addresses are good on their own nodes; every engine's default network may have the same."""
+    world = World()
+    first, second = world.deploy("shop", 2, service="web.local")
+    world.report(second, ip_address="172.17.0.2")
+    for name in ("web.local", "shop"):
+        assert texts(ask(world, name)) == {"10.244.0.2"}, name
+    assert not texts(ask(world, "2.shop"))
+    world.report(first, ip_address="172.17.0.2")
+    virtual_ip = world.state.services["web.local"].virtual_ip
+    assert texts(ask(world, "web.local")) == {virtual_ip}
+    assert not texts(ask(world, "web.local", dead={"n1", "n2"}))
+
+
 def test_large_answers_are_cut_to_nothing_by_udp_and_whole_by_tcp() -> None:
     """RFC 2181 §9, RFC 6891: 512 bytes, or what the client says, up to 1,232."""
     world = World()
