@@ -11,6 +11,24 @@ MAX_FOREIGN = 4096
 _MAX_TTL_S = 300
 _MAX_NEGATIVE_TTL_S = 30
 _RCODE = 0x0F
+_HEADER_BYTES, _TYPE_AND_CLASS_BYTES, _MAX_LABEL_BYTES = 12, 4, 63
+_ONE_QUESTION_WITH_EDNS = bytes([0, 1, 0, 0, 0, 0, 0, 1])
+_OPT = bytes([0, 0, 41])
+"""The root's name, and the type."""
+_OPT_BYTES = 9
+"""Up to the length of the options' data."""
+
+
+def asked_of_us(query: bytes) -> bytes:
+    """What our own answer depends on: the query without its id, and without the data of its EDNS options (RFC 6891),
+    which we heed none of. A client's cookie (RFC 7873), new in each query, would miss the answer that is kept."""
+    if query[4:12] != _ONE_QUESTION_WITH_EDNS:
+        return query[2:]
+    at = _HEADER_BYTES
+    while at < len(query) and 0 < query[at] <= _MAX_LABEL_BYTES:
+        at += query[at] + 1
+    options = at + 1 + _TYPE_AND_CLASS_BYTES
+    return query[2 : options + _OPT_BYTES] if query[options : options + 3] == _OPT else query[2:]
 
 
 class OwnAnswers:
@@ -20,7 +38,7 @@ class OwnAnswers:
         self._turns: dict[bytes, list[bytes]] = {}
 
     def get(self, question: bytes) -> bytes | None:
-        """`question`: the query without its id, with what else makes answers differ before it."""
+        """`question`: `asked_of_us`, with what else makes answers differ before it."""
         turns = self._turns.get(question)
         if turns is None:
             return None

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 from consensus.machine import Machine
 from runtime.network.dns import records
-from runtime.network.dns.cache import ForeignAnswers, OwnAnswers
+from runtime.network.dns.cache import ForeignAnswers, OwnAnswers, asked_of_us
 from runtime.network.dns.names import in_ranges
 from runtime.network.dns.records import Answer, Forward
 from runtime.network.dns.upstream import NoAnswer, Upstream, receive_message
@@ -36,6 +36,8 @@ _MAX_STREAMS = 128
 _STREAM_IDLE_S = 10.0
 _MAX_KNOWN_CLIENTS = 4096
 _UDP, _TCP = b"u", b"t"
+_ANSWERED = (0, 3)
+"""NOERROR and NXDOMAIN."""
 _RCODE = 0x0F
 """Of the second byte of an answer without its id."""
 
@@ -160,18 +162,22 @@ class Resolver:
     def _answer(self, query: bytes, *, tcp: bool) -> bytes | Forward | None:
         """Without the id."""
         self._forget_what_changed()
-        question = (_TCP if tcp else _UDP) + query[2:]
+        way = _TCP if tcp else _UDP
+        question = way + asked_of_us(query)
         kept = self._own.get(question)
         if kept is not None:
             self.counters.hits += 1
             return kept
-        kept = self._foreign.get(question, trio.current_time())
+        kept = self._foreign.get(way + query[2:], trio.current_time())
         if kept is not None:
             self.counters.hits += 1
             return kept
         made = records.answer(self._machine.state, self._dead(), query, tcp=tcp)
         if not isinstance(made, Answer):
             return made
+        if made.turns[0][1] & _RCODE not in _ANSWERED:
+            # It may be options that are wrong: the same question with others is not.
+            return made.turns[0]
         self._own.put(question, made.turns)
         return self._own.get(question)
 

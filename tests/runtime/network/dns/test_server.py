@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -99,6 +100,27 @@ async def test_dig_and_dnspython_agree_on_every_type() -> None:
             assert await dig(port, name, rdtype, "+tcp") == mine, rdtype
             assert bool(mine) == (rdtype not in ("AAAA", "MX"))
         assert (await ask(port, "nothing.local")).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_a_cookie_of_the_client_does_not_miss_the_answer_that_is_kept_and_a_bad_option_spoils_none() -> None:
+    world = World()
+    world.deploy("shop", 2)
+    async with serving(world) as (resolver, port, _):
+
+        async def first_of(*options: dns.edns.Option) -> str:
+            query = dns.message.make_query("shop", "A", use_edns=0, options=list(options))
+            with trio.fail_after(_TIMEOUT_S), trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+                await asked.connect((_HOST, port))
+                await asked.send(query.to_wire())
+                response = dns.message.from_wire(await asked.recv(4096))
+            return response.answer[0][0].to_text() if response.answer else dns.rcode.to_text(response.rcode())
+
+        subnet_of_no_family = dns.edns.GenericOption(dns.edns.OptionType.ECS, bytes([0, 9, 24, 0, 1, 2, 3]))
+        assert await first_of(subnet_of_no_family) == "FORMERR"
+        cookies = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, bytes([number] * 8)) for number in range(4)]
+        turns = [await first_of(cookie) for cookie in cookies]
+        assert turns == ["10.244.0.2", "10.244.1.2"] * 2 or turns == ["10.244.1.2", "10.244.0.2"] * 2
+        assert (resolver.counters.queries, resolver.counters.hits) == (5, 3)
 
 
 async def test_an_answer_is_made_once_and_anew_after_each_change() -> None:
