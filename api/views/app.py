@@ -11,6 +11,7 @@ from api.views.container import (
     MountView,
     PortView,
     ResourcesView,
+    health_word,
     mount_views,
     out_of_sight,
     port_views,
@@ -96,6 +97,7 @@ class AppContainer(Struct, frozen=True):
     id: str
     node_id: str | None
     status: str
+    health: str
     message: str
 
 
@@ -188,7 +190,7 @@ def app_detail(state: State, app: App) -> AppDetail:
     return AppDetail(
         **same_fields(AppItem, item),
         containers=[
-            AppContainer(task.id, task.node_id, status_word(state, task), why(state, task))
+            AppContainer(task.id, task.node_id, status_word(state, task), health_word(state, task), why(state, task))
             for task in state.tasks_of_app(app.name)
         ],
         mode=spec.mode,

@@ -86,6 +86,11 @@ def status_word(state: State, task: Task) -> str:
     return reported.word
 
 
+def health_word(state: State, task: Task) -> str:
+    """By all checks together."""
+    return UNKNOWN if out_of_sight(state, task) else task.health.value
+
+
 def why(state: State, task: Task) -> str:
     """Why it is in its state, where there is something to say: the node's words, or the scheduler's."""
     if out_of_sight(state, task):
@@ -135,7 +140,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         ip_address=status.ip_address,
         ip6_address=status.ip6_address,
         ports=port_views(spec.ports, task),
-        health=HealthView(UNKNOWN if out_of_sight(state, task) else task.health.value),
+        health=HealthView(health_word(state, task)),
         restart_count=status.restart_count,
         exit_code=status.exit_code,
     )

@@ -24,7 +24,7 @@ _COLUMNS = {
     "SERVICE": "service",
     "CREATED": "created_at",
 }
-_detach = click.option("--detach", "-d", is_flag=True, help="Do not wait for the replicas to run.")
+_detach = click.option("--detach", "-d", is_flag=True, help="Do not wait for the replicas to run and be healthy.")
 
 
 @click.group()

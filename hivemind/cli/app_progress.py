@@ -12,9 +12,12 @@ from hivemind.cli.session import Session
 from hivemind.cli.waiting import look_at_news
 from hivemind.client import Client
 
+_SERVING = ("healthy", "degraded")
+
 
 def wait_for_replicas(session: Session, name: str, timeout_s: float) -> None:
-    """Returns when as many replicas run (and are healthy) as are wanted, and no more; exits 1 after `timeout_s`."""
+    """Returns when as many replicas serve (run, and are healthy) as are wanted, and no more, or all have done their
+    work; exits 1 after `timeout_s`."""
     with bar(f"{name}: starting") as shown:
         problem = session.run(lambda client: _wait(client, name, timeout_s, shown))
     if problem is not None:
@@ -38,10 +41,11 @@ async def _wait(client: Client, name: str, timeout_s: float, shown: Bar) -> str 
 async def _missing(client: Client, name: str, shown: Bar) -> str | None:
     app = await client.get(f"/apps/{name}")
     containers, wanted = app["containers"], app["replicas"]
-    ready = [c for c in containers if c["status"] == "running" and c.get("health") in (None, "healthy")]
+    # A node of an older version does not say how they are.
+    ready = [c for c in containers if c["status"] == "running" and c.get("health", _SERVING[0]) in _SERVING]
     messages = sorted({c["message"] for c in containers if c.get("message")})
     shown.update(len(ready), wanted, f"{name}: {messages[0] if messages else 'starting'}")
     unplaced = app.get("mode") == "global" and not wanted
-    if len(ready) == wanted == len(containers) and not unplaced:
+    if app["status"] == "completed" or (len(ready) == wanted == len(containers) and not unplaced):
         return None
-    return f"{len(ready)} of {wanted} run" + (f" ({'; '.join(messages)})" if messages else "")
+    return f"{len(ready)} of {wanted} serve" + (f" ({'; '.join(messages)})" if messages else "")

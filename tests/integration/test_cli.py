@@ -207,6 +207,24 @@ class TestApps:
         assert "huge is not complete after 3 s" in done.stderr
         assert three.cli(1, "app", "delete", "huge").returncode == 0
 
+    def test_a_deploy_waits_for_health_and_an_update_that_no_node_holds_fails_at_once(
+        self, three: Cluster, tmp_path: Path
+    ) -> None:
+        healthy, said = tmp_path / "healthy", f"sleep 1.5; touch {tmp_path}/healthy; exec sleep 600"
+        check = ["--health-command", f"test -e {healthy}", "--health-interval", "250ms", "--health-start-period", "30s"]
+        done = three.cli(2, "app", "deploy", "--name", "slow", "--image", "x", *check, "--", "sh", "-c", said)
+        assert done.returncode == 0, done.stderr
+        assert healthy.exists()
+        (before,) = containers(three, 2, "slow")
+        assert before["health"]["status"] == "healthy"
+
+        # Its progress deadline is 10 minutes; `cli` gives up after one.
+        done = three.cli(2, "app", "update", "slow", "--cpu", "500")
+        assert done.returncode == 1
+        assert "the others never will: no node fits: 3 nodes lack cpu (need 500 cores)" in done.stderr
+        assert [item["id"] for item in containers(three, 2, "slow")] == [before["id"]]
+        delete(three, 2, "slow")
+
 
 class TestContainerExec:
     def test_output_and_exit_code_are_the_commands(self, asked: Asked) -> None:

@@ -102,6 +102,8 @@ class App(Struct, frozen=True, kw_only=True):
 class AppContainer(Struct, frozen=True, kw_only=True):
     id: str
     status: str
+    health: str = ""
+    message: str = ""
     node_id: str | None = None
 
 

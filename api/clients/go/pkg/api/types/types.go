@@ -135,9 +135,11 @@ type App struct {
 
 // AppContainer is a container of an app.
 type AppContainer struct {
-	ID     string `json:"id"`
-	NodeID string `json:"node_id"`
-	Status string `json:"status"`
+	ID      string `json:"id"`
+	NodeID  string `json:"node_id"`
+	Status  string `json:"status"`
+	Health  string `json:"health"`
+	Message string `json:"message"`
 }
 
 // AppDetail is an application with what was asked for.
