@@ -5,7 +5,8 @@
 Needs root, what tests/lab needs, and iperf3. Each contender has a lab of two hosts, so that none is in another's way.
 All paths take turns, round by round, every other round backwards; a ratio compares figures of one round, and what is
 told is the median of the rounds' ratios. Where both cores are busy, throughput is what is left by everybody else: so
-each figure comes with the CPU time of the whole machine for each gigabyte, everybody else's included.
+each figure comes with the CPU time of the whole machine for each gigabyte, everybody else's included, and, where
+there is perf, with that of the packets alone (scripts/bench/packet_cpu.py; the sampling costs some throughput).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import re
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import nan
 from pathlib import Path
 
 # The folder of this script has files whose names are packages' (membership).
@@ -27,7 +29,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 from msgspec import Struct  # noqa: E402
 
 from scripts.bench.machine_load import machine_cpu_s  # noqa: E402
+from scripts.bench.packet_cpu import has_perf, sampled  # noqa: E402
 from tests.e2e.lab_cluster import NOT_YET, LabCluster  # noqa: E402
+from tests.lab.commands import run  # noqa: E402
 from tests.lab.host import Host  # noqa: E402
 from tests.lab.lab import Lab  # noqa: E402
 from tests.lab.place import fresh_place  # noqa: E402
@@ -35,6 +39,7 @@ from tests.support.images import BUSYBOX_IMAGE  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
 
 _PINGS = 20
+_CPU = ("cpu_s", "packet_cpu_s")
 _CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
@@ -50,10 +55,12 @@ class End(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True):
-    """`cpu_s`: of all the machine, for each gigabyte (10^9 bytes) that arrived."""
+    """`cpu_s`: of all the machine, for each gigabyte (10^9 bytes) that arrived; `packet_cpu_s`: of iperf3's ends and
+    all work on packets, NaN without perf."""
 
     gbit_s: float
     cpu_s: float
+    packet_cpu_s: float
     ping_ms: float
 
 
@@ -61,9 +68,16 @@ def measure(left: End, right: End, seconds: int) -> Figures:
     server = right.host.popen(right.inside("iperf3", "-s", "-1", "-B", right.address))
     try:
         wait_until(lambda: f"{right.address}:5201" in right.host.exec(*right.inside("ss", "-ltn")), 20, "iperf3")
-        began_s = machine_cpu_s()
-        told = left.host.exec(*left.inside("iperf3", "-c", right.address, "-t", str(seconds), "-J"))
-        cpu_s = machine_cpu_s() - began_s
+        client = left.host.argv(left.inside("iperf3", "-c", right.address, "-t", str(seconds), "-J"))
+        taken: list[float] = []
+
+        def transfer(before: Sequence[str] = ()) -> str:
+            began_s = machine_cpu_s()
+            told = run([*before, *client])
+            taken.append(machine_cpu_s() - began_s)
+            return told
+
+        told, packet_cpu_s = sampled(transfer, "iperf3") if has_perf() else (transfer(), nan)
         server.wait(20)
     finally:
         server.kill()
@@ -71,7 +85,8 @@ def measure(left: End, right: End, seconds: int) -> Figures:
     pinged = left.host.exec(*left.inside("busybox", "ping", "-q", "-c", str(_PINGS), "-i", "0.05", right.address))
     median = re.search(r"= [\d.]+/([\d.]+)/", pinged)
     assert median is not None, pinged
-    return Figures(arrived["bits_per_second"] / 1e9, cpu_s / (arrived["bytes"] / 1e9), float(median[1]))
+    gigabytes = arrived["bytes"] / 1e9
+    return Figures(arrived["bits_per_second"] / 1e9, taken[0] / gigabytes, packet_cpu_s / gigabytes, float(median[1]))
 
 
 def container_end(host: Host, engine_id: str, address: str) -> End:
@@ -118,7 +133,8 @@ def rounds(paths: Mapping[str, tuple[End, End]], count: int, seconds: int) -> di
             left, right = paths[name]
             last = measure(left, right, seconds)
             found[name].append(last)
-            told = f"{last.gbit_s:6.2f} Gbit/s  {last.cpu_s:5.2f} CPU-s/GB  ping {last.ping_ms:.3f} ms"
+            cpu = f"{last.cpu_s:5.2f} CPU-s/GB, {last.packet_cpu_s:.2f} of packets"
+            told = f"{last.gbit_s:6.2f} Gbit/s  {cpu}  ping {last.ping_ms:.3f} ms"
             print(f"round {number + 1}  {name:17} {told}", flush=True)
     return found
 
@@ -126,9 +142,10 @@ def rounds(paths: Mapping[str, tuple[End, End]], count: int, seconds: int) -> di
 def report(figures: Mapping[str, list[Figures]]) -> None:
     for name, samples in figures.items():
         speeds = sorted(each.gbit_s for each in samples)
-        cpu_s = statistics.median(each.cpu_s for each in samples)
+        cpu_s, packet_cpu_s = (statistics.median(getattr(each, what) for each in samples) for what in _CPU)
         among = f"{speeds[0]:.2f} to {speeds[-1]:.2f}"
-        print(f"{name:17} median {statistics.median(speeds):6.2f} Gbit/s ({among}), {cpu_s:.2f} CPU-s/GB")
+        cpu = f"{cpu_s:.2f} CPU-s/GB, {packet_cpu_s:.3f} of packets"
+        print(f"{name:17} median {statistics.median(speeds):6.2f} Gbit/s ({among}), {cpu}")
     for mine in (name for name in figures if name.startswith("hivemind")):
         for other in ("underlay", "swarm"):
             pairs = list(zip(figures[mine], figures[other], strict=True))
