@@ -18,6 +18,7 @@ def deploy_body(
     label: Sequence[str],
     volumes: Sequence[str],
     depends_on: Sequence[str],
+    toleration: Sequence[str],
     args: Sequence[str],
     **options: Any,
 ) -> dict[str, Any]:
@@ -36,6 +37,10 @@ def deploy_body(
         "spread",
         "rebalance",
         "reschedule_after",
+        "keep_lost",
+        "stop_signal",
+        "stop_grace_period",
+        "drain_timeout",
     ):
         if options[name] is not None:
             body[name] = options[name]
@@ -54,6 +59,7 @@ def deploy_body(
         ("ports", [_port(t) for t in ports]),
         ("volumes", [volume(t) for t in volumes]),
         ("depends_on", [_dependency(t) for t in depends_on]),
+        ("tolerations", [_toleration(t) for t in toleration]),
     ):
         if items:
             body[key] = items
@@ -112,6 +118,16 @@ def _autoscale(text: str) -> dict[str, int]:
 def _dependency(text: str) -> dict[str, str]:
     app, _, condition = text.partition(":")
     return {"app": app, "condition": condition or "healthy"}
+
+
+def _toleration(text: str) -> dict[str, str]:
+    """As a taint is written for `node taint`; without a value, whatever it has."""
+    name, colon, effect = text.partition(":")
+    key, equals, value = name.partition("=")
+    if not key or (colon and not effect):
+        raise click.UsageError(f"--toleration: expected KEY[=VALUE][:EFFECT], got {text!r}")
+    how = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
+    return {"key": key, **how, **({"effect": effect} if effect else {})}
 
 
 def read_body(file: Path) -> dict[str, Any]:

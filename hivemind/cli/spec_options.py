@@ -47,6 +47,17 @@ _OPTIONS = (
     click.option("--depends-on", multiple=True, metavar="APP[:started]", help="Start when this app is healthy."),
     click.option("--min-available", metavar="N|PERCENT", help="How many are enough while nodes are drained."),
     click.option("--reschedule-after", help="How long a lost node is awaited, such as 5m (default: not at all)."),
+    click.option(
+        "--keep-lost/--no-keep-lost",
+        default=None,
+        help="Whether a lost node's replicas stay its own, lest any run twice.",
+    ),
+    click.option(
+        "--toleration", multiple=True, metavar="KEY[=VALUE][:EFFECT]", help="A taint that does not keep it away."
+    ),
+    click.option("--stop-signal", help="What asks a replica to end (default: its image's, else SIGTERM)."),
+    click.option("--stop-grace-period", help="How long it may take to end, such as 30s."),
+    click.option("--drain-timeout", help="How long it runs on without new requests before it is asked to end."),
     click.option("--priority-class", help="Who is placed first, and whom it may displace."),
 )
 

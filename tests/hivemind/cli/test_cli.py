@@ -198,7 +198,8 @@ def test_a_plan_is_a_dry_run_and_tells_where_and_why(hivemind: Hivemind) -> None
 
 def test_the_flags_of_a_deploy_make_its_body(hivemind: Hivemind, api: Api) -> None:
     flags = ["--autoscale", "2-10@60", "--depends-on", "db", "--depends-on", "cache:started"]
-    flags += ["--min-available", "50%", "--reschedule-after", "5m"]
+    flags += ["--min-available", "50%", "--reschedule-after", "5m", "--keep-lost", "--stop-grace-period", "30s"]
+    flags += ["--toleration", "gpu", "--toleration", "tier=gold:NoExecute"]
     assert hivemind("app", "plan", "--name", "web", "--image", "busybox", *flags).exit_code == 0
     assert json.loads(api.asked[0].content) == {
         "name": "web",
@@ -207,6 +208,12 @@ def test_the_flags_of_a_deploy_make_its_body(hivemind: Hivemind, api: Api) -> No
         "depends_on": [{"app": "db", "condition": "healthy"}, {"app": "cache", "condition": "started"}],
         "min_available": "50%",
         "reschedule_after": "5m",
+        "keep_lost": True,
+        "stop_grace_period": "30s",
+        "tolerations": [
+            {"key": "gpu", "operator": "Exists"},
+            {"key": "tier", "operator": "Equal", "value": "gold", "effect": "NoExecute"},
+        ],
     }
 
 
