@@ -10,13 +10,15 @@ from consensus.model.strategy import ABTesting, BlueGreen
 from consensus.model.task import Task
 from consensus.state import State
 
+_ROUNDING = 1e-6
+
 
 class Progress(Struct, frozen=True, kw_only=True):
     """How far the present step is.
 
     Attributes:
         wanted: how many new replicas it shall have.
-        counted: how many of them have served for `min_healthy`.
+        counted: how many of them have served for `min_healthy`, or may fail.
         failing: how many are a bad sign, without those that a promotion by hand accepted.
         blocked: why a new replica finds no place.
         moved_at_s: when something last got better.
@@ -58,16 +60,30 @@ def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> P
     since = [task.serving_since_s for task in tasks if task.serving and task.serving_since_s is not None]
     failing = [task for task in tasks if task.failing]
     counted = sum(wall_s - at_s >= least_s for at_s in since)
-    if tolerates(deployment):
-        counted += sum(not task.serving for task in failing)
+    wanted = _new_wanted(app, deployment)
+    ill = sum(not task.serving for task in failing)
+    counted += ill if tolerates(deployment) else min(ill, _may_fail(deployment, wanted))
     return Progress(
-        wanted=_new_wanted(app, deployment),
+        wanted=wanted,
         counted=counted,
         failing=max(0, len(failing) - deployment.forgiven),
         blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
         moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
         steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
     )
+
+
+def within_ratio(state: State, app: App, deployment: Deployment) -> bool:
+    """Whether no more of the new replicas fail than `max_failure_ratio` allows."""
+    if not deployment.strategy.max_failure_ratio or still_testing(deployment):
+        return False
+    failing = sum(task.failing for task in new_tasks(state, app, deployment) if not state.outdated(task))
+    return failing <= _may_fail(deployment, _new_wanted(app, deployment))
+
+
+def _may_fail(deployment: Deployment, wanted: int) -> int:
+    """How many of `wanted` by its ratio."""
+    return int((deployment.strategy.max_failure_ratio or 0.0) * wanted + _ROUNDING)
 
 
 def _new_wanted(app: App, deployment: Deployment) -> int:

@@ -22,7 +22,7 @@ def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:
     for name in sorted(apps):
         app = state.apps.get(name)
         if app is not None:
-            limits = limits_of(app, state.deployment_of(app))
+            limits = limits_of(state, app, state.deployment_of(app))
             for replica_set in sets_of(state, app):
                 # Which slots are too many may change with what is replaced: those go first (`replicas`).
                 if replica_set.surplus:

@@ -16,6 +16,7 @@ from consensus.model.app import App
 from consensus.model.deployment import Deployment, DeploymentStatus, Share, shares
 from consensus.model.strategy import RollingUpdate, Simple, amount
 from consensus.model.task import Task, TaskState
+from consensus.progress import within_ratio
 from consensus.state import State
 
 
@@ -123,14 +124,14 @@ def _serves(tasks: list[Task], revision: int) -> bool:
     return any(task.revision == revision and task.serving for task in tasks)
 
 
-def limits_of(app: App, deployment: Deployment | None) -> Limits:
+def limits_of(state: State, app: App, deployment: Deployment | None) -> Limits:
     """Restarts and drains go one by one; a deployment as its strategy says."""
     if deployment is None:
         return Limits()
     replicas = max(1, app.spec.replicas)
     back = deployment.status is DeploymentStatus.ROLLING_BACK
     strategy = deployment.strategy
-    accept = strategy.failure_action == "continue" and not back
+    accept = not back and (strategy.failure_action == "continue" or within_ratio(state, app, deployment))
     if deployment.forced or isinstance(strategy, Simple):
         return Limits(0, replicas, stop_first=True)
     if isinstance(strategy, RollingUpdate):

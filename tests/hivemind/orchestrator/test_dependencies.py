@@ -133,7 +133,7 @@ def test_a_rollout_keeps_what_must_be_available() -> None:
     strategy = RollingUpdate(max_unavailable=4, max_surge=0)
     feed.accepted(c.CreateDeployment("web", Change(image="new"), strategy, execute=True))
     app = feed.state.apps["web"]
-    assert limits_of(app, feed.state.deployment_of(app)).unavailable == 1
+    assert limits_of(feed.state, app, feed.state.deployment_of(app)).unavailable == 1
 
 
 @pytest.mark.parametrize("given", ["many", -1])
