@@ -76,6 +76,8 @@ async def _dry_run(call: Call, spec: AppSpec) -> Answer:
     preempted = [i for i in found.preempted if call.reach.holds(namespace_of(call.state, "tasks", i))]
     placed = sum(one.node_id is not None for one in found.placements)
     message = f"{placed} of {len(found.placements)} replicas would be placed"
+    if found.preempted:
+        message += " at once; for others less important ones would make room"
     return Answer(DryRunAnswer(spec.name, found.placements, preempted, message))
 
 

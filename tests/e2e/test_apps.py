@@ -171,6 +171,35 @@ def test_health_goes_up_and_down_and_is_told(cluster: LabCluster) -> None:
         assert detail["restart_count"] == 0
 
 
+def test_a_program_that_listens_on_a_published_port_keeps_it_and_is_told_of(cluster: LabCluster) -> None:
+    """Requests to its host are its own; the replicas are on the others, and answer there."""
+    folder = ["--bind", cluster.node(2).address, "--directory", "/etc/apt"]
+    foreign = cluster.node(2).host.popen(["python3", "-m", "http.server", "8070", *folder])
+    try:
+        with httpx2.Client(base_url=f"http://{cluster.node(2).address}:8070", trust_env=False) as client:
+            wait_until(lambda: "Directory listing" in client.get("/").text, 20, "the other program", errors=NOT_YET)
+        published = [{"container_port": 80, "host_port": 8070}]
+        body = {"name": "shy", "image": "busybox:local", "command": SERVE_HOSTNAME, "ports": published}
+        cluster.post(1, "/deploy", {**body, "replicas": 2, "stop_grace_period": "200ms"})
+        names = {each["engine_id"][:12] for each in cluster.wait_running(1, "shy", 2, on=[1, 3])}
+        for number in (1, 3):
+            wait_until(
+                lambda: hostname_of(cluster, number, 8070) in names,  # noqa: B023
+                20,
+                f"an answer of a replica through node {number}",
+                errors=NOT_YET,
+            )
+        assert "Directory listing" in httpx2.get(f"http://{cluster.node(2).address}:8070/", trust_env=False).text
+        alone = {**body, "name": "stuck", "replicas": 1, "node_affinity": f"node.id={cluster.node(2).name}"}
+        cluster.delete(1, "/apps/shy")
+        cluster.post(3, "/deploy", alone)
+        words = "where another program has host port 8070/tcp"
+        wait_until(lambda: words in cluster.containers(1, "stuck")[0]["message"], 20, "it says why")
+        wait_until(lambda: any(words in a["message"] for a in cluster.get(2, "/alerts")["alerts"]), 20, "the alert")
+    finally:
+        foreign.kill()
+
+
 def test_an_image_that_is_nowhere_says_so_and_runs_once_it_is_there(cluster: LabCluster) -> None:
     image = "registry.invalid/nowhere:1"
     cluster.post(
