@@ -95,8 +95,10 @@ def container_end(host: Host, engine_id: str, address: str) -> End:
 
 @contextmanager
 def hivemind(lab: Lab, mode: str) -> Iterator[tuple[End, End]]:
-    folder = Path(tempfile.mkdtemp(prefix="hivemind-bench-"))
-    with LabCluster(lab, data_dir=folder, options=["--overlay", mode], timeout_s=180) as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="hivemind-bench-") as folder,
+        LabCluster(lab, data_dir=Path(folder), options=["--overlay", mode], timeout_s=180) as cluster,
+    ):
 
         def connected() -> bool:
             nodes = cluster.get(1, "/overlay")["nodes"]
