@@ -41,7 +41,8 @@ def _revision(session: Session, name: str, number: int) -> dict[str, Any]:
 @click.argument("args", nargs=-1)
 @session_options
 def update(session: Session, name: str, file: Path | None, detach: bool, timeout: float, **options: Any) -> None:
-    """Change an app: its present spec, or --file, overlaid by the flags."""
+    """Change an app: its present spec, or --file, overlaid by the flags. What follows -- takes the place of the
+    command's arguments."""
     strategy = strategy_body(options)
     base = _revisions(session, name)[0]["spec"]
     if options["replicas"] is None and base.get("mode") != "global":
