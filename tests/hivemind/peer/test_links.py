@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 
 from hivemind.peer import PeerConfig
+from hivemind.peer.client import Dialler
+from hivemind.peer.links import Link
+from hivemind.peer.messages import Message, Ping, Pong
+from hivemind.peer.metrics import Counters
+from hivemind.peer.services import Services
 
 
 async def test_messages_travel_in_order_and_one_way(cluster: Any, recorder: Any) -> None:
@@ -131,6 +138,53 @@ async def test_a_quiet_link_stays_up(cluster: Any, recorder: Any) -> None:
     await at_a.until(lambda r: r.changes == [("up", "b")])
     await trio.sleep(1.2)
     assert at_a.changes == [("up", "b")]
+
+
+class Wire:
+    """What a link dials, and what it gets: says when the pings went out."""
+
+    has_unsent = False
+
+    def __init__(self) -> None:
+        self.pings_s: list[float] = []
+
+    async def dial(self, node_id: str, purpose: str) -> Wire:
+        return self
+
+    def encode(self, message: Message) -> bytes:
+        return b"ping" if isinstance(message, Ping) else b"message"
+
+    def send_now(self, frame: bytes) -> bool:
+        return True
+
+    async def send_bytes(self, frames: bytes) -> None:
+        if frames:
+            assert frames == b"ping"
+            self.pings_s.append(trio.current_time())
+
+    async def receive(self) -> Message:
+        await trio.sleep(1)
+        return Pong()
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_link_is_pinged_only_when_nothing_else_was_said_for_a_while(autojump_clock: Any) -> None:
+    wire, config = Wire(), PeerConfig()
+    link = Link("b", cast(Dialler, wire), Services(), config, Counters(), random.Random(1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(40):
+            assert link.send({})
+            await trio.sleep(0.9 * config.ping_interval_s / 2)
+        assert wire.pings_s == []
+        quiet_s = trio.current_time()
+        await trio.sleep(10 * config.ping_interval_s)
+        pauses_s = [at - before for before, at in zip([quiet_s, *wire.pings_s], wire.pings_s, strict=False)]
+        assert len(pauses_s) in (9, 10, 11)
+        assert max(pauses_s) <= config.ping_interval_s + 1e-6
+        link.stop()
 
 
 async def test_links_of_300_bytes_are_fast(cluster: Any, recorder: Any, record_property: Any) -> None:
