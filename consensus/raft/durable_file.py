@@ -56,8 +56,8 @@ def write_sealed(path: Path, magic: bytes, parts: Sequence[bytes]) -> None:
 def write_sealed_pieces(path: Path, magic: bytes, pieces: Iterable[bytes]) -> int:
     """As `write_sealed`, for what is too large to be in memory at once; returns the payload's length.
 
-    Pauses after each piece for as long as that took to make: whoever makes pieces in a thread holds the interpreter,
-    and the event loop would find it taken every time.
+    Pauses after each piece for twice as long as that took to make: whoever makes pieces in a thread holds the
+    interpreter, and the event loop would find it taken every time.
     """
     fresh = path.with_name(path.name + ".new")
     length = checksum = 0
@@ -69,7 +69,7 @@ def write_sealed_pieces(path: Path, magic: bytes, pieces: Iterable[bytes]) -> in
                 file.write(piece)
                 length += len(piece)
                 checksum = zlib.crc32(piece, checksum)
-                time.sleep(min(_PAUSE_MAX_S, time.perf_counter() - began_s))
+                time.sleep(min(_PAUSE_MAX_S, 2 * (time.perf_counter() - began_s)))
                 began_s = time.perf_counter()
             file.seek(0)
             file.write(_SEAL.pack(magic, length, checksum))

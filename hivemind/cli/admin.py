@@ -13,5 +13,5 @@ def admin() -> None:
 
 
 admin.add_command(admin_config.config)
-for command in (admin_files.backup, admin_files.restore, admin_files.recover, admin_files.inspect):
+for command in (admin_files.backup, admin_files.restore, admin_files.recover, admin_files.inspect, admin_files.ca):
     admin.add_command(command)

@@ -1,4 +1,4 @@
-"""``hivemind admin backup | restore | recover | inspect``: the state of a cluster, or of one stopped node, as files."""
+"""``hivemind admin backup | restore | recover | inspect | ca``: what a cluster, or one node, has in files."""
 
 from __future__ import annotations
 
@@ -119,6 +119,25 @@ def inspect(path: Path, output: str) -> None:
         show(output, offline.describe(path) if path.is_dir() else restoring.describe(path))
     except offline.PROBLEMS as error:
         _fail(error)
+
+
+@click.command()
+@_data_dir("--data-dir", required=False, text="The data-dir of a node, running or not (default: as of `daemon`).")
+def ca(data_dir: Path | None) -> None:
+    """Print the certificate of the cluster's CA, by which clients know nodes that run with --tls auto.
+
+    As in: hivemind admin ca > ca.pem; export SSL_CERT_FILE=ca.pem HIVEMIND_SERVER=https://HOST:4483
+    """
+    from hivemind.config import default_data_dir
+    from hivemind.peer.errors import IdentityBroken, IdentityMissing
+    from hivemind.peer.identity import Identity
+
+    try:
+        identity = Identity.load(data_dir or default_data_dir())
+    except (IdentityMissing, IdentityBroken) as error:
+        _fail(error)
+    else:
+        click.echo("".join(identity.ca_pems), nl=False)
 
 
 def _fail(error: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -85,12 +86,21 @@ def test_replaced_files_hold_for_new_connections_and_broken_ones_change_nothing(
         assert kept.get("/api/health").status_code == 200
 
 
-def test_the_clusters_own_ca_makes_a_certificate(tmp_path: Path, founder: Node) -> None:
+def test_the_clusters_own_ca_makes_a_certificate_and_clients_can_be_told_of_it(tmp_path: Path, founder: Node) -> None:
     founder.argv += ["--tls", "auto"]
     founder.start()
     chain = founder.data_dir / "api-tls/certificate.pem"
     wait_until(chain.exists, 30, "it is made")
-    # The CA's own is the last one in the chain.
-    context = trusting("-----BEGIN" + chain.read_text().rpartition("-----BEGIN")[2])
-    wait_until(lambda: health(founder, context) == 200, 30, "it answers", errors=(httpx2.TransportError,))
+    ca = hivemind("admin", "ca", "--data-dir", str(founder.data_dir))
+    assert ca.returncode == 0, ca.stderr
+    wait_until(lambda: health(founder, trusting(ca.stdout)) == 200, 30, "it answers", errors=(httpx2.TransportError,))
     assert refused(founder, ssl.create_default_context())
+    (tmp_path / "ca.pem").write_text(ca.stdout)
+    server = {"HIVEMIND_SERVER": f"https://{founder.address}:{API_PORT}"}
+    assert hivemind("wait", "--nodes", "1", SSL_CERT_FILE=str(tmp_path / "ca.pem"), **server).returncode == 0
+    assert hivemind("admin", "ca", "--data-dir", str(tmp_path)).stderr.startswith("hivemind: no identity in ")
+
+
+def hivemind(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "hivemind", *arguments]
+    return subprocess.run(argv, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False)
