@@ -27,7 +27,8 @@ class LagReport(Struct, frozen=True):
 
 
 class LoopLag(trio.abc.Instrument):
-    """A trio instrument. It costs a clock read at the begin of a step, and one at its end.
+    """A trio instrument. It costs a clock read for each step, and one for each wait of the loop: a step ends where the
+    next begins, or the loop waits.
 
     The thread's CPU clock takes a call of the kernel, ten times as long: it is read for long steps, and at most every
     2 ms besides.
@@ -36,6 +37,7 @@ class LoopLag(trio.abc.Instrument):
     """
 
     def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
         self._began_s = math.inf
         self._longest_s = 0.0
         self._longest_task = ""
@@ -52,23 +54,32 @@ class LoopLag(trio.abc.Instrument):
         self._began_s = math.inf
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._began_s = now_s = time.perf_counter()
+        now_s = time.perf_counter()
+        if now_s - self._began_s > BUCKETS_S[0]:
+            self._note(now_s - self._began_s)
+        self._began_s, self._task = now_s, task
         if now_s - self._cpu_read_at_s > _CPU_READ_S:
             self._cpu_read_at_s = now_s
             self._cpu_s = time.thread_time()
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        step_s = time.perf_counter() - self._began_s
-        if step_s < BUCKETS_S[0] or not self._counts:
+    def before_io_wait(self, timeout: float) -> None:
+        now_s = time.perf_counter()
+        if now_s - self._began_s > BUCKETS_S[0]:
+            self._note(now_s - self._began_s)
+        self._began_s, self._task = math.inf, None
+
+    def _note(self, step_s: float) -> None:
+        """A long step of `_task` has ended."""
+        if not self._counts or self._task is None:
             return
         for i, bound_s in enumerate(BUCKETS_S):
             if step_s > bound_s:
                 self._over[i] += 1
         if step_s > self._longest_s:
-            self._longest_s, self._longest_task = step_s, task.name
+            self._longest_s, self._longest_task = step_s, self._task.name
         cpu_s = min(step_s, time.thread_time() - self._cpu_s)
         if cpu_s > self._longest_cpu_s:
-            self._longest_cpu_s, self._longest_cpu_task = cpu_s, task.name
+            self._longest_cpu_s, self._longest_cpu_task = cpu_s, self._task.name
 
     def report(self) -> LagReport:
         return LagReport(
