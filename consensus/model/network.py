@@ -21,7 +21,8 @@ _UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")
 
 
 class OverlayMode(enum.StrEnum):
-    """How a node's packets to containers of other nodes travel. `OFF`: they do not."""
+    """How a node's packets to containers of other nodes travel: `VXLAN`: in a tunnel, but to nodes of one LAN without
+    it where they have answered so; `HOST_GW`: without it; `OFF`: they do not."""
 
     OFF = "off"
     VXLAN = "vxlan"

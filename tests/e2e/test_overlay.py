@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from runtime.network.overlay.found import ROUTE_PROTOCOL
 from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD
-from tests.e2e.lab_cluster import NOT_YET, LabCluster
+from tests.e2e.lab_cluster import NOT_YET, LabCluster, LabNode
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.lab
@@ -24,6 +25,7 @@ def test_containers_reach_each_other_by_name_across_nodes_and_damage_is_mended(c
         subnet = cluster.get(2, f"/nodes/{each['node_id']}")["network"]["subnet"]
         assert each["ip_address"].startswith(subnet.removesuffix("0/24"))
     wait_until(lambda: _all_reach_all(cluster, web), 15, "every container reached from every other by name")
+    wait_until(lambda: all(map(_shortcuts, map(cluster.node, cluster.numbers))), 15, "no tunnel on one LAN")
     addresses = {each["ip_address"] for each in web}
     wait_until(lambda: _named(cluster, web[0], "shop.local") == addresses, 15, "the service's name with all endpoints")
 
@@ -56,6 +58,12 @@ def test_encrypted_packets_are_nobody_elses_to_read_and_the_tunnel_is_put_back(c
     wait_until(lambda: _encrypted(cluster) and _all_reach_all(cluster, web), 30, "the tunnels again", errors=NOT_YET)
     assert cluster.cli(3, "overlay", "encrypt", "off").returncode == 0
     wait_until(lambda: not _tunnels(cluster, WIREGUARD) and _tunnels(cluster, VXLAN) == 3, 30, "plain tunnels again")
+
+
+def _shortcuts(node: LabNode) -> bool:
+    """Whether it sends to both others by direct routes."""
+    routes = node.host.exec("ip", "route", "show", "proto", str(ROUTE_PROTOCOL)).splitlines()
+    return sum("/24 via " in route and " dev eth0 " in route for route in routes) == 2
 
 
 def _tunnels(cluster: LabCluster, name: str) -> int:

@@ -66,6 +66,11 @@ def test_a_blocked_tunnel_is_told_with_the_nodes_between_which_it_is_and_mended_
     cluster: LabCluster,
 ) -> None:
     _wait_connected(cluster)
+    with _fabric_that_drops_containers_addresses(cluster):
+        _block_the_tunnel(cluster)
+
+
+def _block_the_tunnel(cluster: LabCluster) -> None:
     blocked_s = time.monotonic()
     cluster.lab.switch.block_udp(VXLAN_PORT, 1, 2)
 
@@ -82,6 +87,43 @@ def test_a_blocked_tunnel_is_told_with_the_nodes_between_which_it_is_and_mended_
     cluster.lab.unpartition()
     _wait_connected(cluster)
     print(f"opened: connected after {time.monotonic() - opened_s:.1f} s")
+
+
+def test_a_fabric_that_drops_containers_addresses_is_passed_in_the_tunnel(cluster: LabCluster) -> None:
+    """As clouds do; and one that begins to do so cuts no connection."""
+    _wait_connected(cluster)
+    web = cluster.deploy(1, "web", 3, command=["sh", "-c", "while :; do nc -l -p 81 -e cat; done"])
+    by_node = {cluster.number_of(each["node_id"]): each for each in web}
+    wait_until(lambda: not _tunnelled(cluster), 15, "no tunnel on one LAN")
+    with _connection(cluster, by_node[1], by_node[2]) as echoes:
+        with _fabric_that_drops_containers_addresses(cluster):
+            began_s, before = time.monotonic(), echoes()
+            wait_until(lambda: _tunnelled(cluster) == 6, 40, "all in the tunnel")
+            print(f"\ndropped: all in the tunnel after {time.monotonic() - began_s:.1f} s")
+            wait_until(lambda: echoes() > before + 5, 30, "the same connection in the tunnel")
+            assert {status for status, _ in _parts(cluster).values()} == {"connected"}
+        wait_until(lambda: not _tunnelled(cluster), 15, "no tunnel any more")
+        before = echoes()
+        wait_until(lambda: echoes() > before + 5, 10, "the same connection without it")
+
+
+@contextmanager
+def _fabric_that_drops_containers_addresses(cluster: LabCluster) -> Iterator[None]:
+    rule = ("PREROUTING", "-i", "eth0", "-s", "10.244.0.0/16", "-j", "DROP")
+    hosts = [cluster.node(number).host for number in cluster.numbers]
+    for host in hosts:
+        host.exec("iptables", "-t", "raw", "-I", *rule)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.exec("iptables", "-t", "raw", "-D", *rule)
+
+
+def _tunnelled(cluster: LabCluster) -> int:
+    """How many ways from one node to another lead through the tunnel."""
+    routes = [cluster.node(number).host.exec("ip", "route") for number in cluster.numbers]
+    return len(re.findall("^10.244.*/24 .* dev hivemind-vxlan ", "\n".join(routes), re.MULTILINE))
 
 
 def test_a_killed_node_is_in_no_answer_as_soon_as_membership_says_so(cluster: LabCluster) -> None:

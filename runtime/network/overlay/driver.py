@@ -7,7 +7,7 @@ this node is degraded, and tried again. A daemon that ends leaves all in place: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -27,7 +27,7 @@ from runtime.network.overlay.engine_rules import EngineRules
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
-from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, plan, without_ipv6
+from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, OverlayPlan, Peer, plan, without_ipv6
 from runtime.network.overlay.rule_memory import RuleMemory
 
 log = structlog.get_logger()
@@ -59,9 +59,12 @@ class Names(Protocol):
 
 
 class Reach(Protocol):
-    """Which nodes do not answer through the overlay; runtime/network/overlay/prober.py."""
+    """Which nodes do not answer through the overlay, and which can do without its tunnel;
+    runtime/network/overlay/prober.py."""
 
     def problems(self) -> Sequence[str]: ...
+    def reached(self) -> frozenset[str]: ...
+    def adopt(self, node_ids: Iterable[str]) -> None: ...
 
 
 class Overlay:
@@ -73,6 +76,7 @@ class Overlay:
         report: how this node's part is just now; None before the first look.
         plan: what it is made from; None while the node has no subnet.
         mtu: of the way to other nodes; None before it was laid for the first time.
+        near: nodes that may do without the tunnel, where it was tried to.
     """
 
     def __init__(
@@ -107,6 +111,8 @@ class Overlay:
         self._capabilities: tuple[Capability, ...] = ()
         self.plan: OverlayPlan | None = None
         self.mtu: int | None = None
+        self.near: tuple[Peer, ...] = ()
+        self._began = False
         self.report: OverlayReport | None = None
 
     # -- what others ask
@@ -197,6 +203,9 @@ class Overlay:
             if wanted.ranges6 and (reason := self._why_no_ipv6(wanted)) is not None:
                 lacks.append(reason)
                 wanted = without_ipv6(wanted)
+            near = await self._near(wanted, found)
+            if near:
+                wanted = replace(wanted, direct=self._reach.reached())
             # Before the network, which the engine cannot make without its rules.
             lacks += await self._ensure_rules(wanted, found)
             spec = self._spec(wanted, found)
@@ -207,6 +216,7 @@ class Overlay:
                 lacks.append(_NO_IPV6_YET)
             await self._kernel.forward_packets(ipv6=bool(wanted.subnet6))
             found = await self._settle(wanted, found)
+            self.near = near
         except (OverlayError, EngineError) as error:
             return self._reported_as(str(error))
         far = [
@@ -227,6 +237,16 @@ class Overlay:
         if wanted.tunnel is None:
             return "its containers have no IPv6: host-gw has no routes for it, use --overlay vxlan or encryption"
         return None
+
+    async def _near(self, wanted: OverlayPlan, found: Found) -> tuple[Peer, ...]:
+        """Nodes that may do without the tunnel. While only one of two does, the other's packets come another way than
+        they are answered: where that is not allowed, nobody shall."""
+        if wanted.tunnel != VXLAN or await self._kernel.is_strict(links.underlay_of(found.links, wanted.address).name):
+            return ()
+        if not self._began:
+            self._began = True
+            self._reach.adopt(links.directly(wanted, found))
+        return links.near(wanted, found)
 
     async def _look_at_machine(self, wanted: OverlayPlan) -> None:
         """Once, and again for what is needed and was not there."""

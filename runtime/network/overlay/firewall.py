@@ -21,16 +21,17 @@ _MULTICAST, _MULTICAST6 = "224.0.0.0/4", "ff00::/8"
 
 def of_ipv6(plan: OverlayPlan) -> OverlayPlan:
     """The plan as the functions of this module need it to speak to ip6tables."""
-    return replace(plan, subnet=plan.subnet6, ranges=plan.ranges6)
+    return replace(plan, subnet=plan.subnet6, ranges=plan.ranges6, direct=None)
 
 
 def filter_rules(plan: OverlayPlan, underlay: str) -> list[str]:
     """Rules of `CHAIN` in the filter table, in the words of iptables-save."""
     rules = []
-    outside = plan.tunnel or underlay
+    tunnel = plan.tunnel or underlay
     for each in sorted(plan.ranges):
-        rules.append(f"-A {CHAIN} -s {each} -i {outside} -o {BRIDGE} -j ACCEPT")
-        rules.append(f"-A {CHAIN} -d {each} -i {BRIDGE} -o {outside} -j ACCEPT")
+        for outside in (tunnel,) if plan.direct is None else (underlay, tunnel):
+            rules.append(f"-A {CHAIN} -s {each} -i {outside} -o {BRIDGE} -j ACCEPT")
+            rules.append(f"-A {CHAIN} -d {each} -i {BRIDGE} -o {outside} -j ACCEPT")
         if plan.encryption is not Encryption.OFF:
             # Nobody speaks for a container of another node but through the tunnel.
             rules.append(f"-A {CHAIN} -s {each} -i {underlay} -o {BRIDGE} -j DROP")

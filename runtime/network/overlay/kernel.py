@@ -26,6 +26,7 @@ _ROUTE_GROUPS = {"link": 1, "neighbour": 3, "address": 5, "route": 7}
 _NFTABLES_GROUP = 7
 _DATAGRAM_BYTES = 65536
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_IPV4 = Path("/proc/sys/net/ipv4/conf")
 _IPV6 = Path("/proc/sys/net/ipv6/conf")
 _LOCK_WAIT_S = 5
 
@@ -46,6 +47,10 @@ class Kernel(Protocol):
     async def adopt_ports(self, pids: Iterable[int]) -> int: ...
     async def forward_packets(self, *, ipv6: bool = False) -> None:
         """Turns forwarding between links on, as Docker does."""
+        ...
+
+    async def is_strict(self, link: str) -> bool:
+        """Whether what comes in by a link must come from where the answer would go (rp_filter 1, RFC 3704)."""
         ...
 
     async def saved_rules(self, *, ipv6: bool = False) -> str:
@@ -97,6 +102,9 @@ class HostKernel:
         if ipv6:
             await trio.to_thread.run_sync(_forward_packets6)
 
+    async def is_strict(self, link: str) -> bool:
+        return await trio.to_thread.run_sync(_is_strict, link)
+
     async def saved_rules(self, *, ipv6: bool = False) -> str:
         return await commands.run(["ip6tables-save" if ipv6 else "iptables-save"])
 
@@ -117,6 +125,14 @@ def _forward_packets() -> None:
             _FORWARDING.write_text("1")
     except OSError as error:
         raise OverlayError(f"cannot turn on net.ipv4.ip_forward: {error.strerror}") from error
+
+
+def _is_strict(link: str) -> bool:
+    """The higher of the two values holds (ip-sysctl.rst)."""
+    try:
+        return max(int((_IPV4 / name / "rp_filter").read_text()) for name in ("all", link)) == 1
+    except OSError as error:
+        raise OverlayError(f"cannot read net.ipv4.conf.{link}.rp_filter: {error.strerror}") from error
 
 
 def _forward_packets6() -> None:

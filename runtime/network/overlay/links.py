@@ -44,14 +44,24 @@ def changes(plan: OverlayPlan, found: Found) -> list[AnyChange]:
     ]
 
 
+def near(plan: OverlayPlan, found: Found) -> tuple[Peer, ...]:
+    """Nodes that are on a network of this node's, without a router or NAT in between. Raises OverlayError."""
+    own = [ipaddress.ip_interface(each).network for each in underlay_of(found.links, plan.address).addresses]
+    return tuple(peer for peer in plan.peers if any(ipaddress.ip_address(peer.address) in network for network in own))
+
+
 def far(plan: OverlayPlan, found: Found) -> tuple[Peer, ...]:
-    """Nodes that direct routes cannot reach: there is a router in between, or NAT. Raises OverlayError."""
+    """Nodes that host-gw cannot reach. Raises OverlayError."""
     if plan.tunnel is not None or plan.mode is not OverlayMode.HOST_GW:
         return ()
-    near = [ipaddress.ip_interface(each).network for each in underlay_of(found.links, plan.address).addresses]
-    return tuple(
-        peer for peer in plan.peers if not any(ipaddress.ip_address(peer.address) in network for network in near)
-    )
+    reached = near(plan, found)
+    return tuple(peer for peer in plan.peers if peer not in reached)
+
+
+def directly(plan: OverlayPlan, found: Found) -> frozenset[str]:
+    """The ids of nodes to which a direct route leads as things are. Raises OverlayError."""
+    underlay = underlay_of(found.links, plan.address)
+    return frozenset(peer.node_id for peer in plan.peers if _direct(peer, peer.subnet, underlay) in found.routes)
 
 
 def removal(found: Found) -> list[AnyChange]:
@@ -72,14 +82,31 @@ def _routes(plan: OverlayPlan, found: Found, underlay: Link) -> Iterator[AnyChan
     wanted = tunnels.barriers(plan)
     if plan.tunnel is not None:
         link = tunnels.standing(plan, found, underlay)
+        shortcuts = set(_shortcuts(plan, found, underlay))
+        taken = {route.key for route in shortcuts}
         if link is not None and link.up:
-            wanted |= tunnels.routes(plan, link)
+            wanted |= {route for route in tunnels.routes(plan, link) if route.key not in taken}
+        wanted |= shortcuts
     else:
-        beyond = far(plan, found)
-        wanted |= {Route(peer.subnet, peer.address, underlay.name, False) for peer in plan.peers if peer not in beyond}
+        wanted |= {_direct(peer, peer.subnet, underlay) for peer in near(plan, found)}
     kept = {route.key for route in wanted}
     for route in sorted(found.routes - wanted):
         if route.key not in kept:
             yield DeleteRoute(route)
     for route in sorted(wanted - found.routes):
         yield AddRoute(route)
+
+
+def _shortcuts(plan: OverlayPlan, found: Found, underlay: Link) -> Iterator[Route]:
+    """Past the tunnel: to each near node's tunnel end, which is asked whether packets pass, and where they do to all of
+    its containers."""
+    if plan.direct is None:
+        return
+    for peer in near(plan, found):
+        yield _direct(peer, f"{peer.tunnel_end}/32", underlay)
+        if peer.node_id in plan.direct:
+            yield _direct(peer, peer.subnet, underlay)
+
+
+def _direct(peer: Peer, subnet: str, underlay: Link) -> Route:
+    return Route(subnet, peer.address, underlay.name, False)

@@ -69,7 +69,10 @@ class Peer(Struct, frozen=True):
 
 
 class OverlayPlan(Struct, frozen=True, kw_only=True):
-    """`address` and `key`: this node's own on the underlay. `misfits`: nodes that cannot be reached, and why."""
+    """`address` and `key`: this node's own on the underlay. `misfits`: nodes that cannot be reached, and why.
+
+    `direct`: the ids of nodes that are sent to without the tunnel, see `direct`; None: none may be.
+    """
 
     mode: OverlayMode
     subnet: str
@@ -81,6 +84,7 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
     key: str = ""
     ranges6: tuple[str, ...] = ()
     subnet6: str = ""
+    direct: frozenset[str] | None = None
 
     @property
     def gateway6(self) -> str:

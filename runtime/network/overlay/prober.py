@@ -1,35 +1,24 @@
-"""Asks other nodes for an echo through the overlay, and gives it; what gets none is a reason to be degraded.
-
-A packet is a kind, a token and, where it asks for it, padding. Answers are short: no echo is
-louder than its call.
+"""Asks other nodes for echoes, and gives them: through the overlay, where none is a reason to be degraded; and by the
+direct way, where one is leave to send containers' packets without the tunnel.
 """
 
 from __future__ import annotations
 
-import secrets
-import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
 import trio
 
-from consensus.model.network import in_ranges
-from runtime.network.overlay.plan import OverlayPlan
+from runtime.network.overlay.direct import Direct
+from runtime.network.overlay.echo import PORT, Echoes
+from runtime.network.overlay.plan import OverlayPlan, Peer
 from runtime.network.overlay.reach import Ask, Length, Reach
 
 log = structlog.get_logger()
 
-PORT = 51843
 PERIOD_S = 3.0
 _RETRY_S = 5.0
-_ASK, _ANSWER = b"hm?", b"hm!"
-_TOKEN_BYTES = 8
-_HEADERS_BYTES = 28
-"""IP (20) and UDP (8)."""
-_IP_FREEBIND, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO = 15, 10, 2
-_DATAGRAM_BYTES = 65536
 
 
 class Place(Protocol):
@@ -43,8 +32,13 @@ class Place(Protocol):
         """Of the way to other nodes; None before it is known."""
         ...
 
+    @property
+    def near(self) -> Sequence[Peer]:
+        """Nodes to whose tunnel ends a direct route leads."""
+        ...
+
     def look_again(self) -> None:
-        """`problems` are others than before."""
+        """`problems` or `reached` are others than before."""
         ...
 
     async def reported(self) -> None:
@@ -62,11 +56,19 @@ class Prober:
         self._judged = judged
         self._period_s = period_s
         self._reach = Reach()
-        self._asked: dict[bytes, Ask] = {}
+        self._direct = Direct()
         self._problems: tuple[str, ...] = ()
 
     def problems(self) -> Sequence[str]:
         return self._problems
+
+    def reached(self) -> frozenset[str]:
+        """The ids of nodes that can be sent to without the tunnel."""
+        return self._direct.reached
+
+    def adopt(self, node_ids: Iterable[str]) -> None:
+        """These are sent to without it as this daemon begins."""
+        self._direct.adopt(node_ids)
 
     async def run(self, place: Place) -> None:
         """Until cancelled."""
@@ -74,68 +76,60 @@ class Prober:
             if place.plan is None or place.mtu is None:
                 await place.reported()
                 continue
-            address = place.plan.gateway
+            gateway, end = place.plan.gateway, place.plan.tunnel_end
             try:
-                bound = _bound(address)
+                through = Echoes(gateway, self._reach.answered)
+                with through, Echoes(end, self._answered_directly(place)) as directly:
+                    await self._run(place, through, directly, gateway)
             except OSError as error:
-                self._tell(place, (f"cannot ask other nodes for an echo from {address}:{PORT}: {error.strerror}",))
+                self._tell(place, (f"cannot ask other nodes for an echo from {gateway}:{PORT}: {error.strerror}",))
                 await trio.sleep(_RETRY_S)
-                continue
-            with bound:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._answer, bound, place)
-                    nursery.start_soon(self._ask, bound, place)
-                    while place.plan is not None and place.plan.gateway == address:
-                        await place.reported()
-                    nursery.cancel_scope.cancel()
 
-    async def _ask(self, bound: socket.socket, place: Place) -> None:
+    async def _run(self, place: Place, through: Echoes[Ask], directly: Echoes[str], gateway: str) -> None:
+        def ranges() -> Sequence[str]:
+            return () if place.plan is None else place.plan.ranges
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(through.run, ranges)
+            nursery.start_soon(directly.run, ranges)
+            nursery.start_soon(self._ask, place, through, directly)
+            while place.plan is not None and place.plan.gateway == gateway:
+                await place.reported()
+            nursery.cancel_scope.cancel()
+
+    async def _ask(self, place: Place, through: Echoes[Ask], directly: Echoes[str]) -> None:
         while True:
             plan, mtu = place.plan, place.mtu
             if plan is not None and mtu is not None:
-                self._asked.clear()
+                self._ask_directly(place, directly, mtu)
+                through.forget()
                 for peer in self._reach.next_round(plan, self._judged):
                     for length in Length:
-                        token = secrets.token_bytes(_TOKEN_BYTES)
-                        self._asked[token] = (peer.node_id, length)
-                        packet = _ASK + token
-                        if length is Length.FULL:
-                            packet = packet.ljust(mtu - _HEADERS_BYTES, b"\0")
-                        # What cannot be sent gets no answer.
-                        with suppress(OSError):
-                            bound.sendto(packet, (peer.gateway, PORT))
+                        through.ask(peer.gateway, (peer.node_id, length), mtu if length is Length.FULL else 0)
                 self._tell(place, self._reach.problems(plan, mtu))
             await trio.sleep(self._period_s)
 
-    async def _answer(self, bound: socket.socket, place: Place) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(bound)
-            with suppress(OSError):
-                packet, sender = bound.recvfrom(_DATAGRAM_BYTES)
-                kind, token = packet[: len(_ASK)], packet[len(_ASK) : len(_ASK) + _TOKEN_BYTES]
-                plan = place.plan
-                if kind == _ANSWER:
-                    ask = self._asked.pop(token, None)
-                    if ask is not None:
-                        self._reach.answered(ask)
-                elif kind == _ASK and plan is not None and in_ranges(plan.ranges, sender[0]):
-                    bound.sendto(_ANSWER + token, sender)
+    def _ask_directly(self, place: Place, directly: Echoes[str], mtu: int) -> None:
+        before = self._direct.reached
+        directly.forget()
+        for peer in self._direct.next_round(place.near, self._judged):
+            directly.ask(peer.tunnel_end, peer.node_id, mtu)
+        if self._direct.reached != before:
+            log.warning("overlay_indirect", nodes=sorted(before - self._direct.reached))
+            place.look_again()
+
+    def _answered_directly(self, place: Place) -> Callable[[str], None]:
+        def answered(node_id: str) -> None:
+            before = self._direct.reached
+            self._direct.answered(node_id)
+            if self._direct.reached != before:
+                log.info("overlay_direct", node=node_id)
+                place.look_again()
+
+        return answered
 
     def _tell(self, place: Place, problems: tuple[str, ...]) -> None:
         if problems != self._problems:
             (log.warning if problems else log.info)("overlay_reach", problems=problems)
             self._problems = problems
             place.look_again()
-
-
-def _bound(address: str) -> socket.socket:
-    """Also where no link has the address yet. What is too long for the way is not cut into pieces."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        bound.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        bound.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-        bound.bind((address, PORT))
-    except BaseException:
-        bound.close()
-        raise
-    return bound

@@ -45,6 +45,7 @@ class Machine:
         self.has_ipv6 = False
         self.broken: OverlayError | EngineError | None = None
         self.has_iptables = True
+        self.strict = False
         self._tell: Callable[[], None] = lambda: None
 
     def news(self) -> None:
@@ -80,6 +81,11 @@ class Machine:
 
     async def forward_packets(self, *, ipv6: bool = False) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def is_strict(self, link: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        assert link in self.kernel.links
+        return self.strict
 
     async def saved_rules(self, *, ipv6: bool = False) -> str:
         await trio.lowlevel.checkpoint()
@@ -160,7 +166,9 @@ class Memory:
 
 
 @asynccontextmanager
-async def running(feed: Feed, machine: Machine, memory: Memory | None = None) -> AsyncIterator[Overlay]:
+async def running(
+    feed: Feed, machine: Machine, memory: Memory | None = None, *, prober: Prober | None = None
+) -> AsyncIterator[Overlay]:
     overlay = Overlay(
         node_id="n1",
         machine=feed.machine,
@@ -168,7 +176,7 @@ async def running(feed: Feed, machine: Machine, memory: Memory | None = None) ->
         kernel=machine,
         labels=_OWN,
         names=FakeNames(),
-        reach=Prober(lambda node_id: True),
+        reach=prober or Prober(lambda node_id: True),
         rule_memory=memory or Memory(),
     )
     async with trio.open_nursery() as nursery:
@@ -195,7 +203,8 @@ async def test_it_connects_follows_the_cluster_and_puts_back_what_is_taken(autoj
         assert machine.tables.saved.count("HIVEMIND-OVERLAY") > 4
         feed.accepted(c.AddNode("n3", replace(facts(3), overlay=OverlayMode.VXLAN)))
         await trio.sleep(1)
-        assert {route.subnet for route in machine.kernel.routes} == {"10.244.1.0/24", "10.244.2.0/24"}
+        subnets = {"10.244.1.0/24", "10.244.2.0/24"}
+        assert {route.subnet for route in machine.kernel.routes if route.link == VXLAN} == subnets
 
         whole = machine.kernel.look()
         machine.found[NETWORK] = NetworkState(machine.found[NETWORK].spec, ("41", "42"))
@@ -207,6 +216,31 @@ async def test_it_connects_follows_the_cluster_and_puts_back_what_is_taken(autoj
         assert machine.kernel.look() == whole
         assert machine.adopted == [41, 42]
         assert "HIVEMIND-OVERLAY" in machine.tables.saved
+
+
+async def test_a_near_node_that_answers_is_sent_to_without_the_tunnel(autojump_clock: trio.abc.Clock) -> None:
+    feed, machine = founded(), Machine()
+    direct = Route("10.244.1.0/24", "10.0.0.3", "eth0", False)
+    prober = Prober(lambda node_id: True)
+    machine.strict = True
+    async with running(feed, machine, prober=prober) as overlay:
+        assert await status(overlay) == _CONNECTED
+        assert not overlay.near
+        assert {route.link for route in machine.kernel.routes} == {VXLAN}
+        machine.strict = False
+        overlay.look_again()
+        await trio.sleep(1)
+        assert [peer.node_id for peer in overlay.near] == ["n2"]
+        assert direct not in machine.kernel.routes
+        prober.adopt(["n2"])
+        overlay.look_again()
+        await trio.sleep(1)
+        assert direct in machine.kernel.routes
+        assert "-i eth0 -o hivemind0 -j ACCEPT" in machine.tables.saved
+    # The next daemon goes on where this one was.
+    async with running(feed, machine) as overlay:
+        assert await status(overlay) == _CONNECTED
+        assert direct in machine.kernel.routes
 
 
 async def test_a_machine_without_iptables_has_all_the_rest(autojump_clock: trio.abc.Clock) -> None:

@@ -62,6 +62,14 @@ class FakeTables:
                 rows[:] = [row for row in rows if not row.startswith(f":{words[1]} ")]
 
 
+def test_packets_pass_by_the_tunnel_and_beside_it_where_some_nodes_do_without() -> None:
+    plan = plan_of(2)
+    through = firewall.filter_rules(plan, "eth0")
+    both = firewall.filter_rules(replace(plan, direct=frozenset()), "eth0")
+    assert [rule for rule in both if "eth0" not in rule] == through
+    assert len(both) == 2 * len(through)
+
+
 @pytest.mark.parametrize("saved", [_BARE, _DOCKER, _DROPPING])
 @pytest.mark.parametrize("mode", [OverlayMode.VXLAN, OverlayMode.HOST_GW])
 def test_rules_are_put_in_once_and_taken_out_whole(saved: str, mode: OverlayMode) -> None:

@@ -138,6 +138,8 @@ def test_whatever_is_taken_away_is_put_back(seed: int) -> None:
     rng = random.Random(seed)
     mode, encryption = rng.choice([OverlayMode.VXLAN, OverlayMode.HOST_GW]), rng.choice(list(Encryption))
     kernel, wanted = FakeKernel(), plan_of(4, mode, encryption)
+    if wanted.tunnel == VXLAN and rng.random() < 0.5:
+        wanted = replace(wanted, direct=frozenset(peer.node_id for peer in wanted.peers[:2]))
     settle(kernel, wanted)
     whole = kernel.look()
     for _ in range(rng.randint(1, 5)):
@@ -186,6 +188,26 @@ def test_nodes_come_go_and_move() -> None:
         Route(first.subnet, first.address, "eth0", False),
         Route(second.subnet, second.address, "eth0", False),
     }
+
+
+def test_who_is_near_is_asked_directly_and_who_answered_is_sent_to_directly() -> None:
+    kernel, wanted = FakeKernel(), plan_of(4)
+    near, silent, beyond = wanted.peers
+    wanted = replace(wanted, peers=(near, silent, replace(beyond, address="192.168.7.7")), direct=frozenset())
+    settle(kernel, wanted)
+    asked = {Route(f"{peer.tunnel_end}/32", peer.address, "eth0", False) for peer in (near, silent)}
+    tunnelled = {Route(peer.subnet, peer.tunnel_end, VXLAN, True) for peer in wanted.peers}
+    assert kernel.routes == asked | tunnelled
+    assert links.directly(wanted, kernel.look()) == frozenset()
+    wanted = replace(wanted, direct=frozenset({near.node_id, beyond.node_id}))
+    settle(kernel, wanted)
+    shortcut = Route(near.subnet, near.address, "eth0", False)
+    assert kernel.routes == {route for route in asked | tunnelled if route.subnet != near.subnet} | {shortcut}
+    assert links.directly(wanted, kernel.look()) == {near.node_id}
+    kernel.delete(VXLAN)
+    assert shortcut in kernel.routes
+    settle(kernel, replace(wanted, direct=None))
+    assert kernel.routes == tunnelled
 
 
 def test_direct_routes_do_not_pass_a_router() -> None:
