@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 DEFAULT_RANGE = "10.244.0.0/16"
 SERVICE_RANGE = ipaddress.IPv4Network("10.245.0.0/16")
@@ -34,6 +35,15 @@ class Encryption(enum.StrEnum):
 
     OFF = "off"
     WIREGUARD = "wireguard"
+
+
+class OverlaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings `overlay.*`."""
+
+    direct: Annotated[
+        bool,
+        Meta(description="whether nodes of one LAN do without the tunnel once they have answered each other so"),
+    ] = True
 
 
 class OverlayStatus(enum.StrEnum):

@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, inspect
 
+from consensus.model.network import OverlaySettings
 from consensus.model.scheduling import SchedulerSettings
 
 Value = bool | int | float | str
 T = TypeVar("T", bound=Struct)
-SECTIONS: Mapping[str, type[Struct]] = types.MappingProxyType({"scheduler": SchedulerSettings})
+SECTIONS: Mapping[str, type[Struct]] = types.MappingProxyType(
+    {"scheduler": SchedulerSettings, "overlay": OverlaySettings}
+)
 
 
 class Setting(Struct, frozen=True, kw_only=True, omit_defaults=True):

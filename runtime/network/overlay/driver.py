@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from consensus.machine import Machine
 from consensus.model.network import IPV6, Capability, OverlayMode, OverlayReport, OverlayStatus
-from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.engine.docker_networks import DockerEngineNetworks, NetworkSpec, NetworkState
 from runtime.engine.errors import ContainerNotFound, EngineError
@@ -27,7 +26,7 @@ from runtime.network.overlay.engine_rules import EngineRules
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
 from runtime.network.overlay.kernel import Kernel
-from runtime.network.overlay.plan import BRIDGE, NETWORK, VXLAN, OverlayPlan, Peer, plan, without_ipv6
+from runtime.network.overlay.plan import BRIDGE, NETWORK, OverlayPlan, Peer, plan, without_ipv6
 from runtime.network.overlay.rule_memory import RuleMemory
 
 log = structlog.get_logger()
@@ -166,11 +165,12 @@ class Overlay:
 
     async def _follow_replica(self) -> None:
         index = self._machine.watch.index
-        known: State | None = None
+        known: tuple[object, ...] = (None, None, None)
         while True:
             state = self._machine.state
-            if known is None or state.nodes is not known.nodes or state.cluster is not known.cluster:
-                known = state
+            basis = state.nodes, state.cluster, state.settings
+            if any(a is not b for a, b in zip(basis, known, strict=True)):
+                known = basis
                 if plan(state, self._node_id) != self.plan:
                     self.look_again()
             index = await self._machine.watch.changed(index)
@@ -204,8 +204,7 @@ class Overlay:
                 lacks.append(reason)
                 wanted = without_ipv6(wanted)
             near = await self._near(wanted, found)
-            if near:
-                wanted = replace(wanted, direct=self._reach.reached())
+            wanted = replace(wanted, direct=self._reach.reached() if near else None)
             # Before the network, which the engine cannot make without its rules.
             lacks += await self._ensure_rules(wanted, found)
             spec = self._spec(wanted, found)
@@ -241,7 +240,7 @@ class Overlay:
     async def _near(self, wanted: OverlayPlan, found: Found) -> tuple[Peer, ...]:
         """Nodes that may do without the tunnel. While only one of two does, the other's packets come another way than
         they are answered: where that is not allowed, nobody shall."""
-        if wanted.tunnel != VXLAN or await self._kernel.is_strict(links.underlay_of(found.links, wanted.address).name):
+        if wanted.direct is None or await self._kernel.is_strict(links.underlay_of(found.links, wanted.address).name):
             return ()
         if not self._began:
             self._began = True

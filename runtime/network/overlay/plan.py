@@ -14,8 +14,9 @@ import ipaddress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consensus.model.network import Encryption, Network, OverlayMode
+from consensus.model.network import Encryption, Network, OverlayMode, OverlaySettings
 from consensus.model.node import Node
+from consensus.model.setting import section_of
 from consensus.state import State
 
 NETWORK = "hivemind"
@@ -71,7 +72,7 @@ class Peer(Struct, frozen=True):
 class OverlayPlan(Struct, frozen=True, kw_only=True):
     """`address` and `key`: this node's own on the underlay. `misfits`: nodes that cannot be reached, and why.
 
-    `direct`: the ids of nodes that are sent to without the tunnel, see `direct`; None: none may be.
+    `direct`: the ids of nodes that are sent to without the tunnel (see `direct`); None: none may be.
     """
 
     mode: OverlayMode
@@ -164,7 +165,7 @@ def plan(state: State, node_id: str) -> OverlayPlan | None:
             peers.append(Peer(node.id, node.subnet, node.facts.address, node.facts.overlay_key, subnet6))
         else:
             misfits.append(misfit)
-    return OverlayPlan(
+    made = OverlayPlan(
         mode=own.facts.overlay,
         subnet=own.subnet,
         address=own.facts.address,
@@ -176,6 +177,8 @@ def plan(state: State, node_id: str) -> OverlayPlan | None:
         ranges6=network.ranges6,
         subnet6=own.subnet6 or "",
     )
+    may_be_direct = made.tunnel == VXLAN and section_of(state.settings, OverlaySettings).direct
+    return replace(made, direct=frozenset()) if may_be_direct else made
 
 
 def without_ipv6(plan: OverlayPlan) -> OverlayPlan:

@@ -241,6 +241,10 @@ async def test_a_near_node_that_answers_is_sent_to_without_the_tunnel(autojump_c
     async with running(feed, machine) as overlay:
         assert await status(overlay) == _CONNECTED
         assert direct in machine.kernel.routes
+        feed.accepted(c.SetSetting("overlay.direct", False))
+        await trio.sleep(1)
+        assert not overlay.near
+        assert {route.link for route in machine.kernel.routes} == {VXLAN}
 
 
 async def test_a_machine_without_iptables_has_all_the_rest(autojump_clock: trio.abc.Clock) -> None:

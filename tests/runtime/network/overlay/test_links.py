@@ -104,6 +104,7 @@ def settle(kernel: FakeKernel, wanted: OverlayPlan) -> None:
 
 
 def plan_of(nodes: int, mode: OverlayMode = OverlayMode.VXLAN, encryption: Encryption = Encryption.OFF) -> OverlayPlan:
+    """Through the tunnel only."""
     feed = Feed()
     feed.accepted(c.FoundCluster(replace(CLUSTER, network=Network(encryption=encryption)), ADMIN))
     for number in range(1, nodes + 1):
@@ -111,7 +112,7 @@ def plan_of(nodes: int, mode: OverlayMode = OverlayMode.VXLAN, encryption: Encry
         feed.accepted(c.AddNode(f"n{number}", replace(facts(number), overlay=mode, overlay_key=key)))
     wanted = plan(feed.state, "n1")
     assert wanted is not None
-    return wanted
+    return replace(wanted, direct=None)
 
 
 def test_a_bare_machine_becomes_what_is_planned() -> None:
