@@ -111,7 +111,7 @@ class Overlay:
         self.plan: OverlayPlan | None = None
         self.mtu: int | None = None
         self.near: tuple[Peer, ...] = ()
-        self._began = False
+        self._adopted = False
         self.report: OverlayReport | None = None
 
     # -- what others ask
@@ -242,8 +242,8 @@ class Overlay:
         they are answered: where that is not allowed, nobody shall."""
         if wanted.direct is None or await self._kernel.is_strict(links.underlay_of(found.links, wanted.address).name):
             return ()
-        if not self._began:
-            self._began = True
+        if not self._adopted:
+            self._adopted = True
             self._reach.adopt(links.directly(wanted, found))
         return links.near(wanted, found)
 

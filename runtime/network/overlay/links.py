@@ -7,7 +7,7 @@ until nothing is left to do.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from consensus.model.network import OverlayMode
 from runtime.network.overlay import tunnels
@@ -47,7 +47,15 @@ def changes(plan: OverlayPlan, found: Found) -> list[AnyChange]:
 def near(plan: OverlayPlan, found: Found) -> tuple[Peer, ...]:
     """Nodes that are on a network of this node's, without a router or NAT in between. Raises OverlayError."""
     own = [ipaddress.ip_interface(each).network for each in underlay_of(found.links, plan.address).addresses]
-    return tuple(peer for peer in plan.peers if any(ipaddress.ip_address(peer.address) in network for network in own))
+    return tuple(peer for peer in plan.peers if _is_of(own, peer.address))
+
+
+def _is_of(networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network], address: str) -> bool:
+    """Never for a name, which a node may have instead."""
+    try:
+        return any(ipaddress.ip_address(address) in network for network in networks)
+    except ValueError:
+        return False
 
 
 def far(plan: OverlayPlan, found: Found) -> tuple[Peer, ...]:

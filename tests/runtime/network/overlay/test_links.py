@@ -192,9 +192,10 @@ def test_nodes_come_go_and_move() -> None:
 
 
 def test_who_is_near_is_asked_directly_and_who_answered_is_sent_to_directly() -> None:
-    kernel, wanted = FakeKernel(), plan_of(4)
-    near, silent, beyond = wanted.peers
-    wanted = replace(wanted, peers=(near, silent, replace(beyond, address="192.168.7.7")), direct=frozenset())
+    kernel, wanted = FakeKernel(), plan_of(5)
+    near, silent, beyond, named = wanted.peers
+    beyond, named = replace(beyond, address="192.168.7.7"), replace(named, address="node-5.example")
+    wanted = replace(wanted, peers=(near, silent, beyond, named), direct=frozenset())
     settle(kernel, wanted)
     asked = {Route(f"{peer.tunnel_end}/32", peer.address, "eth0", False) for peer in (near, silent)}
     tunnelled = {Route(peer.subnet, peer.tunnel_end, VXLAN, True) for peer in wanted.peers}
