@@ -63,7 +63,7 @@ def test_encrypted_packets_are_nobody_elses_to_read_and_the_tunnel_is_put_back(c
 def _shortcuts(node: LabNode) -> bool:
     """Whether it sends to both others by direct routes."""
     routes = node.host.exec("ip", "route", "show", "proto", str(ROUTE_PROTOCOL)).splitlines()
-    return sum("/24 via " in route and " dev eth0 " in route for route in routes) == 2
+    return sum("/24 via " in route and " dev eth0" in route for route in routes) == 2
 
 
 def _tunnels(cluster: LabCluster, name: str) -> int:

@@ -13,8 +13,9 @@ from runtime.network.overlay.plan import Peer
 
 AT_ONCE = 32
 """How many are asked in a round, in turn."""
-MISSES = 3
-"""In a row, before the tunnel is taken again."""
+MISSES = 2
+"""In a row, before the tunnel is taken again: sooner than a node is said to be out of reach, and in vain it harms
+nobody."""
 
 
 class Direct:

@@ -114,8 +114,10 @@ class Prober:
         directly.forget()
         for peer in self._direct.next_round(place.near, self._judged):
             directly.ask(peer.tunnel_end, peer.node_id, mtu)
-        if self._direct.reached != before:
-            log.warning("overlay_indirect", nodes=sorted(before - self._direct.reached))
+        if lost := before - self._direct.reached:
+            log.warning("overlay_indirect", nodes=sorted(lost))
+            for node_id in lost:
+                self._reach.begin_anew(node_id)
             place.look_again()
 
     def _answered_directly(self, place: Place) -> Callable[[str], None]:

@@ -48,6 +48,11 @@ class Reach:
         self._waiting.discard(ask)
         self._missed.pop(ask, None)
 
+    def begin_anew(self, node_id: str) -> None:
+        """Packets to it go another way from now on: what was missed by the old one says nothing."""
+        for length in Length:
+            self.answered((node_id, length))
+
     def problems(self, plan: OverlayPlan, full_bytes: int) -> tuple[str, ...]:
         """In words for the user. `full_bytes`: the length of the long packets."""
         found = []

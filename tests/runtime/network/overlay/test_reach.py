@@ -50,6 +50,14 @@ def test_one_lost_packet_now_and_then_is_nothing() -> None:
         assert reach.problems(plan, 1450) == ()
 
 
+def test_what_was_missed_by_another_way_says_nothing() -> None:
+    reach, plan = Reach(), plan_of(2)
+    _rounds(reach, plan, MISSES)
+    reach.begin_anew("n2")
+    _rounds(reach, plan, MISSES)
+    assert reach.problems(plan, 1450) == ()
+
+
 def test_who_is_down_is_not_asked_and_not_complained_of() -> None:
     reach, plan = Reach(), plan_of(2)
     _rounds(reach, plan, MISSES + 1)
