@@ -66,6 +66,7 @@ def test_a_blocked_tunnel_is_told_with_the_nodes_between_which_it_is_and_mended_
     cluster: LabCluster,
 ) -> None:
     _wait_connected(cluster)
+    wait_until(lambda: not _tunnelled(cluster), 15, "no tunnel on one LAN")
     with _fabric_that_drops_containers_addresses(cluster):
         wait_until(lambda: _tunnelled(cluster) == 6, 40, "all in the tunnel")
         _block_the_tunnel(cluster)
