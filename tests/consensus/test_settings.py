@@ -59,5 +59,5 @@ def test_what_cannot_be_is_refused_and_changes_nothing(key: str, value: Any, cod
     st.sampled_from(sorted(kinds())), st.booleans() | st.integers(-5, 500) | st.floats(-2, 200) | st.text(max_size=3)
 )
 def test_whatever_another_version_kept_can_be_read(key: str, value: Any) -> None:
-    found = section_of(Map({key: Setting(key=key, value=value, set_at_s=1.0)}), SchedulerSettings)
+    found = section_of(Map({key: Setting(key=key, value=value, set_at_s=1.0)}), kinds()[key].section)
     assert getattr(found, key.partition(".")[2]) in (value, kinds()[key].default)
