@@ -13,7 +13,7 @@ commands     those of the machine that are run
 kernel       all that the driver asks of the machine
 news         pure: which of the kernel's news tell of a loss
 driver       looks, changes, looks again
-reach        pure: which nodes do not answer through it; direct: which ones need no tunnel
+reach        pure: which nodes do not answer through it; direct: which ones need no tunnel; misses: what both count
 prober       asks them, by echo
 reporter     tells the cluster how it went
 attachment   which network containers are put on

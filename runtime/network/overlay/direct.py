@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from runtime.network.overlay.misses import Misses
 from runtime.network.overlay.plan import Peer
 
 AT_ONCE = 32
@@ -19,7 +20,7 @@ nobody."""
 
 
 class Direct:
-    """Rounds of asking. An answer that comes after the next round has begun comes too late.
+    """Rounds of asking.
 
     Attributes:
         reached: the ids of the nodes that have answered lately.
@@ -27,8 +28,7 @@ class Direct:
 
     def __init__(self) -> None:
         self.reached: frozenset[str] = frozenset()
-        self._waiting: set[str] = set()
-        self._missed: dict[str, int] = {}
+        self._misses: Misses[str] = Misses()
         self._asked_in: dict[str, int] = {}
         self._round = 0
 
@@ -43,22 +43,19 @@ class Direct:
         """
         self._round += 1
         names = {peer.node_id for peer in near}
-        for name in self._waiting & names:
-            self._missed[name] = self._missed.get(name, 0) + 1
-        self._missed = {name: count for name, count in self._missed.items() if name in names}
+        self._misses.end_round(names.__contains__)
         self._asked_in = {name: number for name, number in self._asked_in.items() if name in names}
-        self.reached = frozenset(name for name in self.reached & names if self._missed.get(name, 0) < MISSES)
+        self.reached = frozenset(name for name in self.reached & names if self._misses.of(name) < MISSES)
         peers = sorted((peer for peer in near if judged(peer.node_id)), key=self._turn)[:AT_ONCE]
-        self._waiting = {peer.node_id for peer in peers}
-        self._asked_in |= dict.fromkeys(self._waiting, self._round)
+        asked = [peer.node_id for peer in peers]
+        self._misses.begin_round(asked)
+        self._asked_in |= dict.fromkeys(asked, self._round)
         return peers
 
     def answered(self, node_id: str) -> None:
-        if node_id in self._waiting:
-            self._waiting.discard(node_id)
-            self._missed.pop(node_id, None)
+        if self._misses.answered(node_id):
             self.reached |= {node_id}
 
     def _turn(self, peer: Peer) -> tuple[bool, int, str]:
-        doubtful = peer.node_id in self.reached and peer.node_id in self._missed
+        doubtful = peer.node_id in self.reached and self._misses.of(peer.node_id) > 0
         return not doubtful, self._asked_in.get(peer.node_id, 0), peer.node_id

@@ -11,6 +11,7 @@ import enum
 import ipaddress
 from collections.abc import Callable
 
+from runtime.network.overlay.misses import Misses
 from runtime.network.overlay.plan import TUNNEL_PORTS, OverlayPlan, Peer
 
 NEIGHBOURS = 3
@@ -28,38 +29,34 @@ Ask = tuple[str, Length]
 
 
 class Reach:
-    """Rounds of asking. An answer that comes after the next round has begun comes too late."""
+    """Rounds of asking."""
 
     def __init__(self) -> None:
-        self._waiting: set[Ask] = set()
-        self._missed: dict[Ask, int] = {}
+        self._misses: Misses[Ask] = Misses()
 
     def next_round(self, plan: OverlayPlan, judged: Callable[[str], bool]) -> list[Peer]:
         """Whom to ask now; what was asked before and not answered is missed. `judged`: of nodes that shall answer."""
-        for ask in self._waiting:
-            self._missed[ask] = self._missed.get(ask, 0) + 1
         peers = neighbours(plan, judged)
         names = {peer.node_id for peer in peers}
-        self._missed = {ask: count for ask, count in self._missed.items() if ask[0] in names}
-        self._waiting = {(name, length) for name in names for length in Length}
+        self._misses.end_round(lambda ask: ask[0] in names)
+        self._misses.begin_round((name, length) for name in names for length in Length)
         return peers
 
     def answered(self, ask: Ask) -> None:
-        self._waiting.discard(ask)
-        self._missed.pop(ask, None)
+        self._misses.answered(ask)
 
     def begin_anew(self, node_id: str) -> None:
         """Packets to it go another way from now on: what was missed by the old one says nothing."""
         for length in Length:
-            self.answered((node_id, length))
+            self._misses.forget((node_id, length))
 
     def problems(self, plan: OverlayPlan, full_bytes: int) -> tuple[str, ...]:
         """In words for the user. `full_bytes`: the length of the long packets."""
         found = []
         for peer in plan.peers:
-            if self._missed.get((peer.node_id, Length.SHORT), 0) >= MISSES:
+            if self._misses.of((peer.node_id, Length.SHORT)) >= MISSES:
                 found.append(_silent(plan, peer))
-            elif self._missed.get((peer.node_id, Length.FULL), 0) >= MISSES:
+            elif self._misses.of((peer.node_id, Length.FULL)) >= MISSES:
                 found.append(
                     f"packets of {full_bytes} bytes do not reach {peer.node_id} through the overlay:"
                     f" see to the MTU {_between(plan, peer)}"
