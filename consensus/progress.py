@@ -21,6 +21,7 @@ class Progress(Struct, frozen=True, kw_only=True):
         counted: how many of them have served for `min_healthy`, or may fail.
         failing: how many are a bad sign, without those that a promotion by hand accepted.
         blocked: why a new replica finds no place.
+        counts_next_at_s: when the next of those that serve will count; infinity where there is none.
         moved_at_s: when something last got better.
         steady_at_s: since when all that count have served.
     """
@@ -29,14 +30,23 @@ class Progress(Struct, frozen=True, kw_only=True):
     counted: int
     failing: int
     blocked: str
+    counts_next_at_s: float
     moved_at_s: float
     steady_at_s: float
 
 
 def new_tasks(state: State, app: App, deployment: Deployment) -> list[Task]:
-    """The wanted replicas of what is deployed."""
+    """The wanted replicas of what is deployed; where that changes in place, only those that came with it."""
+    return [task for task in _wanted(state, app, deployment) if not _was_before(task, deployment)]
+
+
+def _wanted(state: State, app: App, deployment: Deployment) -> list[Task]:
     revisions = deployment.new_revisions
     return [task for task in state.tasks_of_app(app.name) if task.wanted and task.revision in revisions]
+
+
+def _was_before(task: Task, deployment: Deployment) -> bool:
+    return deployment.in_place and task.created_at_s < (deployment.started_at_s or 0.0)
 
 
 def tolerates(deployment: Deployment) -> bool:
@@ -52,14 +62,17 @@ def still_testing(deployment: Deployment) -> bool:
 def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> Progress:
     """Of one that has begun. `wall_s` is Unix time."""
     strategy = deployment.strategy
-    tasks = [task for task in new_tasks(state, app, deployment) if not state.outdated(task)]
+    current = [task for task in _wanted(state, app, deployment) if not state.outdated(task)]
+    # What changes in place answers for the replicas that it adds, and not for those that were there.
+    tasks = [task for task in current if not _was_before(task, deployment)]
     checked = app.spec.health_check is not None
     if deployment.new_revisions:
         checked = state.specs[app.name, deployment.new_revision].health_check is not None
     least_s = strategy.min_healthy_s(checked=checked)
-    since = [task.serving_since_s for task in tasks if task.serving and task.serving_since_s is not None]
+    since = [task.serving_since_s for task in tasks if state.serves(task) and task.serving_since_s is not None]
     failing = [task for task in tasks if task.failing]
-    counted = sum(wall_s - at_s >= least_s for at_s in since)
+    count_at_s = [at_s + least_s for at_s in since]
+    counted = len(current) - len(tasks) + sum(at_s <= wall_s for at_s in count_at_s)
     wanted = _new_wanted(app, deployment)
     ill = sum(not task.serving for task in failing)
     counted += ill if tolerates(deployment) else min(ill, _may_fail(deployment, wanted))
@@ -68,6 +81,7 @@ def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> P
         counted=counted,
         failing=max(0, len(failing) - deployment.forgiven),
         blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
+        counts_next_at_s=min((at_s for at_s in count_at_s if at_s > wall_s), default=float("inf")),
         moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
         steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
     )

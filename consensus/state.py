@@ -169,7 +169,11 @@ class State(Struct, frozen=True, kw_only=True):
 
     def takes_traffic(self, task: Task) -> bool:
         """Whether requests are sent to it: it is an endpoint of its service."""
-        if not task.serving or self.on_standby(task):
+        return self.serves(task) and not self.on_standby(task)
+
+    def serves(self, task: Task) -> bool:
+        """Whether it could take requests: of one on a node that is lost, only the last that was heard is known."""
+        if not task.serving:
             return False
         node = None if task.node_id is None else self.nodes.get(task.node_id)
         return node is not None and node.holds_tasks

@@ -32,7 +32,7 @@ from consensus.commands import (
 from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.model.deployment import Change, Deployment
-from consensus.model.strategy import RollingUpdate, Strategy
+from consensus.model.strategy import ONE_TEST, ABTesting, RollingUpdate, Strategy
 from consensus.outcomes import Recorded
 
 
@@ -155,6 +155,8 @@ async def revert(call: Call) -> Answer:
     body = await call.body(RevertBody) if await call.has_body() else RevertBody()
     if body.strategy is not None:
         refuse_problems((f"strategy.{name}", expected) for name, expected in body.strategy.problems())
+    if isinstance(body.strategy, ABTesting):
+        raise InvalidRequest(f"strategy: expected another than ab-testing: {ONE_TEST}")
     number = body.to if body.to is not None else app.history[-1].number - 1
     entry = next((entry for entry in app.history if entry.number == number), None)
     if entry is None and body.to is None and len(app.history) < 2:

@@ -158,7 +158,7 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
         return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
     slots = wanted_by_slot(draft.state.tasks_of_app(app.name))
     created = [mint_task(draft, app, slot).id for slot in free_slots(slots, max(0, command.replicas - len(slots)))]
-    removed = surplus(slots, command.replicas)
+    removed = surplus(draft.state, slots, command.replicas)
     for task in removed:
         retire(draft, task)
     return Scaled(

@@ -73,6 +73,9 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
         return not_found("app", deployment.app)
     if app.rollout:
         return _busy(draft, app)
+    refusal = _too_few(app, deployment)
+    if refusal is not None:
+        return refusal
     for spec in rollout.new_specs(app, deployment):
         if spec.mode != app.spec.mode:
             return conflict(f"mode: app {app.name!r} is {app.spec.mode}; delete it and deploy it anew as {spec.mode}")
@@ -89,6 +92,17 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     return None
 
 
+def _too_few(app: App, deployment: Deployment) -> Refusal | None:
+    strategy = deployment.strategy
+    if not isinstance(strategy, ABTesting) or app.spec.replicas >= strategy.least_replicas:
+        return None
+    beside = "" if len(strategy.variants) == strategy.least_replicas else " beside the present image"
+    return conflict(
+        f"app {app.name!r} has {app.spec.replicas} replicas: expected at least {strategy.least_replicas},"
+        f" for an A/B test of {len(strategy.variants)} variants{beside}"
+    )
+
+
 def _busy(draft: Draft, app: App) -> Refusal:
     deployment = draft.state.deployment_of(app)
     paused = deployment is not None and deployment.status is DeploymentStatus.PAUSED
@@ -102,8 +116,11 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         return not_found("deployment", command.deployment_id)
     if deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
         return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to promote")
-    if deployment.step == 0 and deployment.status is DeploymentStatus.IN_PROGRESS:
-        return conflict(f"deployment {deployment.id!r} runs its pre hook: there is nothing to promote yet")
+    if deployment.status is DeploymentStatus.IN_PROGRESS:
+        if deployment.step == 0:
+            return conflict(f"deployment {deployment.id!r} runs its pre hook: there is nothing to promote yet")
+        if deployment.promoted:
+            return conflict(f"deployment {deployment.id!r} is at its last step: there is nothing to promote any more")
     strategy, before = deployment.strategy, deployment.new_revisions
     if command.variant is not None:
         if not isinstance(strategy, ABTesting):
@@ -133,7 +150,10 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         message="",
     )
     if command.variant is not None:
+        # Also where the test was paused before it began.
+        deployment = replace(deployment, step=1)
         return _step(draft, app, deployment, f"variant {command.variant} takes all", before)
+    rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
     return Done()
 
 
@@ -179,7 +199,8 @@ def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
             return refusal
     elif deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
         return conflict(f"deployment {deployment.id!r} is {deployment.status}: there is nothing to roll back")
-    rollout.turn_back(draft, app, deployment, "rolled back by hand")
+    deployment = rollout.turn_back(draft, app, deployment, "rolled back by hand")
+    rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
     return Done()
 
 
@@ -204,7 +225,7 @@ def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
             deployment = rollout.put_deployment(draft, begin_hook(draft, app, deployment, hook), message=message)
             rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
         case Move.START:
-            rollout.emit(draft, EventType.DEPLOYMENT_STEP, rollout.start(draft, app, deployment))
+            rollout.start(draft, app, deployment)
         case Move.PROMOTE:
             return _take_over(draft, app, deployment)
         case Move.COMPLETE:

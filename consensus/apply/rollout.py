@@ -5,6 +5,7 @@ The commands are in `deployment`; this is what they are made of, and what app co
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from consensus.apply.task import retire
 from consensus.draft import Draft
 from consensus.model.app import App, Revision, Standby
 from consensus.model.app_spec import AppSpec
-from consensus.model.deployment import Deployment, DeploymentStatus
+from consensus.model.deployment import Deployment, DeploymentStatus, steps_of
 from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, BlueGreen
 
@@ -65,7 +66,7 @@ def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Depl
 def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     """The first step, or the hook before it. The app keeps its spec until the new one has proved good."""
     app = end_standby(draft, app)
-    deployment = replace(deployment, replicas=_replicas(app, deployment))
+    deployment = replace(deployment, replicas=_replicas(app, deployment), image=_image(app, deployment))
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
@@ -79,7 +80,9 @@ def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
         step_at_s=draft.time_s,
         old_revision=app.revision,
         new_revisions=revisions,
+        in_place=same,
         previous_replicas=app.spec.replicas,
+        steps=steps_of(deployment.strategy, app.spec.replicas),
         message="",
     )
     emit(draft, EventType.DEPLOYMENT_STARTED, deployment)
@@ -90,19 +93,29 @@ def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
 
 
 def _replicas(app: App, deployment: Deployment) -> int:
-    """How many there shall be at the end. What the use of CPU has decided holds, where nobody asked for a number."""
-    target = target_spec(app, deployment)
-    decided = target.autoscale is not None and app.spec.autoscale is not None and deployment.change.replicas is None
-    return target.sized(app.spec.replicas if decided else deployment.replicas).replicas
+    """How many there shall be at the end. Where nobody asked for a number, there are as many as now, and what the use
+    of CPU has decided holds."""
+    change, target = deployment.change, target_spec(app, deployment)
+    decided = target.autoscale is not None and app.spec.autoscale is not None
+    unasked = change.replicas is None and (change.spec is None or decided)
+    return target.sized(app.spec.replicas if unasked else deployment.replicas).replicas
+
+
+def _image(app: App, deployment: Deployment) -> str:
+    """The variants of an A/B test have their own: there, the one that was given stays until one has won."""
+    variants = isinstance(deployment.strategy, ABTesting)
+    return deployment.image if variants else target_spec(app, deployment).image
 
 
 def start(draft: Draft, app: App, deployment: Deployment) -> Deployment:
-    """The first step."""
-    same = deployment.new_revisions == (app.revision,)
-    if isinstance(deployment.strategy, BlueGreen) and not same:
+    """The first step; what changes in place is done with it."""
+    if isinstance(deployment.strategy, BlueGreen) and not deployment.in_place:
         draft.put_app(replace(app, standby=Standby(deployment.new_revision, deployment.replicas)))
     deployment = put_deployment(draft, deployment, step=1, step_at_s=draft.time_s, message="")
-    return deployment if not same else take_over(draft, app, deployment)
+    if deployment.in_place:
+        deployment = take_over(draft, app, deployment)
+    emit(draft, EventType.DEPLOYMENT_STEP, deployment)
+    return deployment
 
 
 def end_standby(draft: Draft, app: App) -> App:
@@ -123,9 +136,9 @@ def take_over(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     new, old = deployment.new_revision, app.revision
     spec = draft.state.specs[app.name, new]
     standby = None
-    if isinstance(deployment.strategy, BlueGreen) and new != old and deployment.strategy.keep_old_s > 0:
+    if isinstance(deployment.strategy, BlueGreen) and not deployment.in_place and deployment.strategy.keep_old_s > 0:
         standby = Standby(old, app.spec.replicas, draft.time_s + deployment.strategy.keep_old_s)
-    if new == old:
+    if deployment.in_place:
         target = target_spec(app, deployment)
         spec = replace(spec, **{name: getattr(target, name) for name in _NOT_OF_REPLICAS})
     app = replace(app, standby=standby)
@@ -175,25 +188,35 @@ def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) 
 def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> Deployment:
     """To the old revision. Where its replicas still stand by, they get the traffic in this commit."""
     stop_hooks(draft, deployment, reason)
+    if not deployment.promoted:
+        if app.standby is not None:
+            app = replace(app, standby=Standby(app.standby.revision, 0, 0.0))
+        draft.put_app(replace(app, rollout=deployment.id))
+        return _turned(draft, deployment, reason)
     old = deployment.old_revision
-    standby = app.standby
-    if deployment.promoted:
-        instant = standby is not None and standby.revision == old
-        standby = Standby(deployment.new_revision, 0, draft.time_s) if instant else None
-        spec = draft.state.specs[app.name, old]
-        decided = spec.autoscale is not None and app.spec.autoscale is not None
-        replicas = app.spec.replicas if decided or app.spec.is_global else deployment.previous_replicas
-        spec = spec.sized(replicas)
-        app = replace(app, rollout=deployment.id, standby=standby)
-        deployment = _turned(draft, deployment, reason)
-        same = deployment.new_revision == app.revision and alike(app.spec, spec)
-        set_spec(draft, app, spec, app.revision if same else old, f"{deployment.id} rolled back")
-        return deployment
-    if standby is not None:
-        standby = Standby(standby.revision, 0, draft.time_s)
+    standby = Standby(deployment.new_revision, 0, 0.0) if _stands_by(draft, app, deployment) else None
+    spec = draft.state.specs[app.name, old]
+    spec = spec.sized(_replicas_before(app, deployment, spec))
+    app = replace(app, rollout=deployment.id, standby=standby)
     deployment = _turned(draft, deployment, reason)
-    draft.put_app(replace(app, rollout=deployment.id, standby=standby))
+    same = deployment.new_revision == app.revision and alike(app.spec, spec)
+    set_spec(draft, app, spec, app.revision if same else old, f"{deployment.id} rolled back")
     return deployment
+
+
+def _stands_by(draft: Draft, app: App, deployment: Deployment) -> bool:
+    """Whether the old set can take over at once: as much of it serves as of the new one, or as there was before."""
+    if app.standby is None or app.standby.revision != deployment.old_revision:
+        return False
+    serving = Counter(task.revision for task in draft.state.tasks_of_app(app.name) if draft.state.serves(task))
+    return serving[app.standby.revision] >= min(serving[app.revision], deployment.previous_replicas)
+
+
+def _replicas_before(app: App, deployment: Deployment, spec: AppSpec) -> int:
+    """How many there are to be again. A number that was set since, by hand or by the use of CPU, holds."""
+    decided = spec.autoscale is not None and app.spec.autoscale is not None
+    scaled_since = app.spec.replicas != deployment.replicas
+    return app.spec.replicas if decided or scaled_since or spec.is_global else deployment.previous_replicas
 
 
 def _turned(draft: Draft, deployment: Deployment, reason: str) -> Deployment:
@@ -222,7 +245,8 @@ def scale_deployment(draft: Draft, app: App, replicas: int) -> None:
     if deployment is not None:
         put_deployment(draft, deployment, replicas=replicas, previous_replicas=replicas)
     standby = app.standby
-    if standby is not None and standby.until_s is None:
+    # The set that is kept, too: it must be able to take over at once.
+    if standby is not None and (standby.until_s is None or standby.until_s > draft.time_s):
         draft.put_app(replace(app, standby=replace(standby, replicas=replicas)))
 
 
@@ -232,9 +256,10 @@ def end_with_app(draft: Draft, app: App) -> None:
         if deployment.app == app.name and not deployment.status.finished:
             message = "the app was deleted"
             stop_hooks(draft, deployment, message)
-            put_deployment(
+            failed = put_deployment(
                 draft, deployment, status=DeploymentStatus.FAILED, completed_at_s=draft.time_s, message=message
             )
+            emit(draft, EventType.DEPLOYMENT_FAILED, failed)
 
 
 def emit(draft: Draft, event_type: EventType, deployment: Deployment, **more: Any) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from consensus.model.task import Task, TaskState
+from consensus.state import State
 
 
 def wanted_by_slot(tasks: Iterable[Task]) -> dict[int, list[Task]]:
@@ -30,21 +31,30 @@ def free_slots(taken: Iterable[int], count: int) -> list[int]:
     return slots
 
 
-def usefulness(task: Task) -> tuple[bool, bool, bool]:
-    """Greater for tasks that serve more."""
-    return task.serving, task.status.state is TaskState.RUNNING, task.node_id is not None
+def usefulness(state: State, task: Task) -> tuple[bool, ...]:
+    """Greater for tasks that serve more; of equals, for those that need not be replaced."""
+    return (
+        state.serves(task),
+        task.status.state is TaskState.RUNNING,
+        task.node_id is not None,
+        not state.outdated(task),
+    )
 
 
-def surplus(slots: dict[int, list[Task]], replicas: int) -> list[Task]:
+def surplus(state: State, slots: dict[int, list[Task]], replicas: int) -> list[Task]:
     """The tasks to remove so that `replicas` slots are left.
 
-    Slots that serve least go first, then those on the node that has the most of them, the highest number first.
+    Slots that are least useful go first, then those on the node that has the most of them, the highest number first.
     """
-    best = {slot: max(tasks, key=usefulness) for slot, tasks in slots.items()}
+
+    def worth(task: Task) -> tuple[bool, ...]:
+        return usefulness(state, task)
+
+    best = {slot: max(tasks, key=worth) for slot, tasks in slots.items()}
     per_node = Counter(task.node_id for task in best.values())
-    alike: dict[tuple[bool, bool, bool], dict[str | None, list[int]]] = {}
+    alike: dict[tuple[bool, ...], dict[str | None, list[int]]] = {}
     for slot in sorted(best):
-        alike.setdefault(usefulness(best[slot]), {}).setdefault(best[slot].node_id, []).append(slot)
+        alike.setdefault(worth(best[slot]), {}).setdefault(best[slot].node_id, []).append(slot)
     victims: list[Task] = []
     left = len(slots) - replicas
     for _, on_nodes in sorted(alike.items()):

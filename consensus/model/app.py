@@ -18,7 +18,10 @@ class Revision(Struct, frozen=True):
 
 
 class Standby(Struct, frozen=True):
-    """A second, complete set of replicas that gets no traffic: the one to come, or (`until_s`) the one before."""
+    """A second, complete set of replicas that gets no traffic: the one to come, or (`until_s`) the one before.
+
+    `until_s`: Unix seconds; 0 where it is no longer needed.
+    """
 
     revision: int
     replicas: int

@@ -14,7 +14,7 @@ from consensus.model.health_check import HealthCheck
 from consensus.model.node import HostPort
 from consensus.model.quantity import Duration, duration_problems, duration_s
 from consensus.model.restart import RestartPolicy
-from consensus.model.strategy import Amount, Strategy, amount
+from consensus.model.strategy import ONE_TEST, ABTesting, Amount, Strategy, amount
 from consensus.model.workload import NAME_PATTERN, PortNumber, WorkloadSpec, unreadable
 
 MAX_REPLICAS = 100_000
@@ -105,6 +105,8 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             yield from unreadable("drain_timeout", duration_s, self.drain_timeout)
         if self.update_strategy is not None:
             yield from ((f"update_strategy.{name}", text) for name, text in self.update_strategy.problems())
+            if isinstance(self.update_strategy, ABTesting):
+                yield "update_strategy", f"expected another than ab-testing: {ONE_TEST}"
         yield from duration_problems(self, ("reschedule_after",))
         if self.is_global:
             yield from self._not_global()

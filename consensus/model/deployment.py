@@ -69,7 +69,9 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         namespace: the app's, also when that is gone.
         replicas: how many there shall be at the end; previous_replicas: how many there were.
         new_revisions: what is deployed: one, or one for each variant until a winner is found.
+        in_place: its replicas are those of before; only what they are not made of changes.
         step: from 1; 0 while it has not begun, or its `pre` hook runs.
+        steps: how many there are in all, whatever becomes of the number of replicas.
         step_at_s: when the present step, or the rollback, began.
         approved_step: steps up to this one were promoted by hand.
         promoted: the app's own spec is the new one by now.
@@ -94,7 +96,9 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous_replicas: int = 0
     old_revision: int = 0
     new_revisions: tuple[int, ...] = ()
+    in_place: bool = False
     step: int = 0
+    steps: int = 0
     step_at_s: float = 0.0
     approved_step: int = 0
     promoted: bool = False
@@ -116,7 +120,7 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def total_steps(self) -> int:
-        return steps_of(self.strategy, self.previous_replicas)
+        return self.steps or steps_of(self.strategy, self.previous_replicas)
 
     @property
     def new_revision(self) -> int:
@@ -136,7 +140,7 @@ def steps_of(strategy: Strategy, replicas: int) -> int:
 
 
 def batch_size(strategy: RollingUpdate, replicas: int) -> int:
-    return max(1, strategy.surge(replicas) + strategy.unavailable(replicas))
+    return sum(strategy.at_once(replicas))
 
 
 class Share(Struct, frozen=True):
@@ -158,6 +162,9 @@ def shares(app: App, deployment: Deployment | None) -> list[Share]:
     rest = replicas - sum(share.replicas for share in wanted)
     if isinstance(deployment.strategy, Simple):
         rest = 0
+    elif isinstance(deployment.strategy, Canary) and replicas and not app.spec.is_global:
+        # A single replica, too, has a canary beside it: in its place, that one would get all requests.
+        rest = max(rest, deployment.step < deployment.total_steps)
     return [share for share in (*wanted, Share(app.revision, rest)) if share.replicas]
 
 
@@ -192,13 +199,15 @@ def _new_replicas(deployment: Deployment, replicas: int) -> list[int]:
         case Simple():
             return [replicas if step >= 2 else 0]
         case RollingUpdate():
-            last = step >= deployment.total_steps
-            return [replicas if last else min(replicas, step * batch_size(strategy, replicas))]
+            # Where the app was scaled up meanwhile, the batches are larger: the steps stay as many.
+            batch = max(batch_size(strategy, replicas), -(-replicas // deployment.total_steps))
+            return [min(replicas, step * batch)]
         case BlueGreen():
             return [0]
         case Canary():
             percentages = strategy.percentages
-            return [-(-replicas * percentages[min(step, len(percentages)) - 1] // 100)]
+            percent = percentages[min(step, len(percentages)) - 1]
+            return [replicas if percent == 100 else min(-(-replicas * percent // 100), max(1, replicas - 1))]
         case ABTesting():
             if step >= 2:
                 return [replicas]
@@ -206,10 +215,16 @@ def _new_replicas(deployment: Deployment, replicas: int) -> list[int]:
 
 
 def _split(percentages: list[int], replicas: int) -> list[int]:
-    """Largest remainders, so that the parts sum to their share of `replicas`."""
+    """Largest remainders, so that the parts sum to their share of `replicas`; nobody gets none where that can be."""
     exact = [percentage * replicas for percentage in percentages]
     counts = [value // 100 for value in exact]
-    spare = round(sum(exact) / 100) - sum(counts)
-    for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] % 100), i))[:spare]:
+    most = max(0, replicas - (sum(percentages) < 100))
+    total = min(most, max(round(sum(exact) / 100), len(percentages)))
+    order = sorted(range(len(exact)), key=lambda i: (counts[i] > 0, -(exact[i] % 100), i))
+    for i in order[: total - sum(counts)]:
         counts[i] += 1
+    for i, count in enumerate(counts):
+        if not count and max(counts) > 1:
+            counts[counts.index(max(counts))] -= 1
+            counts[i] = 1
     return counts

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from consensus.model.hook import Hooks
-from consensus.model.quantity import Duration, duration_s
+from consensus.model.quantity import Duration, duration_problems, duration_s
 
 Amount = int | str
 """Of replicas: a number, or percents such as ``25%``."""
@@ -84,26 +85,17 @@ class BaseStrategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """What the types cannot say: pairs of field and what was expected there."""
         if self.hooks is not None:
             yield from ((f"hooks.{name}", text) for name, text in self.hooks.problems())
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is None or name not in _DURATIONS:
-                continue
-            try:
-                duration_s(value)
-            except ValueError as error:
-                yield name, str(error)
+        names = [name for name in self.__struct_fields__ if name in _DURATIONS]
+        unreadable = list(duration_problems(self, names, positive=_DEADLINES))
+        yield from unreadable
+        if not unreadable and self.min_healthy is not None:
+            deadline_s = self.progress_deadline_s
+            if duration_s(self.min_healthy) >= deadline_s:
+                yield "min_healthy", f"expected less than the {deadline_s:g} s that progress may take: none would count"
 
 
-_DURATIONS = (
-    "min_healthy",
-    "progress_deadline",
-    "batch_delay",
-    "monitor",
-    "verification_timeout",
-    "keep_old",
-    "interval",
-    "duration",
-)
+_DEADLINES = ("progress_deadline", "verification_timeout")
+_DURATIONS = (*_DEADLINES, "min_healthy", "batch_delay", "monitor", "keep_old", "interval", "duration")
 
 
 class Simple(BaseStrategy, frozen=True, tag_field="type", tag="simple"):
@@ -123,16 +115,22 @@ class RollingUpdate(BaseStrategy, frozen=True, tag_field="type", tag="rolling-up
     def stop_first(self) -> bool:
         return self.order == "stop-first"
 
-    def surge(self, replicas: int) -> int:
-        if self.max_surge is not None:
-            return amount(self.max_surge, replicas, up=True)
-        # One of the two must be there, or nothing could ever move.
-        return 0 if self.stop_first or self.unavailable(replicas) else max(1, amount("25%", replicas, up=True))
+    def at_once(self, replicas: int) -> tuple[int, int]:
+        """How many of `replicas` may be more, and how many fewer, than wanted.
 
-    def unavailable(self, replicas: int) -> int:
-        if self.max_unavailable is not None:
-            return amount(self.max_unavailable, replicas, up=False)
-        return max(1, amount("25%", replicas, up=False)) if self.stop_first and self.max_surge is None else 0
+        As in Kubernetes: percents of the first are rounded up, of the second down, and where both come to nothing,
+        one may be missing. By default a quarter: of those that are started first, or else of those that are stopped.
+        """
+        surge = None if self.max_surge is None else amount(self.max_surge, replicas, up=True)
+        unavailable = None if self.max_unavailable is None else amount(self.max_unavailable, replicas, up=False)
+        if unavailable is None:
+            stops = self.stop_first or surge == 0
+            unavailable = max(1, amount("25%", replicas, up=False)) if stops else 0
+        if surge is None:
+            surge = 0 if self.stop_first or unavailable else max(1, amount("25%", replicas, up=True))
+        if self.stop_first or not surge:
+            unavailable = max(1, unavailable)
+        return surge, unavailable
 
     @property
     def hold_s(self) -> float:
@@ -161,7 +159,8 @@ class RollingUpdate(BaseStrategy, frozen=True, tag_field="type", tag="rolling-up
 class BlueGreen(BaseStrategy, frozen=True, tag_field="type", tag="blue-green"):
     """A whole second set gets healthy without traffic; then all traffic goes there at once, in one commit.
 
-    `keep_old`: how long the old set stays, so that a rollback is instant.
+    `verification_timeout`: the `progress_deadline`, by default 5 minutes. `keep_old`: how long the old set stays, so
+    that a rollback is instant.
     """
 
     verification_timeout: Duration | None = None
@@ -170,7 +169,8 @@ class BlueGreen(BaseStrategy, frozen=True, tag_field="type", tag="blue-green"):
 
     @property
     def progress_deadline_s(self) -> float:
-        return 300.0 if self.verification_timeout is None else duration_s(self.verification_timeout)
+        given = self.progress_deadline if self.verification_timeout is None else self.verification_timeout
+        return 300.0 if given is None else duration_s(given)
 
     @property
     def keep_old_s(self) -> float:
@@ -179,6 +179,11 @@ class BlueGreen(BaseStrategy, frozen=True, tag_field="type", tag="blue-green"):
     @property
     def manual(self) -> bool:
         return self.promotion == "manual"
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        if self.verification_timeout is not None and self.progress_deadline is not None:
+            yield "progress_deadline", "expected none beside verification_timeout, which means the same"
 
 
 class Canary(BaseStrategy, frozen=True, tag_field="type", tag="canary"):
@@ -211,13 +216,18 @@ class Canary(BaseStrategy, frozen=True, tag_field="type", tag="canary"):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
-        if isinstance(self.steps, list):
-            if not self.steps:
-                yield "steps", "expected at least one percentage"
-            elif any(a >= b for a, b in zip(self.percentages, self.percentages[1:], strict=False)):
-                yield "steps", f"expected percentages that rise (from {self.percentages[0]}), got {self.steps}"
+        if self.steps == []:
+            yield "steps", "expected at least one percentage"
+        elif any(a >= b for a, b in pairwise(self.percentages)):
+            first = self.percentages[0]
+            wanted = "percentages that rise" if isinstance(self.steps, list) else "fewer steps"
+            yield "steps", f"expected {wanted} (from {first}), got {self.steps}"
         if self.promotion == "failure-ratio" and self.max_failure_ratio is None:
             yield "max_failure_ratio", "required with promotion failure-ratio"
+
+
+ONE_TEST = "a test names its own images, so POST /deployments begins each"
+"""Why there can be no A/B test where an image, or a spec, is given already."""
 
 
 class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -227,7 +237,10 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
-    """Several images at once for `duration`; then the winner takes all. What the variants leave stays as it is."""
+    """Several images at once for `duration`; then the winner takes all. What the variants leave stays as it is.
+
+    The variants' images are those that count: another one, given beside them, is not used.
+    """
 
     variants: Annotated[list[Variant], Meta(min_length=1, max_length=8)]
     duration: Duration | None = None
@@ -240,6 +253,11 @@ class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
     @property
     def manual(self) -> bool:
         return self.winner == "manual"
+
+    @property
+    def least_replicas(self) -> int:
+        """One for each variant, and one of those that stay."""
+        return len(self.variants) + (sum(variant.percentage for variant in self.variants) < 100)
 
     def name_of(self, number: int) -> str:
         """Of the variant with this place in the list; those without a name are called by letters."""

@@ -6,7 +6,7 @@ Only the start is ordered: while a replica of the same revision serves, others f
 from __future__ import annotations
 
 from consensus.model.dependency import Dependency
-from consensus.model.task import Task, TaskState
+from consensus.model.task import TaskState
 from consensus.state import State
 
 WAITS_FOR = "waits for "
@@ -21,7 +21,7 @@ def waiting(state: State) -> dict[tuple[str, int], str]:
         app = state.apps.get(name)
         # What does not make a replica anew changes within a revision.
         spec = app.spec if app is not None and app.revision == revision else state.specs.get((name, revision))
-        if spec is None or not spec.depends_on or _begun(state.tasks_of_app(name), revision):
+        if spec is None or not spec.depends_on or _begun(state, name, revision):
             continue
         unmet = [text for dependency in spec.depends_on if (text := _unmet(state, dependency))]
         if unmet:
@@ -29,8 +29,8 @@ def waiting(state: State) -> dict[tuple[str, int], str]:
     return found
 
 
-def _begun(tasks: list[Task], revision: int) -> bool:
-    return any(task.revision == revision and task.serving for task in tasks)
+def _begun(state: State, name: str, revision: int) -> bool:
+    return any(task.revision == revision and state.serves(task) for task in state.tasks_of_app(name))
 
 
 def _unmet(state: State, dependency: Dependency) -> str:
@@ -40,7 +40,7 @@ def _unmet(state: State, dependency: Dependency) -> str:
         return f"app {dependency.app}, which does not exist"
     tasks = [task for task in state.tasks_of_app(app.name) if task.wanted and not state.on_standby(task)]
     started = dependency.condition == "started"
-    there = sum(task.status.state >= TaskState.RUNNING if started else task.serving for task in tasks)
+    there = sum(task.status.state >= TaskState.RUNNING if started else state.serves(task) for task in tasks)
     needed = app.spec.least_available
     if there >= needed:
         return ""

@@ -153,10 +153,9 @@ class Plans:
             self._agenda.note(name, min(runs.due_s(state, name), INF if job is None else jobs.due_s(job)))
         return Job("runs", 0, lambda: runs.plan(state, owners, wall_s)) if owners else None
 
-    @property
-    def due_at_s(self) -> float:
+    def due_at_s(self, state: State, wall_s: float) -> float:
         """When time alone makes something due next, in Unix seconds."""
-        return min(self._agenda.next_s, self._backups_due.due_at_s)
+        return min(self._agenda.next_s, self._backups_due.due_at_s, rollout.due_at_s(state, wall_s))
 
     def _backups(self, state: State, now_s: float, wall_s: float) -> Job:
         return Job("backups", 0, lambda: self._backups_due.plan(state, wall_s))

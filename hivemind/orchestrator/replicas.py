@@ -57,6 +57,6 @@ def _doubles(state: State, tasks: list[Task], revision: int) -> list[Task]:
     for fitting in (True, False):
         alike = [task for task in tasks if fits(state, task, revision) is fitting]
         if alike:
-            alike.remove(max(alike, key=usefulness))
+            alike.remove(max(alike, key=lambda task: usefulness(state, task)))
         doubles += alike
     return doubles

@@ -35,7 +35,7 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
     finished: list[str] = []
     candidates: list[Task] = []
     under_way, unsettled = 0, False
-    available = sum(any(task.serving for task in tasks) for tasks in replica_set.slots.values())
+    available = sum(any(map(state.serves, tasks)) for tasks in replica_set.slots.values())
     # Beyond what its `min_available` keeps, a drain may take replicas whose successors find no place.
     spare = available - app.spec.least_available
     for slot, tasks in replica_set.slots.items():
@@ -43,8 +43,8 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
         new = [task for task in tasks if fits(state, task, revision)]
         old = [task for task in tasks if not fits(state, task, revision)]
         if not old:
-            unsettled = unsettled or any(task.node_id is not None and not task.serving for task in new)
-        elif any(task.serving or (limits.accept_failing and task.failing) for task in new) or not any(
+            unsettled = unsettled or any(task.node_id is not None and not state.serves(task) for task in new)
+        elif any(state.serves(task) or (limits.accept_failing and task.failing) for task in new) or not any(
             runs(task) for task in old
         ):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
@@ -62,7 +62,7 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
                 candidates += old
         else:
             candidates += old
-    stopped, started = _next(app, candidates, unsettled, limits, under_way, available - replica_set.replicas)
+    stopped, started = _next(state, app, candidates, unsettled, limits, under_way, available - replica_set.replicas)
     commands: list[CreateTasks | RemoveTasks] = [
         RemoveTasks(batch) for batch in batched([*finished, *(task.id for task in stopped)])
     ]
@@ -77,7 +77,7 @@ def _no_place(tasks: list[Task]) -> bool:
 
 
 def _next(
-    app: App, candidates: list[Task], unsettled: bool, limits: Limits, under_way: int, spare: int
+    state: State, app: App, candidates: list[Task], unsettled: bool, limits: Limits, under_way: int, spare: int
 ) -> tuple[list[Task], list[Task]]:
     """Which old ones to stop, and beside which to start a new one. `spare`: those available beyond what is wanted.
 
@@ -85,13 +85,13 @@ def _next(
     the app, and a deployment has its own gates: both go on.
     """
     allowed = [task for task in candidates if not unsettled or app.rollout or task.generation == app.generation]
-    allowed.sort(key=lambda task: (task.serving, task.slot, task.id))
+    allowed.sort(key=lambda task: (state.serves(task), task.slot, task.id))
     to_stop = max(0, limits.unavailable + spare)
     to_start = max(0, limits.surge - under_way)
     if limits.stop_first:
         # One that serves nobody costs nothing when it stops.
-        idle = [task for task in allowed if not task.serving]
-        rest = [task for task in allowed if task.serving]
+        idle = [task for task in allowed if not state.serves(task)]
+        rest = [task for task in allowed if state.serves(task)]
         return [*idle, *rest[:to_stop]], rest[to_stop : to_stop + to_start]
     started, rest = allowed[:to_start], allowed[to_start:]
     return rest[:to_stop], started

@@ -1,49 +1,63 @@
 """Deployments, one decision at a time: on, done, failed, back. What is decided becomes state, and then the replicas
 follow (`replicas`, `rolling`); so a new leader goes on where the last one was.
+
+A decision is a move, or until when to wait for one where nothing is heard of the replicas.
 """
 
 from __future__ import annotations
+
+from msgspec import Struct
 
 from consensus.commands import AdvanceDeployment, EndStandby, ForgetRuns
 from consensus.model.app import App
 from consensus.model.deployment import Deployment, DeploymentStatus, Move
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
-from consensus.progress import complaint, new_tasks, progress, still_testing, tolerates
+from consensus.progress import Progress, complaint, new_tasks, progress, still_testing, tolerates
 from consensus.state import State
 from hivemind.orchestrator.hooks import after_hook, forgotten
 from hivemind.orchestrator.scheduler.impossible import why_impossible
 
 Command = AdvanceDeployment | EndStandby | ForgetRuns
+INF = float("inf")
+
+
+class Wait(Struct, frozen=True):
+    """Nothing before this instant (Unix seconds), unless something is written; infinity: time alone brings nothing."""
+
+    until_s: float = INF
+
+
+Decision = tuple[Move, str] | Wait
 
 
 def plan(state: State, wall_s: float) -> list[Command]:
     """At most one decision for each app. `wall_s` is Unix time, compared with when the steps were agreed."""
-    commands: list[Command] = []
-    for name in sorted(state.changing_apps):
-        app = state.apps[name]
-        deployment = state.deployment_of(app)
-        command: Command | None = None
-        if deployment is not None:
-            command = _decide(state, app, deployment, wall_s)
-        standby = app.standby
-        if command is None and standby is not None and standby.until_s is not None and wall_s >= standby.until_s:
-            command = EndStandby(name, standby.revision)
-        if command is not None:
-            commands.append(command)
-    return [*commands, *forgotten(state)]
+    decisions = (_decide_app(state, state.apps[name], wall_s) for name in sorted(state.changing_apps))
+    return [*(found for found in decisions if not isinstance(found, Wait)), *forgotten(state)]
 
 
-def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> AdvanceDeployment | None:
-    match deployment.status:
-        case DeploymentStatus.IN_PROGRESS:
-            found = _decide_forward(state, app, deployment, wall_s)
-        case DeploymentStatus.ROLLING_BACK:
-            found = _decide_back(state, app, deployment, wall_s)
-        case _:
-            found = None
-    if found is None:
-        return None
-    move, message = found
+def due_at_s(state: State, wall_s: float) -> float:
+    """When time alone makes another plan, in Unix seconds; infinity where it does not."""
+    decisions = (_decide_app(state, state.apps[name], wall_s) for name in state.changing_apps)
+    return min((found.until_s if isinstance(found, Wait) else wall_s for found in decisions), default=INF)
+
+
+def _decide_app(state: State, app: App, wall_s: float) -> AdvanceDeployment | EndStandby | Wait:
+    deployment, standby = state.deployment_of(app), app.standby
+    until_s = INF
+    if deployment is not None:
+        found = _decide(state, app, deployment, wall_s)
+        if not isinstance(found, Wait):
+            return _advance(state, deployment, *found)
+        until_s = found.until_s
+    if standby is not None and standby.until_s is not None:
+        if wall_s >= standby.until_s:
+            return EndStandby(app.name, standby.revision)
+        until_s = min(until_s, standby.until_s)
+    return Wait(until_s)
+
+
+def _advance(state: State, deployment: Deployment, move: Move, message: str) -> AdvanceDeployment:
     return AdvanceDeployment(
         deployment_id=deployment.id,
         version=deployment.version,
@@ -53,40 +67,68 @@ def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> Ad
     )
 
 
-def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
-    strategy = deployment.strategy
-    if deployment.step == 0:
-        return after_hook(state, deployment, "pre", (Move.START, ""))
+def _decide(state: State, app: App, deployment: Deployment, wall_s: float) -> Decision:
+    match deployment.status:
+        case DeploymentStatus.IN_PROGRESS if deployment.step == 0:
+            return after_hook(state, deployment, "pre", (Move.START, "")) or Wait()
+        case DeploymentStatus.IN_PROGRESS:
+            return _decide_forward(state, app, deployment, wall_s)
+        case DeploymentStatus.ROLLING_BACK:
+            return _decide_back(state, app, deployment, wall_s)
+        case _:
+            return Wait()
+
+
+def _decide_forward(state: State, app: App, deployment: Deployment, wall_s: float) -> Decision:
     seen = progress(state, app, deployment, wall_s)
-    carry_on = tolerates(deployment)
-    if seen.failing and seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted and not carry_on:
-        return Move.FAIL, f"{seen.failing} of {seen.wanted} new replicas fail: {complaint(state, app, deployment)}"
-    complete = seen.counted >= seen.wanted and _stopped_enough(state, app, deployment)
-    if seen.blocked and not carry_on and (why := _impossible(state, app, deployment)):
-        return Move.FAIL, f"{seen.counted} of {seen.wanted} new replicas serve, and the others never will: {why}"
-    if still_testing(deployment) and seen.failing:
-        # A variant that fails has lost; the others need not wait for it.
-        complete = True
-    if not complete:
-        if wall_s - seen.moved_at_s < strategy.progress_deadline_s:
-            return None
+    # A variant that fails has lost; the others need not wait for it.
+    complete = _complete(state, app, deployment, seen) or (still_testing(deployment) and seen.failing > 0)
+    deadline_s = seen.moved_at_s + deployment.strategy.progress_deadline_s
+    late = not complete and wall_s >= deadline_s
+    if not tolerates(deployment) and (why := _failure(state, app, deployment, seen, late=late)):
+        return Move.FAIL, why
+    if not complete and not late:
+        return Wait(min(seen.counts_next_at_s, deadline_s))
+    return _go_on(state, deployment, seen, wall_s, complete=complete)
+
+
+def _complete(state: State, app: App, deployment: Deployment, seen: Progress) -> bool:
+    if isinstance(deployment.strategy, Simple) and deployment.step == 1 and not deployment.promoted:
+        # The first step of `simple` is over when nothing of the app is left anywhere.
+        return not state.task_ids_by_app.get(app.name)
+    return seen.counted >= seen.wanted
+
+
+def _failure(state: State, app: App, deployment: Deployment, seen: Progress, *, late: bool) -> str:
+    """Why it has failed; "" where it has not."""
+    strategy = deployment.strategy
+    if seen.failing > (strategy.max_failure_ratio or 0.0) * seen.wanted:
+        return f"{seen.failing} of {seen.wanted} new replicas fail: {complaint(state, app, deployment)}"
+    there = f"{seen.counted} of {seen.wanted} new replicas serve"
+    if seen.blocked and (why := _impossible(state, app, deployment)):
+        return f"{there}, and the others never will: {why}"
+    if late:
         why = seen.blocked or complaint(state, app, deployment) or "they are not healthy"
-        told = f"{seen.counted} of {seen.wanted} new replicas serve, no progress for {strategy.progress_deadline_s:g} s"
-        if not carry_on:
-            return Move.FAIL, f"{told}: {why}"
-    if deployment.promoted:
-        steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
-        return after_hook(state, deployment, "post", (Move.COMPLETE, "")) if steady else None
-    switches = isinstance(strategy, BlueGreen)
-    if deployment.step >= deployment.total_steps and not switches:
-        steady = not complete or wall_s - seen.steady_at_s >= strategy.monitor_s
-        return (Move.PROMOTE, "") if steady else None
-    if strategy.manual:
-        if deployment.approved_step < deployment.step:
-            return None
-    elif wall_s - seen.steady_at_s < strategy.hold_s:
-        return None
+        return f"{there}, no progress for {strategy.progress_deadline_s:g} s: {why}"
+    return ""
+
+
+def _go_on(state: State, deployment: Deployment, seen: Progress, wall_s: float, *, complete: bool) -> Decision:
+    """After a step that is over."""
+    strategy = deployment.strategy
     # The second step of blue-green is the switch itself.
+    switches = isinstance(strategy, BlueGreen)
+    if deployment.promoted or (deployment.step >= deployment.total_steps and not switches):
+        steady_at_s = seen.steady_at_s + strategy.monitor_s
+        if complete and wall_s < steady_at_s:
+            return Wait(steady_at_s)
+        if not deployment.promoted:
+            return Move.PROMOTE, ""
+        return after_hook(state, deployment, "post", (Move.COMPLETE, "")) or Wait()
+    if deployment.approved_step < deployment.step:
+        held_until_s = INF if strategy.manual else seen.steady_at_s + strategy.hold_s
+        if wall_s < held_until_s:
+            return Wait(held_until_s)
     return (Move.PROMOTE, "") if switches else (Move.STEP, f"step {deployment.step + 1} of {deployment.total_steps}")
 
 
@@ -95,26 +137,20 @@ def _impossible(state: State, app: App, deployment: Deployment) -> str:
     return next(filter(None, reasons), "")
 
 
-def _stopped_enough(state: State, app: App, deployment: Deployment) -> bool:
-    """The first step of `simple` is over when nothing of the app is left anywhere."""
-    if not isinstance(deployment.strategy, Simple) or deployment.step > 1 or deployment.promoted:
-        return True
-    return not state.task_ids_by_app.get(app.name)
-
-
-def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) -> tuple[Move, str] | None:
-    late = wall_s - deployment.step_at_s >= deployment.strategy.progress_deadline_s
+def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) -> Decision:
+    deadline_s = deployment.step_at_s + deployment.strategy.progress_deadline_s
+    late = wall_s >= deadline_s
     wanted = [task for task in state.tasks_of_app(app.name) if task.wanted and not state.on_standby(task)]
     old = [task for task in wanted if task.revision == app.revision]
     if app.standby is None and len(old) == len(wanted) == app.spec.replicas:
         # Whose old replicas fail, too, is free for the next deployment, that may mend it.
         ill = sum(task.failing and not task.serving for task in old)
-        if late or all(task.serving or task.failing for task in old):
+        if late or all(state.serves(task) or task.failing for task in old):
             told = f"{deployment.message}; {ill} of {len(old)} old replicas fail, too" if ill else deployment.message
-            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, told))
+            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, told)) or Wait()
     elif late and not deployment.forced:
         return Move.FORCE, ""
-    return None
+    return Wait() if late else Wait(deadline_s)
 
 
 def _winner(state: State, deployment: Deployment) -> int:
@@ -123,20 +159,11 @@ def _winner(state: State, deployment: Deployment) -> int:
         return 0
     tasks = new_tasks(state, state.apps[deployment.app], deployment)
 
-    def rank(number: int) -> tuple[float, int, int]:
+    def rank(number: int) -> tuple[bool, float, int, int]:
         own = [task for task in tasks if task.revision == deployment.new_revisions[number]]
         failures = sum(task.status.restart_count + task.failing for task in own)
         assert isinstance(deployment.strategy, ABTesting)
-        return failures / max(1, len(own)), -deployment.strategy.variants[number].percentage, number
+        # Of whom there was none, nothing is known.
+        return not own, failures / max(1, len(own)), -deployment.strategy.variants[number].percentage, number
 
     return deployment.new_revisions[min(range(len(deployment.new_revisions)), key=rank)]
-
-
-def timed(state: State) -> bool:
-    """Whether time alone may change a decision."""
-    for name in state.changing_apps:
-        app = state.apps[name]
-        deployment = state.deployment_of(app)
-        if deployment is None or deployment.status is not DeploymentStatus.PAUSED:
-            return True
-    return False

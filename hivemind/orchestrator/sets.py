@@ -62,39 +62,35 @@ def sets_of(state: State, app: App) -> list[ReplicaSet]:
     """The app's own, and the one on standby where there is one."""
     tasks: Sequence[Task] = state.tasks_of_app(app.name)
     if app.name not in state.changing_apps:
-        return [_own(app, wanted_by_slot(tasks))]
+        return [_make(state, app, [Share(app.revision, app.spec.replicas)], wanted_by_slot(tasks))]
     standby = app.standby
     beside: list[ReplicaSet] = []
     if standby is not None:
         idle = [task for task in tasks if task.revision == standby.revision]
         tasks = [task for task in tasks if task.revision != standby.revision]
-        beside = [_make(app, [Share(standby.revision, standby.replicas)], wanted_by_slot(idle))]
-    return [_make(app, shares(app, state.deployment_of(app)), wanted_by_slot(tasks)), *beside]
+        beside = [_make(state, app, [Share(standby.revision, standby.replicas)], wanted_by_slot(idle))]
+    return [_make(state, app, shares(app, state.deployment_of(app)), wanted_by_slot(tasks)), *beside]
 
 
-def _own(app: App, slots: dict[int, list[Task]]) -> ReplicaSet:
-    return _make(app, [Share(app.revision, app.spec.replicas)], slots)
-
-
-def _make(app: App, wanted: list[Share], slots: dict[int, list[Task]]) -> ReplicaSet:
+def _make(state: State, app: App, wanted: list[Share], slots: dict[int, list[Task]]) -> ReplicaSet:
     replicas = sum(share.replicas for share in wanted)
     if app.spec.is_global:
         places = app.places if replicas else {}
         doomed = [task for slot, tasks in slots.items() if slot not in places for task in tasks]
         missing = [slot for slot in places if slot not in slots]
     else:
-        doomed = surplus(slots, replicas) if len(slots) > replicas else []
+        doomed = surplus(state, slots, replicas) if len(slots) > replicas else []
         missing = free_slots(slots, replicas - len(slots)) if len(slots) < replicas else []
     gone = {task.slot for task in doomed}
     kept = {slot: tasks for slot, tasks in slots.items() if slot not in gone}
     if len(wanted) == 1:
         revisions = dict.fromkeys((*kept, *missing), wanted[0].revision)
     else:
-        revisions = _share_out(wanted, kept, missing)
+        revisions = _share_out(state, wanted, kept, missing)
     return ReplicaSet(replicas=replicas, slots=kept, revisions=revisions, surplus=doomed)
 
 
-def _share_out(wanted: list[Share], slots: dict[int, list[Task]], missing: list[int]) -> dict[int, int]:
+def _share_out(state: State, wanted: list[Share], slots: dict[int, list[Task]], missing: list[int]) -> dict[int, int]:
     """Slots stay with the revision that they have a task of, as far as its share goes; the newest choose first.
     What is left goes to empty slots before those that would have to be changed, and there to those that serve least.
     """
@@ -102,12 +98,12 @@ def _share_out(wanted: list[Share], slots: dict[int, list[Task]], missing: list[
     left = {share.revision: share.replicas for share in wanted}
     for revision in left:
         having = [slot for slot in slots if slot not in revisions and _has(slots[slot], revision)]
-        having.sort(key=lambda slot: (not _serves(slots[slot], revision), slot))
+        having.sort(key=lambda slot: (not _serves(state, slots[slot], revision), slot))
         for slot in having[: left[revision]]:
             revisions[slot] = revision
         left[revision] -= min(left[revision], len(having))
     rest = [slot for slot in slots if slot not in revisions]
-    rest.sort(key=lambda slot: (any(task.serving for task in slots[slot]), slot))
+    rest.sort(key=lambda slot: (any(map(state.serves, slots[slot])), slot))
     open_slots = [*missing, *rest]
     for revision, count in left.items():
         for slot in open_slots[:count]:
@@ -120,8 +116,8 @@ def _has(tasks: list[Task], revision: int) -> bool:
     return any(task.revision == revision for task in tasks)
 
 
-def _serves(tasks: list[Task], revision: int) -> bool:
-    return any(task.revision == revision and task.serving for task in tasks)
+def _serves(state: State, tasks: list[Task], revision: int) -> bool:
+    return any(task.revision == revision and state.serves(task) for task in tasks)
 
 
 def limits_of(state: State, app: App, deployment: Deployment | None) -> Limits:
@@ -135,11 +131,11 @@ def limits_of(state: State, app: App, deployment: Deployment | None) -> Limits:
     if deployment.forced or isinstance(strategy, Simple):
         return Limits(0, replicas, stop_first=True)
     if isinstance(strategy, RollingUpdate):
-        surge, unavailable = strategy.surge(replicas), strategy.unavailable(replicas)
+        surge, unavailable = strategy.at_once(replicas)
         if app.spec.min_available is not None:
             unavailable = min(unavailable, app.spec.replicas - app.spec.least_available)
-        # Percents of few replicas may come to nothing, both of them; then one at a time must do.
-        surge = surge or (0 if unavailable else 1)
+            # Where none may be missing, one more is the only way.
+            surge = surge or (0 if unavailable else 1)
         return Limits(surge, unavailable, strategy.stop_first, give_way=back, accept_failing=accept)
     return Limits(max(1, amount("25%", replicas, up=True)), 0, give_way=back, accept_failing=accept)
 

@@ -17,7 +17,7 @@ from consensus.commands import AnyCommand
 from consensus.errors import ConsensusError
 from consensus.outcomes import Refusal
 from consensus.raft.errors import RaftError
-from hivemind.orchestrator import conditions, lost, rollout, voters
+from hivemind.orchestrator import conditions, lost, voters
 from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.config import OrchestratorConfig
 from hivemind.orchestrator.cpu_reader import CpuReader
@@ -33,9 +33,6 @@ THREAD_FROM_SIZE = 1500
 
 RECHECK_S = 1.0
 """How often is looked at what sends no news, while it matters: whether a learner caught up, whether a loss settled."""
-
-ROLLOUT_RECHECK_S = 0.1
-"""How often a deployment is looked at for what only time brings: `min_healthy`, delays, deadlines."""
 
 LONGEST_WAIT_S = 30.0
 """The wall clock may be set anew; what is due by it is looked for at least so often."""
@@ -171,8 +168,7 @@ class Term:
         ):
             deadlines_s.append(now_s + RECHECK_S)
         deadlines_s += self._plans.deadlines_s(state, now_s, self._deps.wall_s())
-        if rollout.timed(state):
-            deadlines_s.append(now_s + ROLLOUT_RECHECK_S)
-        if (due_at_s := self._plans.due_at_s) < math.inf:
-            deadlines_s.append(now_s + min(LONGEST_WAIT_S, max(0.0, due_at_s - self._deps.wall_s())))
+        wall_s = self._deps.wall_s()
+        if (due_at_s := self._plans.due_at_s(state, wall_s)) < math.inf:
+            deadlines_s.append(now_s + min(LONGEST_WAIT_S, max(0.0, due_at_s - wall_s)))
         return min(deadlines_s, default=math.inf)

@@ -122,6 +122,18 @@ async def test_a_wrong_strategy_is_named_by_its_field(admin: Any, world: Any, st
     assert (status, error["code"], error["message"]) == (400, "invalid_request", expected)
 
 
+async def test_an_ab_test_is_no_way_to_an_image_that_is_given(admin: Any, world: Any) -> None:
+    """An update to, or a rollback to, one image deployed the images of the variants."""
+    await world.deploy("web")
+    strategy = {"type": "ab-testing", "variants": [{"image": "a", "percentage": 50}]}
+    told = "expected another than ab-testing: a test names its own images, so POST /deployments begins each"
+    body = {"name": "web", "image": "nginx:2", "update_strategy": strategy}
+    status, error = await admin.send("PUT", "/apps/web", body)
+    assert (status, error["message"]) == (400, f"update_strategy: {told}")
+    status, error = await admin.send("POST", "/apps/web/rollback", {"strategy": strategy})
+    assert (status, error["message"]) == (400, f"strategy: {told}")
+
+
 async def test_an_update_is_a_rolling_deployment(admin: Any, world: Any) -> None:
     await world.deploy("web")
     status, data = await admin.send("PUT", "/apps/web", {"name": "web", "image": "nginx:2", "replicas": 2})

@@ -89,13 +89,14 @@ async def test_any_deployment_ends_whatever_happens(seed: int, autojump_clock: t
     async with trio.open_nursery() as nursery:
         world = World(rng, nursery, nodes=6)
         await world.open()
-        await world.propose(DeployApp(spec("web", rng.randint(1, 9), cpu=rng.choice([0, 0.2]))))
+        strategy = rng.choice(STRATEGIES)()
+        least = strategy.least_replicas if isinstance(strategy, ABTesting) else 1
+        await world.propose(DeployApp(spec("web", rng.randint(least, 9), cpu=rng.choice([0, 0.2]))))
         await world.propose(DeployApp(spec("other", 5)))
         await world.settle()
         bad = rng.choice([None, None, CRASHES, SICK, HANGS])
         if bad is not None:
             world.bad_images["new"] = bad
-        strategy = rng.choice(STRATEGIES)()
         print(strategy, bad)
         deployment_id = await _deploy(world, strategy)
         async with trio.open_nursery() as troubles:

@@ -160,7 +160,10 @@ class TestSlots:
 
     @pytest.mark.parametrize("seed", range(10))
     def test_surplus_is_what_choosing_the_worst_again_and_again_gives(self, seed: int) -> None:
-        rng = random.Random(seed)
+        rng, feed = random.Random(seed), Feed()
+        feed.add_nodes(3)
+        feed.accepted(c.SetNodeStatus("n3", NodeStatus.READY, NodeStatus.LOST))
+        state = feed.state
         tasks = [
             Task(
                 id=f"t{i}",
@@ -178,11 +181,11 @@ class TestSlots:
         for replicas in range(len(slots) + 2):
             rest, expected = dict(slots), list[Task]()
             while len(rest) > replicas:
-                best = {slot: max(ts, key=usefulness) for slot, ts in rest.items()}
+                best = {slot: max(ts, key=lambda task: usefulness(state, task)) for slot, ts in rest.items()}
                 crowd = Counter(task.node_id for task in best.values())
-                worst = min(rest, key=lambda s: (usefulness(best[s]), -crowd[best[s].node_id], -s))
+                worst = min(rest, key=lambda s: (usefulness(state, best[s]), -crowd[best[s].node_id], -s))
                 expected += rest.pop(worst)
-            assert surplus(slots, replicas) == expected
+            assert surplus(state, slots, replicas) == expected
 
 
 class TestTasks:

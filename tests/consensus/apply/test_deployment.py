@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from consensus import commands as c
 from consensus.model.app_spec import Port
 from consensus.model.autoscale import Autoscale
-from consensus.model.deployment import Change, Deployment, DeploymentStatus, Move, Share, shares
+from consensus.model.deployment import Change, Deployment, DeploymentStatus, Move
 from consensus.model.event import EventType
-from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy, Variant, amount
+from consensus.model.strategy import ABTesting, BlueGreen, RollingUpdate, Strategy, Variant
 from consensus.outcomes import Done, Recorded, Refusal, RefusalCode
 from tests.consensus.making import Feed, spec
 
@@ -99,12 +97,9 @@ def test_the_whole_way_its_events_and_its_history() -> None:
     assert (app.spec.image, app.spec.env, app.spec.labels, app.spec.replicas) == ("new", {"A": "1"}, {"l": "x"}, 5)
     assert [entry.number for entry in app.history] == [1, 2]
     assert not feed.state.changing_apps
-    assert kinds(feed) == [
-        EventType.DEPLOYMENT_STARTED,
-        EventType.DEPLOYMENT_STEP,
-        EventType.DEPLOYMENT_STEP,
-        EventType.DEPLOYMENT_COMPLETED,
-    ]
+    started, *steps, completed = kinds(feed)
+    assert (started, completed) == (EventType.DEPLOYMENT_STARTED, EventType.DEPLOYMENT_COMPLETED)
+    assert steps == [EventType.DEPLOYMENT_STEP] * 3
     feed.accepted(c.RollbackDeployment(deployment_id))
     app = feed.state.apps["web"]
     assert (app.spec.image, app.spec.replicas, app.rollout) == ("busybox", 4, deployment_id)
@@ -160,72 +155,38 @@ def test_another_apps_port_cannot_be_taken() -> None:
     assert "8080" in outcome.message
 
 
+def test_a_recorded_one_changes_the_app_as_it_is_when_it_is_executed() -> None:
+    """It had as many replicas as the app when it was recorded, and told that image."""
+    feed = feed_with(3)
+    deployment_id = recorded(feed(c.CreateDeployment("web", Change(environment={"A": "1"}))))
+    feed.accepted(c.ScaleApp("web", 7))
+    move(feed, begin(feed, RollingUpdate(), image="newer"), Move.PROMOTE, Move.COMPLETE)
+    feed.accepted(c.ExecuteDeployment(deployment_id))
+    move(feed, deployment_id, Move.PROMOTE)
+    deployment, app = of(feed, deployment_id), feed.state.apps["web"]
+    assert (app.spec.replicas, app.spec.image, app.spec.env) == (7, "newer", {"A": "1"})
+    assert (deployment.replicas, deployment.image) == (7, "newer")
+
+
+def test_what_is_done_by_hand_is_told_as_well() -> None:
+    feed = feed_with()
+    deployment_id = begin(feed, RollingUpdate(on_failure="pause"))
+    move(feed, deployment_id, Move.FAIL)
+    feed.accepted(c.PromoteDeployment(deployment_id))
+    assert kinds(feed)[-2:] == [EventType.DEPLOYMENT_FAILED, EventType.DEPLOYMENT_STEP]
+    feed.accepted(c.RollbackDeployment(deployment_id))
+    move(feed, deployment_id, Move.ROLLED_BACK)
+    assert kinds(feed)[-2:] == [EventType.DEPLOYMENT_STEP, EventType.DEPLOYMENT_ROLLED_BACK]
+
+
 def test_deleting_the_app_ends_its_deployment() -> None:
     feed = feed_with()
     deployment_id = begin(feed, RollingUpdate())
     feed.accepted(c.DeleteApp("web"))
+    assert kinds(feed)[-1] == EventType.DEPLOYMENT_FAILED
     assert of(feed, deployment_id).status is DeploymentStatus.FAILED
     assert not feed.state.changing_apps
     assert not feed.state.specs
-
-
-def test_a_scale_holds_for_the_end_too() -> None:
-    feed = feed_with()
-    deployment_id = begin(feed, RollingUpdate())
-    feed.accepted(c.ScaleApp("web", 7))
-    move(feed, deployment_id, Move.PROMOTE)
-    assert feed.state.apps["web"].spec.replicas == 7
-
-
-@pytest.mark.parametrize(
-    ("strategy", "step", "expected"),
-    [
-        (RollingUpdate(max_surge=3), 2, [6, 4]),
-        (RollingUpdate(max_surge=3), 4, [10]),
-        (RollingUpdate(max_surge="25%", max_unavailable="20%"), 1, [5, 5]),
-        (Canary(percentage=15), 1, [2, 8]),
-        (Canary(percentage=10, steps=4), 2, [4, 6]),
-        (Simple(), 1, []),
-        (Simple(), 2, [10]),
-        (BlueGreen(), 1, [10]),
-        (ABTesting(variants=[Variant(image="a", percentage=33), Variant(image="b", percentage=33)]), 1, [4, 3, 3]),
-    ],
-)
-def test_the_shares_of_each_step(strategy: Strategy, step: int, expected: list[int]) -> None:
-    feed = feed_with(10)
-    deployment_id = begin(feed, strategy)
-    for _ in range(step - 1):
-        move(feed, deployment_id, Move.STEP)
-    found: list[Share] = shares(feed.state.apps["web"], of(feed, deployment_id))
-    assert [share.replicas for share in found] == expected
-
-
-@pytest.mark.parametrize(
-    ("strategy", "field"),
-    [
-        (RollingUpdate(max_surge="x"), "max_surge"),
-        (RollingUpdate(max_surge="120%"), "max_surge"),
-        (RollingUpdate(max_surge=0, max_unavailable=0), "max_unavailable"),
-        (RollingUpdate(order="stop-first", max_unavailable=0), "max_unavailable"),
-        (RollingUpdate(batch_delay="soon"), "batch_delay"),
-        (BlueGreen(verification_timeout="?"), "verification_timeout"),
-        (Canary(steps=[50, 20]), "steps"),
-        (Canary(promotion="failure-ratio"), "max_failure_ratio"),
-        (ABTesting(variants=[Variant(image="a", percentage=60), Variant(image="b", percentage=60)]), "variants"),
-        (
-            ABTesting(variants=[Variant(image="a", percentage=6, name="b"), Variant(image="b", percentage=6)]),
-            "variants",
-        ),
-    ],
-)
-def test_a_strategy_says_which_field_is_wrong(strategy: Strategy, field: str) -> None:
-    assert [name for name, _ in strategy.problems()] == [field]
-
-
-def test_amounts() -> None:
-    assert [amount("25%", 10, up=True), amount("25%", 10, up=False), amount(3, 10, up=True)] == [3, 2, 3]
-    assert Canary(percentage=20, steps=3).percentages == [20, 60, 100]
-    assert Canary().percentages == [10, 100]
 
 
 def test_settings_that_replicas_are_not_made_of_are_a_revision_of_their_own_and_hold() -> None:
@@ -262,12 +223,3 @@ def test_a_paused_one_is_not_to_be_waited_for() -> None:
     outcome = feed(c.CreateDeployment("web", Change(image="newer"), execute=True))
     assert isinstance(outcome, Refusal)
     assert "is paused; promote it or roll it back" in outcome.message
-
-
-def test_a_scale_holds_for_the_way_back_too() -> None:
-    feed = feed_with()
-    deployment_id = begin(feed, RollingUpdate())
-    feed.accepted(c.ScaleApp("web", 7))
-    move(feed, deployment_id, Move.PROMOTE, Move.FAIL)
-    assert feed.state.apps["web"].spec.replicas == 7
-    assert of(feed, deployment_id).previous_replicas == 7
