@@ -196,8 +196,8 @@ class Plans:
         apps = self._evenness.look(state, now_s, wall_s)
         if apps is None:
             return None
-        size = len(state.nodes) + _size(state, apps)
-        return Job("rebalancing", size, lambda: rebalancing.plan(state, apps, self._cache, wall_s))
+        size, surroundings = len(state.nodes) + _size(state, apps), self._surroundings()
+        return Job("rebalancing", size, lambda: rebalancing.plan(state, apps, surroundings, self._cache, wall_s))
 
     def deadlines_s(self, state: State, now_s: float, wall_s: float) -> list[float]:
         """The instants at which time alone makes a plan due."""

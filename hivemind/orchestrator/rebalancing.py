@@ -16,12 +16,15 @@ from consensus.state import State
 from hivemind.orchestrator.alerts import MASS_LOSS
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.evenness import Evenness
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 MOVE_TIMEOUT_S = 120.0
 """How long a replacement has to come to serve. Pulling a large image takes about a minute."""
 
 
-def plan(state: State, apps: Iterable[str], cache: ReservedCache, wall_s: float) -> list[MoveTask | CancelMove]:
+def plan(
+    state: State, apps: Iterable[str], surroundings: Surroundings, cache: ReservedCache, wall_s: float
+) -> list[MoveTask | CancelMove]:
     """The next move, or the end of one that came to nothing. `apps` may be spread unevenly; the others are not."""
     moves = under_way(state)
     if moves:
@@ -30,7 +33,7 @@ def plan(state: State, apps: Iterable[str], cache: ReservedCache, wall_s: float)
     settings = section_of(state.settings, SchedulerSettings)
     if not settings.rebalance or MASS_LOSS in state.alerts:
         return []
-    found = Evenness(state, settings, cache, wall_s).shift(apps)
+    found = Evenness(state, settings, surroundings, cache, wall_s).shift(apps)
     return [] if found is None else [MoveTask(found.task.id, found.node_id, found.reason)]
 
 

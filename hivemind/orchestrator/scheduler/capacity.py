@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from immutables import Map
 from msgspec import Struct
@@ -84,7 +85,7 @@ class Room:
     """One node while a batch is placed: what it has, and what is spoken for so far.
 
     Attributes:
-        booked: the share of the scarcest resource that is spoken for; it only grows.
+        booked: the share of the scarcest resource that is spoken for; it only grows while a batch is placed.
         busy: the share that gossip measured.
         standing: what nodes are compared by: a cost that follows from these two, then the tasks, then the id.
     """
@@ -129,6 +130,16 @@ class Room:
         self.memory_bytes += memory_bytes
         self.tasks += 1
         self._judge()
+
+    def without(self, cpu_millis: int, memory_bytes: int) -> Room:
+        """The same node, with one task less."""
+        fewer = copy(self)
+        fewer.cpu_millis -= cpu_millis
+        fewer.nominal_millis -= cpu_millis or NOMINAL_MILLIS
+        fewer.memory_bytes -= memory_bytes
+        fewer.tasks -= 1
+        fewer._judge()
+        return fewer
 
     def _judge(self) -> None:
         cpu = self.nominal_millis / self.cpu_millis_max if self.cpu_millis_max else 0.0

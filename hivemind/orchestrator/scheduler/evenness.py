@@ -2,13 +2,16 @@
 
 Two measures, as in placing: first each app is spread (over its zones, then over nodes), then load is shared. A move
 makes the first better, or the second without making the first worse, so moves come to an end: nothing goes back and
-forth. Where the strategy is another than WorstFit, uneven load is what was asked for, and only apps are spread.
+forth. What is booked changes by moves only, so it says when load is uneven; but a replica goes only to where it would
+be placed now, by the score that placing has. So nothing is sent to a node that placing found to be busy, and what was
+just placed stays. Where the strategy is another than WorstFit, uneven load is what was asked for, and only apps are
+spread.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from immutables import Map
 from msgspec import Struct
@@ -24,6 +27,8 @@ from hivemind.orchestrator.scheduler.capacity import NOMINAL_MILLIS, ReservedCac
 from hivemind.orchestrator.scheduler.company import Company, company_of
 from hivemind.orchestrator.scheduler.demand import Demand, taken_ports
 from hivemind.orchestrator.scheduler.filters import lasting_filters
+from hivemind.orchestrator.scheduler.score import Scoring
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
 RETRY_AFTER_S = 600.0
 """An app of which a move failed is left alone for so long."""
@@ -51,29 +56,40 @@ class _Spread(Struct, frozen=True):
 class Evenness:
     """The cluster at one moment. `wall_s` is Unix time, compared with when nodes became ready and moves failed."""
 
-    def __init__(self, state: State, settings: SchedulerSettings, cache: ReservedCache, wall_s: float) -> None:
+    def __init__(
+        self,
+        state: State,
+        settings: SchedulerSettings,
+        surroundings: Surroundings,
+        cache: ReservedCache,
+        wall_s: float,
+    ) -> None:
         self._state = state
         self._settings = settings
         self._wall_s = wall_s
         self._local = frozenset(name for name, volume in state.volumes.items() if volume.type == "local")
         cache.keep_only(state)
         nodes = [node for _, node in sorted(state.nodes.items()) if node.schedulable]
-        self._rooms = {node.id: Room(node, cache.of(state, node.id), settings) for node in nodes}
-        self._emptiest_first = sorted(
-            (room for room in self._rooms.values() if self._settled(room.node)),
-            key=lambda room: (room.booked, room.node.id),
-        )
+        self._scoring = Scoring(settings, [node.id for node in nodes])
+        cost = self._scoring.standing()
+        busy = surroundings.busy
+        self._rooms = {
+            node.id: Room(node, cache.of(state, node.id), settings, busy=busy.get(node.id, 0.0), cost=cost)
+            for node in nodes
+        }
+        self._settled = [room for room in self._rooms.values() if self._is_settled(room.node)]
         self._taken_ports = taken_ports(state)
+        self._places = surroundings.places
         self._fitting: dict[Demand, list[Room]] = {}
         self._movable: dict[str, bool] = {}
-        self._companies: dict[str, Company] = {}
+        self._companies: dict[str, tuple[Company, Mapping[str, float]]] = {}
 
-    def _settled(self, node: Node) -> bool:
+    def _is_settled(self, node: Node) -> bool:
         return self._wall_s - node.status_since_s >= self._settings.rebalance_settle_s
 
     def shift(self, apps: Iterable[str]) -> Shift | None:
         """The next replica to move, or None where all is even enough. `apps`: those that may be spread unevenly."""
-        if len(self._rooms) < 2 or not self._emptiest_first:
+        if len(self._rooms) < 2 or not self._settled:
             return None
         for name in sorted(apps):
             found = self._spread_better(name)
@@ -88,12 +104,13 @@ class Evenness:
         if app is None or not self._may_move(app):
             return None
         spread = self._spread_of(app)
-        best: tuple[tuple[int, int, float], Room, Room] | None = None
+        _, costs = self._company(app)
+        best: tuple[tuple[int, int, int, float], Room, Room] | None = None
         for source in self._fullest_of_each_zone(spread):
-            for target in self._emptiest_of_each_zone(app, spread):
+            for target in self._best_of_each_zone(app, spread):
                 gain = self._gain(spread, source, target)
                 if gain > (0, 0):
-                    rank = (*gain, -target.booked)
+                    rank = (*gain, -spread.by_node[target.node.id], -_cost(target, costs))
                     if best is None or rank > best[0]:
                         best = rank, source, target
         if best is None:
@@ -128,7 +145,7 @@ class Evenness:
                 found[zone] = room
         return list(found.values())
 
-    def _emptiest_of_each_zone(self, app: App, spread: _Spread) -> list[Room]:
+    def _best_of_each_zone(self, app: App, spread: _Spread) -> list[Room]:
         found: dict[str, Room] = {}
         for room in self._targets(app):
             known = found.get(zone := self._zone(room, spread.label))
@@ -139,9 +156,10 @@ class Evenness:
     # -- load
 
     def _share_load(self) -> Shift | None:
+        least = min(room.booked for room in self._settled)
         fullest = sorted(self._rooms.values(), key=lambda room: (-room.booked, room.node.id))[:FULLEST_NODES]
         for source in fullest:
-            if source.booked - self._emptiest_first[0].booked <= self._settings.rebalance_threshold:
+            if source.booked - least <= self._settings.rebalance_threshold:
                 return None
             found = min(self._lighten(source), key=lambda shift: shift[:2], default=None)
             if found is not None:
@@ -170,21 +188,24 @@ class Evenness:
                 yield max(after, _booked_with(source, app, -1)), task.id, Shift(task, target.node.id, reason)
 
     def _lighter(self, app: App, spread: _Spread, source: Room) -> Room | None:
-        """The emptiest node to which one may go from `source`, if the two differ by more than the threshold."""
-        company = self._company(app)
-        for target in self._targets(app):
-            if source.booked - target.booked <= self._settings.rebalance_threshold:
-                return None
-            worse = company.worth(target.node.id) < company.worth(source.node.id)
-            if not worse and self._keeps_spread(spread, source, target):
-                return target
-        return None
+        """Where one from `source` would be placed now, if that is emptier by more than the threshold."""
+        company, costs = self._company(app)
+        target = next((room for room in self._targets(app) if self._keeps_spread(spread, source, room)), None)
+        if target is None or source.booked - target.booked <= self._settings.rebalance_threshold:
+            return None
+        resources = app.spec.resources
+        without = source.without(millis(resources.cpu), resources.memory_bytes)
+        if _cost(target, costs) >= _cost(without, costs):
+            return None
+        worse = company.worth(target.node.id) < company.worth(source.node.id)
+        return None if worse else target
 
-    def _company(self, app: App) -> Company:
+    def _company(self, app: App) -> tuple[Company, Mapping[str, float]]:
         text = app.spec.service_affinity or ""
         known = self._companies.get(text)
         if known is None:
-            known = self._companies[text] = company_of(self._state, text, {})
+            company = company_of(self._state, text, self._places)
+            known = self._companies[text] = company, self._scoring.company_costs(company)
         return known
 
     def _keeps_spread(self, spread: _Spread, source: Room, target: Room) -> bool:
@@ -222,7 +243,7 @@ class Evenness:
         return [task for task in map(self._state.tasks.__getitem__, ids) if task.wanted]
 
     def _targets(self, app: App) -> list[Room]:
-        """The nodes that would take one more of `app`, the emptiest first."""
+        """The nodes that would take one more of `app`, the best first but for how the app is spread."""
         demand = Demand.of(
             app.spec,
             self._local,
@@ -231,7 +252,10 @@ class Evenness:
         )
         found = self._fitting.get(demand)
         if found is None:
-            found = self._fitting[demand] = list(self._fits(demand))
+            _, costs = self._company(app)
+            found = self._fitting[demand] = sorted(
+                self._fits(demand), key=lambda room: (_cost(room, costs), room.standing)
+            )
         return found
 
     def _fits(self, demand: Demand) -> Iterator[Room]:
@@ -240,7 +264,7 @@ class Evenness:
         except ValueError:
             return
         cpu_millis = millis(demand.cpu)
-        for room in self._emptiest_first:
+        for room in self._settled:
             if intolerable(room.node.taints, demand.tolerations, ("PreferNoSchedule",)):
                 continue
             roomy = (not cpu_millis or room.cpu_millis + cpu_millis <= room.cpu_millis_max) and (
@@ -265,6 +289,11 @@ class Evenness:
     def _youngest(self, app: App, node_id: str) -> Task:
         there: Sequence[Task] = [task for task in self._wanted(app) if task.node_id == node_id]
         return max(there, key=lambda task: (task.created_at_s, task.id))
+
+
+def _cost(room: Room, company_costs: Mapping[str, float]) -> float:
+    """As placing has it: the less the better."""
+    return room.standing[0] + company_costs.get(room.node.id, 0.0)
 
 
 def _zone_of(node: Node, label: str) -> str:
