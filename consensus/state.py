@@ -197,7 +197,7 @@ class State(Struct, frozen=True, kw_only=True):
         specs = {key for key, spec in self.specs.items() if any(mount.name == volume for mount in spec.volumes)}
         return [
             task
-            for app in {app for app, _ in specs}
+            for app in sorted({app for app, _ in specs})
             for task in self.tasks_of_app(app)
             if (task.app, task.revision) in specs
         ]

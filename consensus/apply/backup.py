@@ -77,7 +77,7 @@ def delete(draft: Draft, command: DeleteBackupSchedule) -> AnyOutcome:
 
 def forget_of(draft: Draft, volume: str) -> None:
     """The schedules of a volume that is no more."""
-    for schedule in list(draft.state.backup_schedules.values()):
+    for _, schedule in sorted(draft.state.backup_schedules.items()):
         if schedule.spec.volume == volume:
             _forget(draft, schedule.name)
 

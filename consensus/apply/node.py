@@ -151,7 +151,8 @@ def remove(draft: Draft, command: RemoveNode) -> AnyOutcome:
     node = draft.state.nodes.get(command.node_id)
     if node is None:
         return not_found("node", command.node_id)
-    tasks = list(draft.state.tasks_on_node(node.id))
+    # In an order that is the same on every node: successors' ids are minted in it.
+    tasks = sorted(draft.state.tasks_on_node(node.id), key=lambda task: task.id)
     at_work = sum(not task.ended for task in tasks)
     if at_work and not command.force:
         return conflict(f"node {node.id!r} still has {at_work} tasks; drain it first, or use force")

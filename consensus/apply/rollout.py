@@ -22,7 +22,15 @@ from consensus.model.strategy import ABTesting, BlueGreen
 HISTORY = 20
 """Revisions of one app that are remembered, with their specs."""
 
-_NOT_OF_REPLICAS = ("replicas", "update_strategy", "min_available", "reschedule_after", "depends_on", "autoscale")
+_NOT_OF_REPLICAS = (
+    "replicas",
+    "update_strategy",
+    "min_available",
+    "reschedule_after",
+    "depends_on",
+    "rebalance",
+    "autoscale",
+)
 """What may change without a new replica."""
 
 
