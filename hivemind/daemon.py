@@ -232,10 +232,11 @@ class Daemon:
         raise StartupError(self.machine.fault)
 
     async def _watch_removal(self, parts: Parts) -> None:
-        """Only what a leader confirms counts: a log that is replayed may tell of an earlier removal."""
-        await parts.standing.caught_up()
-        while parts.leaving.under_way or (reason := parts.standing.why_removed(self.node_id)) is None:
-            await self.machine.watch.changed(self.machine.watch.index)
+        """Its containers go first, or they would run on beside those that took their place."""
+        reason = await parts.removal.noticed()
+        log.warning("removed_from_the_cluster", node=self.node_id)
+        parts.agent.dismiss()
+        await self._clean_up(parts)
         raise StartupError(reason)
 
     async def _leave_when_asked(self, parts: Parts, left: trio.Event) -> None:
@@ -246,16 +247,20 @@ class Daemon:
         """Takes no more requests, finishes those in flight; a node that left also removes what is ours."""
         parts.api.shutdown.set()
         if left:
-            with trio.move_on_after(CLEAN_UP_TIMEOUT_S):
-                own = labels.own_labels(self.identity.cluster_id, self.node_id)
-                await leaving.until_no_containers(self.engine, own)
-                await parts.remove_overlay()
+            await self._clean_up(parts)
         else:
             parts.membership.set_meta(self.meta(Intent.RESTARTING))
             await parts.presence.announce_restart()
         await parts.api.ended.wait()
         if left:
             await trio.to_thread.run_sync(leaving.forget_cluster, self.config.data_dir)
+
+    async def _clean_up(self, parts: Parts) -> None:
+        """Returns when nothing of ours runs on this machine any more."""
+        with trio.move_on_after(CLEAN_UP_TIMEOUT_S):
+            own = labels.own_labels(self.identity.cluster_id, self.node_id)
+            await leaving.until_no_containers(self.engine, own)
+            await parts.remove_overlay()
 
 
 @contextmanager

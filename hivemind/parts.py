@@ -23,6 +23,7 @@ from hivemind.orchestrator.loop import Orchestrator
 from hivemind.peer.channel import PeerChannel
 from hivemind.peer.errors import PeerError
 from hivemind.presence import Presence
+from hivemind.removal import Removal
 from hivemind.standing import Standing
 from hivemind.startup import founding
 from hivemind.startup.admitting import Admissions
@@ -80,6 +81,7 @@ class Parts:
         self.members = GossipMembers(membership)
         self.ping = Ping(channel)
         self.leaving = Leaving(node_id, machine, daemon.proposer, daemon.raft, membership)
+        self.removal = Removal(machine, self.standing, self.leaving, channel.reception)
         self.presence = Presence(
             node_id, daemon.boot_id, daemon.facts, proposer=daemon.proposer, raft=daemon.raft, rng=daemon.rng
         )

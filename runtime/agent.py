@@ -108,6 +108,7 @@ class Agent:
         self._changed: dict[str, None] | None = None
         self._services: Map[str, Service] = Map()
         self._service_checks: dict[str, ServiceCheck] = {}
+        self._dismissed = False
         self.engine_problem: str | None = None
 
     def _mounts(self, task_id: str) -> list[str]:
@@ -134,6 +135,12 @@ class Agent:
         return sum(1 for m in self._tasks if m.container is not None and m.container.status == "running")
 
     # -- running
+
+    def dismiss(self) -> None:
+        """This node is no member any more: all of its containers are stopped and removed."""
+        self._dismissed, self._changed = True, None
+        if self._tasks is not None:
+            self._permit_all(self._tasks)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; containers keep running. Started once the engine was asked what runs already."""
@@ -177,7 +184,7 @@ class Agent:
 
     def _follow_task(self, tasks: TaskTable, state: State, task_id: str, *, anew: bool) -> None:
         known, found = self._known.get(task_id), state.tasks.get(task_id)
-        if found is not None and found.node_id == self._node_id:
+        if found is not None and found.node_id == self._node_id and not self._dismissed:
             if anew or found is not known:
                 self._known[task_id] = found
                 tasks.feed(task_id, Desired(found, state.spec_of(found), self._service_check_of(state, found)))

@@ -1,7 +1,7 @@
 """The peer channel and the trust between nodes (design.md sections 3 and 5).
 
 Trust: ``ca``, ``names``, ``token``, ``identity`` (pure but for the identity's file and contexts).
-Channel: ``channel`` is the face; ``frames``, ``messages``, ``hello``, ``admission`` are pure;
+Channel: ``channel`` is the face; ``frames``, ``messages``, ``hello``, ``admission``, ``reception`` are pure;
 ``connection`` carries messages over ``tls_stream``;
 ``server`` and ``inbound`` accept, ``client``, ``calls``, ``links``, ``stream`` and ``join`` dial.
 """

@@ -19,6 +19,7 @@ from hivemind.peer.identity import Identity
 from hivemind.peer.links import Links
 from hivemind.peer.messages import Request, plain_copy
 from hivemind.peer.metrics import Counters, PeerMetrics
+from hivemind.peer.reception import Reception
 from hivemind.peer.server import PeerServer
 from hivemind.peer.services import CallHandler, LinkReceiver, Services, StreamHandler, unknown_service
 from hivemind.peer.stream import PeerStream, memory_duplex_pair, serve_to_end
@@ -67,6 +68,11 @@ class PeerChannel:
     @property
     def node_id(self) -> str:
         return self._trust.us.node_id
+
+    @property
+    def reception(self) -> Reception:
+        """How the members answer this node's hellos."""
+        return self._dialler.reception
 
     @property
     def address(self) -> tuple[str, int]:

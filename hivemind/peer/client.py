@@ -11,9 +11,10 @@ from hivemind.peer.config import PeerConfig
 from hivemind.peer.connection import Connection, ConnectionLost
 from hivemind.peer.errors import CertificateInvalid, PeerUnreachable, PeerUntrusted
 from hivemind.peer.hello import check_welcome, refusal_error
-from hivemind.peer.messages import Hello, Kind, Refused, Welcome
+from hivemind.peer.messages import REMOVED, Hello, Kind, Refused, Welcome
 from hivemind.peer.metrics import Counters
 from hivemind.peer.names import certificate_name_of_der
+from hivemind.peer.reception import Reception
 from hivemind.peer.tls import TlsFailed, TlsRefused, handshake, tune
 from hivemind.peer.tls_stream import TlsStream
 from hivemind.peer.trust import Trust
@@ -27,6 +28,7 @@ class Dialler:
     """Opens connections to peers by their node ids."""
 
     def __init__(self, trust: Trust, resolve: Resolver, config: PeerConfig, counters: Counters) -> None:
+        self.reception = Reception()
         self._trust = trust
         self._resolve = resolve
         self._config = config
@@ -85,7 +87,10 @@ class Dialler:
                     problem = error.reason if isinstance(error, PeerUntrusted) else str(error)
                     await connection.send(Refused("untrusted", problem))
                     raise PeerUntrusted(node_id, problem) from error
-            case Refused() as refused:
+                self.reception.welcomed()
+            case Refused(code, message) as refused:
+                if code == REMOVED:
+                    self.reception.turned_away(message, trio.current_time())
                 raise refusal_error(node_id, refused)
             case None:
                 raise PeerUnreachable(node_id, "it closed the connection instead of answering our hello")

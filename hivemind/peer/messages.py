@@ -35,6 +35,10 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Only for joiners, which check them against their token's fingerprint."""
 
 
+REMOVED = "removed"
+"""The code of `Refused` for a node that is no member any more."""
+
+
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """The end of a connection or stream, with the reason; either side may send it."""
 

@@ -13,7 +13,7 @@ from hivemind.peer.connection import Connection, ConnectionLost
 from hivemind.peer.errors import CertificateInvalid, PeerRefusal
 from hivemind.peer.hello import answer_hello
 from hivemind.peer.inbound import InboundCalls, InboundLinks, serve_stream
-from hivemind.peer.messages import Answer, Failure, Hello, Refused, Request, Welcome
+from hivemind.peer.messages import REMOVED, Answer, Failure, Hello, Refused, Request, Welcome
 from hivemind.peer.metrics import Counters
 from hivemind.peer.names import CertificateName, certificate_name_of_der
 from hivemind.peer.services import Services, guarded
@@ -148,7 +148,7 @@ class PeerServer:
             return answer
         reason = None if hello.kind == "join" else self._services.turn_away(hello.node_id)
         if reason is not None:
-            return Refused("removed", reason)
+            return Refused(REMOVED, reason)
         if hello.kind == "stream" and not self._services.has_stream(hello.service):
             return Refused("unknown_service", f"there is no stream service {hello.service}")
         if hello.kind == "link" and self._services.receiver is None:

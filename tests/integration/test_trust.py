@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.addresses import free_addresses
-from tests.support.apps import wait_running
+from tests.support.apps import Sleeper, deploy, wait_running
 from tests.support.cluster import API_PORT, PEER_PORT, Cluster
 from tests.support.leaders import NOT_YET, leader, wait_whole
 from tests.support.odd_daemon import ODD_APP
+from tests.support.processes import processes_of
 from tests.support.waiting import wait_until
 
 
@@ -101,12 +102,24 @@ def test_a_backup_of_the_running_cluster_begins_a_new_one(odd: Cluster, tmp_path
         restored.stop()
 
 
-def test_a_removed_node_is_told_so_and_stops(odd: Cluster) -> None:
-    gone = next(node for node in odd.nodes if node is not leader(odd))
-    asked = next(node for node in odd.nodes if node is not gone)
-    with odd.client(asked.number) as client:
+@pytest.mark.parametrize("away", [False, True])
+def test_a_removed_node_is_told_so_takes_its_containers_along_and_stops(odd: Cluster, away: bool) -> None:
+    """Its replicas were made anew elsewhere: what it runs itself would be there twice. One that is away meanwhile
+    learns of it from the members, who turn it away."""
+    name = f"moved-{away}".lower()
+    there = [node for node in odd.nodes if node.is_running()]
+    gone = next(node for node in there if node is not leader(odd, [each.number for each in there]))
+    rest = [node.number for node in there if node is not gone]
+    deploy(odd, rest[0], Sleeper(name).body(3))
+    assert processes_of(gone.data_dir)
+    if away:
+        gone.kill9()
+    with odd.client(rest[0]) as client:
         assert client.delete(f"/api/nodes/{gone.name}?force=true").status_code == 200
+    if away:
+        gone.start()
     assert gone.wait(30) != 0
     assert "was removed from the cluster" in gone.log_tail()
-    rest = [node.number for node in odd.nodes if node is not gone]
+    assert not processes_of(gone.data_dir)
     odd.wait_ready(rest)
+    wait_running(odd, rest[0], name, 3)

@@ -253,6 +253,21 @@ async def test_a_node_that_was_held_lost_gives_up_what_was_placed_elsewhere(
         assert not engine.containers
 
 
+async def test_a_dismissed_agent_removes_all_that_is_its_own_without_a_leaders_leave(
+    cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
+) -> None:
+    """The members turn this node away, so its own replica never tells that the tasks went elsewhere."""
+    cluster.caught_up_now = trio.Event()
+    await cluster.deploy(WEB)
+    agent = cluster.agent(engine)
+    async with running(agent):
+        await trio.sleep(70)
+        assert len(cluster.in_state(TaskState.RUNNING)) == 3
+        agent.dismiss()
+        await trio.sleep(30)
+        assert not engine.containers
+
+
 async def test_reports_are_kept_while_there_is_no_leader(
     cluster: LocalCluster, engine: FakeEngine, autojump_clock: MockClock
 ) -> None:

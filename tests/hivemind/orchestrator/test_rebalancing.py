@@ -54,9 +54,7 @@ def serve(feed: Feed, surroundings: Surroundings = IDLE) -> None:
                 feed.report(running(), task.id)
 
 
-def plan(
-    feed: Feed, wall_s: float = LATER_S, surroundings: Surroundings = IDLE
-) -> list[c.MoveTask | c.CancelMove]:
+def plan(feed: Feed, wall_s: float = LATER_S, surroundings: Surroundings = IDLE) -> list[c.MoveTask | c.CancelMove]:
     return rebalancing.plan(feed.state, feed.state.apps, surroundings, ReservedCache(), wall_s)
 
 
