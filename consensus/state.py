@@ -25,7 +25,7 @@ from consensus.model.job import Job
 from consensus.model.move import Move
 from consensus.model.network import OverlayMode
 from consensus.model.network_policy import NetworkPolicy
-from consensus.model.node import Node, RemovedNode
+from consensus.model.node import Node, NodeStatus, RemovedNode
 from consensus.model.origin import OnceRecord
 from consensus.model.priority import BUILT_IN, DEFAULT, PriorityClass
 from consensus.model.run import Run
@@ -116,6 +116,14 @@ class State(Struct, frozen=True, kw_only=True):
     def spec_of(self, task: Task) -> AppSpec:
         return self.specs[task.app, task.revision]
 
+    def waits_for_node(self, task: Task) -> bool:
+        """Whether it may still run on its node, that is lost, and must not run twice while its app, or its run, goes
+        on."""
+        node = None if task.node_id is None else self.nodes.get(task.node_id)
+        if node is None or node.status is not NodeStatus.LOST:
+            return False
+        return (task.app in self.apps or (bool(task.run) and task.wanted)) and self.spec_of(task).keep_lost
+
     def outdated(self, task: Task) -> bool:
         """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody
         wants, on a node that drains, that cannot run its image, where another program has a port that it publishes or
@@ -177,6 +185,17 @@ class State(Struct, frozen=True, kw_only=True):
             return False
         node = None if task.node_id is None else self.nodes.get(task.node_id)
         return node is not None and node.holds_tasks
+
+    def publisher_of(self, port: int, protocol: str) -> str | None:
+        """The app that publishes it; while its deployment goes on, also where only its new or its old spec does."""
+        if (owner := self.app_by_host_port.get((port, protocol))) is not None:
+            return owner
+        for name in self.changing_apps:
+            deployment = self.deployment_of(self.apps[name])
+            revisions = () if deployment is None else (deployment.old_revision, *deployment.new_revisions)
+            if any((port, protocol) in self.specs[name, revision].published_ports for revision in revisions):
+                return name
+        return None
 
     def all_priority_classes(self) -> dict[str, PriorityClass]:
         """The ones that are built in, too."""

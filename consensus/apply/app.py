@@ -96,7 +96,7 @@ def unknown_priority(draft: Draft, spec: WorkloadSpec) -> Refusal | None:
 def port_conflict(draft: Draft, spec: AppSpec) -> Refusal | None:
     """Where another app or a service publishes what `spec` would."""
     for port, protocol in spec.published_ports:
-        owner = draft.state.app_by_host_port.get((port, protocol))
+        owner = draft.state.publisher_of(port, protocol)
         if owner is not None and owner != spec.name:
             return conflict(f"host_port {port}/{protocol} is published by app {owner!r} already")
         service = draft.state.service_by_host_port.get((port, protocol))
@@ -156,8 +156,11 @@ def scale(draft: Draft, command: ScaleApp) -> AnyOutcome:
         return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
     if max(previous, command.replicas) > TASKS_AT_ONCE:
         return Scaled(name=app.name, previous_replicas=previous, new_replicas=command.replicas, created=[], removed=[])
-    slots = wanted_by_slot(draft.state.tasks_of_app(app.name))
-    created = [mint_task(draft, app, slot).id for slot in free_slots(slots, max(0, command.replicas - len(slots)))]
+    tasks = draft.state.tasks_of_app(app.name)
+    slots = wanted_by_slot(tasks)
+    # Where nothing may run twice, a slot is free when its last replica is gone.
+    taken = {task.slot for task in tasks} if app.spec.keep_lost else slots
+    created = [mint_task(draft, app, slot).id for slot in free_slots(taken, max(0, command.replicas - len(slots)))]
     removed = surplus(draft.state, slots, command.replicas)
     for task in removed:
         retire(draft, task)

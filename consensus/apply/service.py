@@ -80,7 +80,7 @@ def _tell(draft: Draft, name: str, app: str | None = None) -> None:
 def _port_conflict(draft: Draft, service: Service) -> Refusal | None:
     """Where an app or another service publishes what `service` would."""
     for port, protocol in service.host_ports:
-        app = draft.state.app_by_host_port.get((port, protocol))
+        app = draft.state.publisher_of(port, protocol)
         if app is not None:
             return conflict(f"host_port {port}/{protocol} is published by app {app!r} already")
         other = draft.state.service_by_host_port.get((port, protocol))

@@ -94,9 +94,10 @@ def reschedule(draft: Draft, command: RescheduleTasks) -> AnyOutcome:
 
 
 def retire(draft: Draft, task: Task) -> None:
-    """No longer wanted: its agent stops and removes it. Forgotten at once where there is no agent to do so."""
+    """No longer wanted: its agent stops and removes it. Forgotten at once where there is no agent to do so, unless it
+    must be known that it has ended."""
     node = None if task.node_id is None else draft.state.nodes.get(task.node_id)
-    if node is None or not node.holds_tasks:
+    if node is None or not (node.holds_tasks or draft.state.waits_for_node(task)):
         forget(draft, task, recreate=False)
         return
     if task.desired_state is not DesiredState.REMOVED:

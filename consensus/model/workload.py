@@ -67,7 +67,8 @@ def intolerable(taints: Iterable[Taint], tolerations: Iterable[Toleration], effe
 class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The part of a spec that does not depend on how often, and how long, the container shall run.
 
-    `keep_lost`: it must not run twice, so it waits for its node when that is lost.
+    `keep_lost`: it must not run twice. So it waits for its node when that is lost, and is stopped before its successor
+    starts, unless a strategy says otherwise.
     """
 
     name: Name

@@ -12,11 +12,12 @@ from hivemind.orchestrator.batches import batched
 def _waits(state: State, node: Node | None, task_id: str, wall_s: float) -> bool:
     """Whether it stays with its node: for a while, or (it must not run twice) until that returns or is removed."""
     task = state.tasks[task_id]
-    if node is None or node.status is not NodeStatus.LOST or not task.wanted:
-        return False
+    if state.waits_for_node(task):
+        return True
     app = state.apps.get(task.app)
-    patient = app is not None and wall_s - node.status_since_s < app.spec.reschedule_after_s
-    return patient or state.spec_of(task).keep_lost
+    if node is None or node.status is not NodeStatus.LOST or not task.wanted or app is None:
+        return False
+    return wall_s - node.status_since_s < app.spec.reschedule_after_s
 
 
 def awaits_nodes(state: State) -> bool:

@@ -44,9 +44,9 @@ def _left_behind(state: State, name: str) -> list[str]:
 
 
 def _still_stopping(state: State, app: App) -> frozenset[int]:
-    """Slots whose last replica must be gone before the next one starts: where a deployment stops first."""
+    """Slots whose last replica must be gone before the next one starts."""
     deployment = state.deployment_of(app)
-    if deployment is None or not limits_of(state, app, deployment).stop_first:
+    if not app.spec.keep_lost and (deployment is None or not limits_of(state, app, deployment).stop_first):
         return frozenset()
     return frozenset(task.slot for task in state.tasks_of_app(app.name) if not task.wanted)
 

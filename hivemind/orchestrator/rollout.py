@@ -108,8 +108,11 @@ def _failure(state: State, app: App, deployment: Deployment, seen: Progress, *, 
     if seen.blocked and (why := _impossible(state, app, deployment)):
         return f"{there}, and the others never will: {why}"
     if late:
+        since = f"no progress for {strategy.progress_deadline_s:g} s"
+        if seen.counted >= seen.wanted:
+            return f"the old replicas have not stopped, {since}"
         why = seen.blocked or complaint(state, app, deployment) or "they are not healthy"
-        return f"{there}, no progress for {strategy.progress_deadline_s:g} s: {why}"
+        return f"{there}, {since}: {why}"
     return ""
 
 
@@ -138,19 +141,24 @@ def _impossible(state: State, app: App, deployment: Deployment) -> str:
 
 
 def _decide_back(state: State, app: App, deployment: Deployment, wall_s: float) -> Decision:
-    deadline_s = deployment.step_at_s + deployment.strategy.progress_deadline_s
+    """Over when the old replicas serve, and the new ones are gone. Where that does not come about in time, without
+    regard to what serves; and once more in time, without those that cannot come back, as from a node that is lost."""
+    patience_s = deployment.strategy.progress_deadline_s
+    deadline_s = deployment.step_at_s + patience_s
     late = wall_s >= deadline_s
     wanted = [task for task in state.tasks_of_app(app.name) if task.wanted and not state.on_standby(task)]
     old = [task for task in wanted if task.revision == app.revision]
-    if app.standby is None and len(old) == len(wanted) == app.spec.replicas:
+    missing = app.spec.replicas - len(old)
+    given_up = deployment.forced and wall_s >= deadline_s + patience_s
+    if app.standby is None and len(old) == len(wanted) and (missing == 0 or given_up):
         # Whose old replicas fail, too, is free for the next deployment, that may mend it.
-        ill = sum(task.failing and not task.serving for task in old)
+        ill = sum(task.failing and not task.serving for task in old) + missing
         if late or all(state.serves(task) or task.failing for task in old):
-            told = f"{deployment.message}; {ill} of {len(old)} old replicas fail, too" if ill else deployment.message
-            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, told)) or Wait()
+            told = f"{deployment.message}; {ill} of {app.spec.replicas} old replicas fail, too" if ill else ""
+            return after_hook(state, deployment, "rollback", (Move.ROLLED_BACK, told or deployment.message)) or Wait()
     elif late and not deployment.forced:
         return Move.FORCE, ""
-    return Wait() if late else Wait(deadline_s)
+    return Wait(next((at_s for at_s in (deadline_s, deadline_s + patience_s) if at_s > wall_s), INF))
 
 
 def _winner(state: State, deployment: Deployment) -> int:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from consensus.apply.slots import free_slots, surplus, wanted_by_slot
 from consensus.model.app import App
 from consensus.model.deployment import Deployment, DeploymentStatus, Share, shares
-from consensus.model.strategy import RollingUpdate, Simple, amount
+from consensus.model.strategy import RollingUpdate, Simple, Strategy, amount
 from consensus.model.task import Task, TaskState
 from consensus.progress import within_ratio
 from consensus.state import State
@@ -121,15 +121,17 @@ def _serves(state: State, tasks: list[Task], revision: int) -> bool:
 
 
 def limits_of(state: State, app: App, deployment: Deployment | None) -> Limits:
-    """Restarts and drains go one by one; a deployment as its strategy says."""
+    """Restarts and drains go one by one; a deployment as its strategy says. What must not run twice stops first."""
     if deployment is None:
-        return Limits()
+        return Limits(0, 1, stop_first=True) if app.spec.keep_lost else Limits()
     replicas = max(1, app.spec.replicas)
     back = deployment.status is DeploymentStatus.ROLLING_BACK
     strategy = deployment.strategy
-    accept = not back and (strategy.failure_action == "continue" or within_ratio(state, app, deployment))
     if deployment.forced or isinstance(strategy, Simple):
         return Limits(0, replicas, stop_first=True)
+    accept = not back and (strategy.failure_action == "continue" or within_ratio(state, app, deployment))
+    if app.spec.keep_lost and not _starts_first(strategy):
+        strategy = RollingUpdate(order="stop-first", max_unavailable=getattr(strategy, "max_unavailable", None))
     if isinstance(strategy, RollingUpdate):
         surge, unavailable = strategy.at_once(replicas)
         if app.spec.min_available is not None:
@@ -138,6 +140,11 @@ def limits_of(state: State, app: App, deployment: Deployment | None) -> Limits:
             surge = surge or (0 if unavailable else 1)
         return Limits(surge, unavailable, strategy.stop_first, give_way=back, accept_failing=accept)
     return Limits(max(1, amount("25%", replicas, up=True)), 0, give_way=back, accept_failing=accept)
+
+
+def _starts_first(strategy: Strategy) -> bool:
+    """Whether somebody said so."""
+    return isinstance(strategy, RollingUpdate) and (strategy.order == "start-first" or bool(strategy.max_surge))
 
 
 def fits(state: State, task: Task, revision: int) -> bool:
