@@ -12,6 +12,7 @@ machine.py      entries in; State, answers and events out; each command once
 events.py       the last 10,000 events; follow.py: reading them live, with resume
 watch.py        waiting for an index
 snapshot.py     the machine as bytes; restoring.py: as another cluster's beginning
+durable.py      files that a crash leaves old or new, for all that runs above, too
 proposer.py     proposing at any node; the answer comes from the local replica
 raft/           how the log is agreed: PySyncObj, embedded and corrected
 """

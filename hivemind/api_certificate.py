@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
+from consensus import durable
 from hivemind.peer.ca import ClusterCA
-from runtime import durable
 
 LIFETIME = timedelta(days=90)
 RENEW_BEFORE = LIFETIME / 3

@@ -13,8 +13,8 @@ import msgspec
 import structlog
 import trio
 
+from consensus import durable
 from consensus.machine import Machine
-from runtime import durable
 
 log = structlog.get_logger()
 

@@ -11,6 +11,5 @@ gateway          logs, stats and health of containers, on this node or another
 network/         published ports; overlay/ between containers of all nodes; dns/ their names
 vitals           load figures of this node
 node_reporter    tells the cluster what this node finds of itself (its overlay, its ports)
-durable          small files that a crash leaves old or new
 engine/          what runs containers
 """

@@ -13,19 +13,11 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..durable import sync_directory
 from .errors import StorageDamaged
 
 _SEAL = struct.Struct("<8sQI")
 _PAUSE_MAX_S = 0.01
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and creations in `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def replace_durably(path: Path, parts: Sequence[bytes]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from .durable_file import sync_directory
+from ..durable import sync_directory
 from .errors import StorageDamaged
 from .journal_mark import JournalMark, read_mark
 from .record import Entry, encode_record

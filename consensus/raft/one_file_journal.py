@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from .durable_file import sync_directory
+from ..durable import sync_directory
 from .errors import StorageDamaged
 from .journal_segments import create_segments
 from .record import Entry, proven_length, read_records

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import structlog
 
+from ..durable import sync_directory
 from .corrections.compaction import base_entry
 from .corrections.membership import decode_change
-from .durable_file import sync_directory
 from .errors import StorageDamaged, StorageMisused
 from .journal import Journal
 from .journal_segments import SEGMENT_BYTES, JournalSegments, create_segments, open_segments

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from consensus.durable import private_file
 from hivemind.cli.exits import Exit
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
-from runtime.durable import private_file
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 _OUTPUT = click.option(

@@ -13,8 +13,8 @@ import click
 from click.core import ParameterSource
 from msgspec import Struct
 
+from consensus.durable import private_file
 from hivemind.client import Basic, Token
-from runtime.durable import private_file
 
 if TYPE_CHECKING:
     from hivemind.client import Client, Credentials

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import click
 import trio
 
+from consensus.durable import private_file
 from hivemind.client import Client
-from runtime.durable import private_file
 from runtime.volumes.sealing import MAGIC, PIECE_BYTES, SealBroken, Sealer, opened
 
 

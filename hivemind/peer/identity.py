@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
+from consensus import durable
 from hivemind.peer.ca import load_certificate, load_key
 from hivemind.peer.errors import CertificateInvalid, IdentityBroken, IdentityMissing
 from hivemind.peer.names import CertificateName, certificate_name
-from runtime import durable
 
 FOLDER = "identity"
 FILE = "identity.json"

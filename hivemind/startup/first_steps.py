@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from consensus import durable
 from consensus.commands import FoundCluster
-from runtime import durable
 
 FILE = "first-steps.msgpack"
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from runtime import durable
+from consensus import durable
 
 T = TypeVar("T")
 _PREFIX = ".hivemind-new-"

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import trio
 
-from runtime import durable
+from consensus import durable
 from runtime.volumes.backup_store import Stored, StoreError
 
 _UNFINISHED = ".unfinished"

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from nacl.public import PrivateKey
 
-from runtime import durable
+from consensus import durable
 
 FILE = "overlay.key"
 _KEY_BYTES = PrivateKey.SIZE

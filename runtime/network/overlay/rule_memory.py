@@ -14,7 +14,7 @@ import structlog
 import trio
 from msgspec import Struct
 
-from runtime import durable
+from consensus import durable
 from runtime.network.overlay.engine_rules import TableRules
 
 log = structlog.get_logger()

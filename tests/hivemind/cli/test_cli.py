@@ -18,11 +18,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from consensus.durable import private_file
 from hivemind.cli.exits import Exit
 from hivemind.cli.main import cli
 from hivemind.cli.session import Session
 from hivemind.client import Client
-from runtime.durable import private_file
 
 Hivemind = Callable[..., Result]
 VOLUMES = [

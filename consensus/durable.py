@@ -32,8 +32,8 @@ def write(path: Path, data: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Makes what was created, renamed or removed in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Makes what was created, renamed or removed in a directory durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
