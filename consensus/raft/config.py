@@ -1,4 +1,4 @@
-"""Settings of the replicated log. Defaults are those measured in design.md §10, item 8."""
+"""Settings of the replicated log, and why their values are what they are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_timeout_max_s: float = 1.7
     """Upper end of the random election timeout; the spread keeps votes from being split."""
     heartbeat_s: float = 0.25
-    """The leader speaks to every voter this often when there is no news: three times an election timeout at least.
-    At rest this is what a node costs, more than a millisecond of CPU each time."""
+    """The leader speaks to every voter this often when there is no news: more than three times in the shortest
+    election timeout. At rest this is what a node costs, more than a millisecond of CPU each time."""
     commit_news_s: float = 0.003
     """The news of a commit waits so long for an append to ride on: on its own it costs as much as one."""
     learner_heartbeat_s: float = 0.7
