@@ -17,6 +17,7 @@ from tests.support.cluster import Cluster
 from tests.support.engine_api import EngineApi
 from tests.support.go import why_no_go
 from tests.support.images import BUSYBOX_IMAGE, BusyboxMissing, busybox_archive, find_busybox
+from tests.support.orderly_end import OrderlyEnd
 
 DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
 _ONE_CLUSTER_EACH = ("tests/clients", "tests/conformance", "tests/e2e")
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(OrderlyEnd())
     config.addinivalue_line("markers", "go: needs Go and unshare (scripts/test installs golang-go where it can)")
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,9 +15,10 @@ from tests.faults.faults import OUTAGE_S, Fault, jump_clock
 from tests.faults.log_cluster import LogCluster, Member
 from tests.lab.lab import Lab
 from tests.lab.process import HostProcess
+from tests.support.small_disk import small_disk
 
 _ROOT = Path(__file__).resolve().parents[2]
-DISK_MB = 24
+DISK_BYTES = 24 * 1024 * 1024
 
 
 class LabMember(Member):
@@ -64,21 +63,12 @@ class LabCluster(LogCluster):
     @contextmanager
     def up(cls, folder: Path, size: int, **config: Any) -> Iterator[Self]:
         """A lab of `size` hosts; each node's data directory is a small tmpfs."""
-        mounts = [folder / f"n{number}" for number in range(1, size + 1)]
-        try:
-            for mount in mounts:
-                mount.mkdir(parents=True)
-                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", mount], check=True)
-            with Lab(size, engines=False) as lab:
-                cluster = cls(lab, folder, size, **config)
-                try:
-                    yield cluster
-                finally:
-                    cluster.stop()
-        finally:
-            for mount in mounts:
-                if os.path.ismount(mount):
-                    subprocess.run(["umount", "-l", mount], check=True)
+        with ExitStack() as stack:
+            for number in range(1, size + 1):
+                stack.enter_context(small_disk(folder / f"n{number}", DISK_BYTES))
+            cluster = cls(stack.enter_context(Lab(size, engines=False)), folder, size, **config)
+            stack.callback(cluster.stop)
+            yield cluster
 
     def number(self, name: str) -> int:
         return int(name[1:])

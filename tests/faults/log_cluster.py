@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ import trio
 from hivemind.peer.ca import ClusterCA, make_csr, make_key
 from hivemind.peer.identity import Identity
 from tests.faults.log_client import LogClient, Refused, Unknown
+from tests.support.reaper import reap_after_us
 
 _ROOT = Path(__file__).resolve().parents[2]
 PEER_PORT, CLIENT_PORT = 7946, 7947
@@ -106,6 +107,7 @@ class LogCluster:
         **config: Any,
     ) -> None:
         self.folder = folder
+        self._release: Callable[[], None] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         names = [f"n{number}" for number in range(1, size + 1)]
         addresses = addresses or _loopback_addresses(size)
@@ -149,6 +151,7 @@ class LogCluster:
     async def start(self, voters: int | None = None) -> None:
         """Found at n1, join the others, and make them voters one by one."""
         names = self.names
+        self._release = reap_after_us([sys.executable, "-m", "tests.support.leftovers", str(self.folder), ""])
         for name in names:
             self[name].start()
         for name in names[1 : voters or len(names)]:
@@ -227,6 +230,9 @@ class LogCluster:
         for member in self.members.values():
             member.signal(signal.SIGCONT)
             member.kill()
+        if self._release is not None:
+            self._release()
+            self._release = None
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

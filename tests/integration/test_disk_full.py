@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -11,19 +9,10 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.leaders import NOT_YET
+from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
 SIZE_BYTES = 24 * 1024 * 1024
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, that a test can fill."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def fill(folder: Path) -> Path:
@@ -38,9 +27,11 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.lab
-def test_a_daemon_with_a_full_disk_goes_on_reading_and_recovers_when_there_is_room(small_disk: Path) -> None:
+def test_a_daemon_with_a_full_disk_goes_on_reading_and_recovers_when_there_is_room(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
     with (
-        Cluster(nodes=1, data_dir=small_disk, options=["--leader-wait", "1"]) as cluster,
+        small_disk(folder, SIZE_BYTES),
+        Cluster(nodes=1, data_dir=folder, options=["--leader-wait", "1"]) as cluster,
         cluster.client(1, timeout_s=30) as client,
     ):
         name = cluster.node(1).name
@@ -49,7 +40,7 @@ def test_a_daemon_with_a_full_disk_goes_on_reading_and_recovers_when_there_is_ro
             return client.put(f"/api/nodes/{name}/labels", json={"labels": {"text": text}})
 
         assert write("before").status_code == 200
-        balloon = fill(small_disk)
+        balloon = fill(folder)
         refused = wait_until(
             lambda: answer if (answer := write("x" * 1000)).status_code == 503 else None, 30, "writes are refused"
         )

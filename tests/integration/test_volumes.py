@@ -24,6 +24,7 @@ from runtime.volumes.sealing import MAGIC
 from tests.support.apps import containers, deploy, wait_running
 from tests.support.cluster import API_PORT, Cluster, Node
 from tests.support.event_clients import basic
+from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
 QUICK_BYTES = 8_000_000
@@ -181,15 +182,10 @@ def _on_small_disk(volume: Path, size_bytes: int) -> Iterator[None]:
     """The volume lies on a file system of this size while this lasts; what it has then is gone."""
     aside = volume.parent.with_name(f"{volume.parent.name}-aside")
     volume.parent.rename(aside)
-    volume.parent.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", volume.parent], check=True)
-    try:
+    with small_disk(volume.parent, size_bytes):
         subprocess.run(["cp", "-a", f"{aside}/.", volume.parent], check=True)
         yield
-    finally:
-        subprocess.run(["umount", volume.parent], check=True)
-        volume.parent.rmdir()
-        aside.rename(volume.parent)
+    aside.rename(volume.parent)
 
 
 def test_copies_and_moves(three: Cluster) -> None:

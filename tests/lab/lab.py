@@ -12,8 +12,8 @@ busybox-static (and gcc, libnetfilter-queue-dev for `delay`). A lab takes about 
 from __future__ import annotations
 
 import os
-import re
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,7 +27,9 @@ from tests.lab.host import Host
 from tests.lab.place import Place, fresh_place
 from tests.lab.switch import Switch
 from tests.support.images import BusyboxMissing, busybox_archive, find_busybox
+from tests.support.reaper import reap_after_us
 
+_COMMAND = Path(__file__).with_name("lab")
 _TOOLS = ("containerd", "dockerd", "ip", "iptables", "nft", "nsenter", "runc", "tini", "unshare")
 
 
@@ -55,8 +57,7 @@ class Lab:
     @classmethod
     def existing(cls, place: Place) -> Self:
         """The lab that is up at a place, made by another process; of no hosts if there is none."""
-        names = os.listdir(place.root) if place.root.exists() else []
-        return cls(sum(bool(re.fullmatch(r"h\d+", name)) for name in names), place=place)
+        return cls(Switch(place).plugged(), place=place)
 
     def host(self, number: int) -> Host:
         """Host number 1, 2, …"""
@@ -113,6 +114,7 @@ class Lab:
         self.switch.unpartition()
 
     def __enter__(self) -> Self:
+        self._release = reap_after_us([sys.executable, str(_COMMAND), "down"], self.place.environment())
         self.up()
         return self
 
@@ -120,6 +122,7 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
+        self._release()
 
 
 def why_no_lab() -> str | None:

@@ -32,6 +32,10 @@ class Place:
         """The address of this machine on the lab's switch: tests reach the hosts from here."""
         return f"{self.network}.254"
 
+    def environment(self) -> dict[str, str]:
+        """What tells the command `lab` of this place."""
+        return {"LAB_PREFIX": self.prefix, "LAB_NET": self.network, "LAB_ROOT": str(self.root)}
+
 
 def place_from_environment() -> Place:
     """LAB_PREFIX, LAB_NET and LAB_ROOT, each with its default."""

@@ -89,6 +89,11 @@ class Switch:
             """,
         )
 
+    def plugged(self) -> int:
+        """The highest number of a host that has a network namespace here; 0 for none."""
+        names = [path.name for path in Path("/run/netns").glob(f"{self.place.prefix}h*")]
+        return max((int(name.removeprefix(f"{self.place.prefix}h")) for name in names), default=0)
+
     def forget_host_state(self, number: int) -> None:
         """What a power cut does to a host's network: all its own interfaces and rules are gone."""
         name = self.netns(number)

@@ -17,17 +17,16 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 
-from runtime.labels import NODE
 from tests.support.addresses import free_addresses
-from tests.support.engine_api import EngineApi
-from tests.support.processes import end_processes_of
+from tests.support.leftovers import end_leftovers
+from tests.support.reaper import reap_after_us
 from tests.support.waiting import wait_until
 
 API_PORT = 4483
@@ -134,6 +133,7 @@ class Cluster:
         self.docker_host = docker_host
         # Names of its own: containers of clusters that share an engine are told apart by them.
         self.name = secrets.token_hex(3)
+        self._release: Callable[[], None] | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
         self._password_file = _write_secret(data_dir / "admin-password", self.admin_password)
         addresses = addresses or free_addresses(nodes, (API_PORT, PEER_PORT))
@@ -154,6 +154,9 @@ class Cluster:
 
     def start(self) -> None:
         """Found the cluster at node 1, join the others, and wait until all are ready."""
+        names = [node.name for node in self.nodes]
+        ending = [sys.executable, "-m", "tests.support.leftovers", str(self.data_dir), self.docker_host or "", *names]
+        self._release = reap_after_us(ending)
         founder = self.node(1)
         founder.argv += ["--admin-password-file", str(self._password_file)]
         founder.start()
@@ -233,12 +236,10 @@ class Cluster:
                 node.signal(signal.SIGTERM)
         for node in self.nodes:
             node.stop()
-        end_processes_of(self.data_dir)
-        if self.docker_host is not None:
-            engine = EngineApi(self.docker_host)
-            for node in self.nodes:
-                engine.remove_containers({NODE: node.name})
-                engine.remove_volumes({NODE: node.name})
+        end_leftovers(self.data_dir, self.docker_host or "", [node.name for node in self.nodes])
+        if self._release is not None:
+            self._release()
+            self._release = None
 
     def __enter__(self) -> Self:
         try:

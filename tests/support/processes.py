@@ -1,4 +1,4 @@
-"""Ending what a daemon left running on purpose: shims and their tasks."""
+"""Ending daemons, and what they leave running on purpose: shims and their tasks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import psutil
 
+_DAEMONS = ("daemon", "tests.faults.log_node")
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Shims whose task lies in `folder`, processes that work in a task's directory there, and all that those
-    started. Somebody's editor or shell that only looks into `folder` is none of them.
+    """Daemons whose data-dir lies in `folder`, shims whose task does, processes that work in a task's directory there,
+    and all that those started. Somebody's editor or shell that only looks into `folder` is none of them.
     """
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
@@ -45,5 +46,5 @@ def _belongs(process: psutil.Process, folder: str) -> bool:
         words, cwd = process.cmdline(), process.cwd()
     except _GONE:
         return False
-    is_shim = any("shim" in word for word in words) and any(word.startswith(folder) for word in words)
-    return is_shim or (cwd.startswith(folder) and "/tasks/" in cwd)
+    is_ours = any("shim" in word or word in _DAEMONS for word in words)
+    return (is_ours and any(word.startswith(folder) for word in words)) or (cwd.startswith(folder) and "/tasks/" in cwd)
