@@ -141,7 +141,7 @@ def bare_endpoint(folder: Path, body: bytes, name: str) -> Iterator[Target]:
 
 
 def rows_of_cluster(folder: Path, nodes: int, clients: list[int], seconds: float, blocks: int) -> Iterator[Row]:
-    with Cluster(data_dir=folder / f"of-{nodes}", nodes=nodes) as cluster:
+    with Cluster(data_dir=folder / f"of-{nodes}", nodes=nodes, executed=True) as cluster:
         fill(cluster)
         token, key = credentials(cluster)
         pids = [node.pid for node in cluster.nodes]

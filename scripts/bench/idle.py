@@ -115,7 +115,7 @@ def measure(settings: argparse.Namespace, folder: Path) -> Report:
 
     program = ["nice", "-n", str(settings.nice), *PROGRAM]
     options = ["--preset", settings.preset]
-    with Cluster(nodes=3, data_dir=folder / "cluster", options=options, program=program) as cluster:
+    with Cluster(nodes=3, data_dir=folder / "cluster", options=options, program=program, executed=True) as cluster:
         wait_whole(cluster)
         if settings.replicas:
             with cluster.client(1) as client:

@@ -28,7 +28,7 @@ TIMEOUT_S = 120.0
 def measure(tasks: int, apps: int, folder: Path) -> None:
     os.environ["PLACED_FILE"] = str(folder / "{node}.placed")
     os.environ["PLACED_TASKS"] = str(tasks)
-    with Cluster(data_dir=folder, program=PROGRAM) as cluster:
+    with Cluster(data_dir=folder, program=PROGRAM, executed=True) as cluster:
         wait_whole(cluster)
         chief = leader(cluster)
         entry = next(node.number for node in cluster.nodes if node is not chief)

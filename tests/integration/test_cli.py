@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support import forked
 from tests.support.addresses import free_addresses
 from tests.support.apps import containers, delete, deploy, wait_running
 from tests.support.cluster import PROGRAM, Cluster, clean_environment
@@ -26,9 +27,7 @@ from tests.support.cluster import PROGRAM, Cluster, clean_environment
 def hivemind(cluster: Cluster, home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """As a user without anything but a home directory."""
     env = {**clean_environment(), "HOME": str(home), "HIVEMIND_SERVER": cluster.node(2).url, **environment}
-    return subprocess.run(
-        [*PROGRAM, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
+    return forked.run_text([*PROGRAM, *arguments], env)
 
 
 Asked = tuple[list[str], dict[str, str]]
@@ -53,13 +52,7 @@ def asked(three: Cluster) -> Iterator[Asked]:
 def run_in(asked: Asked, *command: str, stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
     argv, env = asked
     flags = ["-i"] if stdin is not None else []
-    done = subprocess.run(
-        [*argv, *flags, env["CONTAINER"], *command],
-        env=env,
-        input=stdin or b"",
-        capture_output=True,
-        timeout=60,
-    )
+    done = forked.run([*argv, *flags, env["CONTAINER"], *command], env, stdin or b"")
     return done.returncode, done.stdout, done.stderr
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.support import forked
 from tests.support.apps import Sleeper, containers, deploy, wait_running
 from tests.support.cluster import API_PORT, PEER_PORT, PROGRAM, Cluster, Node, clean_environment
 from tests.support.event_clients import basic, sse, websocket
@@ -23,14 +24,7 @@ STOP_S = 10.0
 
 
 def hivemind(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        env={**clean_environment(), **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    return forked.run_text([*PROGRAM, *arguments], {**clean_environment(), **(env or {})}, timeout_s=30)
 
 
 class TestStopping:

@@ -24,7 +24,9 @@ from typing import Any, Self
 
 import httpx2
 
+from tests.support import forked
 from tests.support.addresses import free_addresses
+from tests.support.forked import Forked
 from tests.support.leftovers import end_leftovers
 from tests.support.reaper import reap_after_us
 from tests.support.waiting import wait_until
@@ -38,7 +40,9 @@ PROGRAM = (sys.executable, "-m", "hivemind")
 class Node:
     """One daemon: number 1, 2, …; its data-dir and log outlive its process, so it can be started again."""
 
-    def __init__(self, number: int, name: str, address: str, folder: Path, argv: Sequence[str]) -> None:
+    def __init__(
+        self, number: int, name: str, address: str, folder: Path, argv: Sequence[str], *, executed: bool = False
+    ) -> None:
         self.number = number
         self.name = name
         self.address = address
@@ -47,7 +51,8 @@ class Node:
         self.log = folder / f"{name}.log"
         self.argv = [*argv, "--name", name, "--bind", address, "--advertise", address]
         self.argv += ["--data-dir", str(self.data_dir)]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._executed = executed
+        self._process: Forked | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -61,14 +66,13 @@ class Node:
         """Start the daemon; the same command each time, as an init system would."""
         assert not self.is_running(), f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.argv,
-                env=clean_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            output = log.fileno()
+            if self._executed:
+                self._process = forked.execute(self.argv, clean_environment(), stdout=output, stderr=output)
+            else:
+                self._process = forked.start(
+                    self.argv, clean_environment(), stdout=output, stderr=output, server=self.number
+                )
 
     def kill9(self) -> None:
         """kill -9, and wait for the end; what it ran (shims, containers) goes on."""
@@ -111,7 +115,10 @@ class Node:
 
 
 class Cluster:
-    """`nodes` daemons; node 1 founds it. `options` go to every daemon, `node_options` to one by its number."""
+    """`nodes` daemons; node 1 founds it. `options` go to every daemon, `node_options` to one by its number.
+
+    They are forked (see `forked`) or, where a start or memory is measured, `executed`.
+    """
 
     def __init__(
         self,
@@ -124,11 +131,13 @@ class Cluster:
         options: Sequence[str] = (),
         node_options: Mapping[int, Sequence[str]] | None = None,
         program: Sequence[str] = PROGRAM,
+        executed: bool = False,
         timeout_s: float = 60.0,
     ) -> None:
         self.data_dir = data_dir
         self.timeout_s = timeout_s
         self.program = tuple(program)
+        self._executed = executed
         self.admin_password = secrets.token_urlsafe(16)
         self.docker_host = docker_host
         # Names of its own: containers of clusters that share an engine are told apart by them.
@@ -147,7 +156,8 @@ class Cluster:
 
     def make_node(self, number: int, address: str, argv: Sequence[str]) -> Node:
         """Node `number`, not started; where a node is more than a process of this machine, another kind of it."""
-        return Node(number, f"node-{number}-{self.name}", address, self.data_dir, argv)
+        name = f"node-{number}-{self.name}"
+        return Node(number, name, address, self.data_dir, argv, executed=self._executed)
 
     def node(self, number: int) -> Node:
         return self.nodes[number - 1]
@@ -180,14 +190,7 @@ class Cluster:
         environment["HIVEMIND_SERVER"] = self.node(number).url
         environment["HIVEMIND_USERNAME"] = "admin"
         environment["HIVEMIND_PASSWORD"] = self.admin_password
-        return subprocess.run(
-            [*self.program, *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )
+        return forked.run_text([*self.program, *arguments], environment, timeout_s=timeout_s)
 
     def client(self, number: int, *, timeout_s: float = 10.0) -> httpx2.Client:
         """A client of a node with the admin's Basic credentials; close it (`with`)."""
