@@ -17,6 +17,7 @@ A request that fails is tried again at the next server. Writes carry an Idempote
 _async/     transport (requests, failover, streams) and methods (the operations); _sync/ is made from it
 failover    whether to try again, where and when        answers, sse    what came, decoded
 models      the answers' types                           credentials, errors
+trust       whose certificates are accepted
 exec        a command in a container (trio only)
 """
 

@@ -21,6 +21,7 @@ from hivemind.client.failover import Attempts, Failure, Servers
 from hivemind.client.models import Scalar
 from hivemind.client.pause import async_sleep as sleep
 from hivemind.client.sse import ClientEvent, Lines
+from hivemind.client.trust import trusted_by_clients_of
 
 CONNECT_TIMEOUT_S = 5.0
 SILENCE_S = 45.0
@@ -54,6 +55,7 @@ class AsyncTransport:
         self._http = httpx2.AsyncClient(
             timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             transport=transport,
+            verify=trusted_by_clients_of(servers),
         )
 
     @property

@@ -22,6 +22,7 @@ from hivemind.client.failover import Attempts, Failure, Servers
 from hivemind.client.models import Scalar
 from hivemind.client.pause import sync_sleep as sleep
 from hivemind.client.sse import ClientEvent, Lines
+from hivemind.client.trust import trusted_by_clients_of
 
 CONNECT_TIMEOUT_S = 5.0
 SILENCE_S = 45.0
@@ -55,6 +56,7 @@ class SyncTransport:
         self._http = httpx2.Client(
             timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             transport=transport,
+            verify=trusted_by_clients_of(servers),
         )
 
     @property
