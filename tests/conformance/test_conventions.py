@@ -25,7 +25,7 @@ def _problems(found: Iterator[str]) -> None:
 def test_the_base_url(world: World) -> None:
     assert API_PORT == 4483
     assert world.ask("GET", "/health").json()["success"] is True
-    with httpx2.Client(base_url=world.cluster.node(1).url, trust_env=False) as client:
+    with httpx2.Client(base_url=world.cluster.node(1).url, trust_env=False, verify=False) as client:
         assert client.get("/health").status_code == 404
 
 

@@ -85,7 +85,7 @@ def test_a_websocket_is_refused_without_a_good_token(world: World) -> None:
     for params in ({}, {"token": ""}, {"token": "not.a.token"}):
         # hypercorn closes a refused connection without saying so, so it is not kept for another request.
         url = f"{world.cluster.node(1).url}/api/ws"
-        answer = httpx2.get(url, params=params, headers=handshake, trust_env=False)
+        answer = httpx2.get(url, params=params, headers=handshake, trust_env=False, verify=False)
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "authentication_failed"
 

@@ -31,7 +31,8 @@ class World:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.clients = [
-            httpx2.Client(base_url=f"{node.url}/api", timeout=20.0, trust_env=False) for node in cluster.nodes
+            httpx2.Client(base_url=f"{node.url}/api", timeout=20.0, trust_env=False, verify=False)
+            for node in cluster.nodes
         ]
         self._turns = itertools.cycle(self.clients)
         self.index = 0

@@ -22,7 +22,7 @@ SERVE_HOSTNAME = ["httpd", "-f", "-p", "80", "-h", "/etc"]
 
 def hostname_of(cluster: LabCluster, number: int, port: int) -> str:
     """Which container answers at a published port of a node."""
-    with httpx2.Client(timeout=5, trust_env=False) as client:
+    with httpx2.Client(timeout=5, trust_env=False, verify=False) as client:
         return client.get(f"http://{cluster.node(number).address}:{port}/hostname").text.strip()
 
 
@@ -92,7 +92,7 @@ def test_what_was_asked_for_is_set_on_the_engine(cluster: LabCluster) -> None:
 
     assert [volume["name"] for volume in cluster.get(1, "/volumes")["volumes"]] == ["data"]
     elsewhere = next(n for n in cluster.numbers if n != cluster.number_of(container["node_id"]))
-    with httpx2.Client(timeout=5, trust_env=False) as client:
+    with httpx2.Client(timeout=5, trust_env=False, verify=False) as client:
         url = f"http://{cluster.node(elsewhere).address}:8090/greeting"
         wait_until(lambda: client.get(url).text == "hello\n", 20, f"the greeting at {url}", errors=NOT_YET)
     detail = cluster.get(elsewhere, f"/containers/{container['id']}")
@@ -176,7 +176,7 @@ def test_a_program_that_listens_on_a_published_port_keeps_it_and_is_told_of(clus
     folder = ["--bind", cluster.node(2).address, "--directory", "/etc/apt"]
     foreign = cluster.node(2).host.popen(["python3", "-m", "http.server", "8070", *folder])
     try:
-        with httpx2.Client(base_url=f"http://{cluster.node(2).address}:8070", trust_env=False) as client:
+        with httpx2.Client(base_url=f"http://{cluster.node(2).address}:8070", trust_env=False, verify=False) as client:
             wait_until(lambda: "Directory listing" in client.get("/").text, 20, "the other program", errors=NOT_YET)
         published = [{"container_port": 80, "host_port": 8070}]
         body = {"name": "shy", "image": "busybox:local", "command": SERVE_HOSTNAME, "ports": published}
@@ -189,7 +189,10 @@ def test_a_program_that_listens_on_a_published_port_keeps_it_and_is_told_of(clus
                 f"an answer of a replica through node {number}",
                 errors=NOT_YET,
             )
-        assert "Directory listing" in httpx2.get(f"http://{cluster.node(2).address}:8070/", trust_env=False).text
+        assert (
+            "Directory listing"
+            in httpx2.get(f"http://{cluster.node(2).address}:8070/", trust_env=False, verify=False).text
+        )
         alone = {**body, "name": "stuck", "replicas": 1, "node_affinity": f"node.id={cluster.node(2).name}"}
         cluster.delete(1, "/apps/shy")
         cluster.post(3, "/deploy", alone)

@@ -49,7 +49,7 @@ def test_a_consistent_read_sees_what_was_written_elsewhere(three: Cluster) -> No
 
 def test_every_node_answers_errors_and_health_alike(three: Cluster) -> None:
     for node in three.nodes:
-        with httpx2.Client(base_url=node.url, trust_env=False) as anybody:
+        with httpx2.Client(base_url=node.url, trust_env=False, verify=False) as anybody:
             assert data(anybody.get("/api/health"))["leader"] == leader(three).name
             for path, status, code in (
                 ("/api/apps", 401, "authentication_failed"),
@@ -70,13 +70,15 @@ class TestCredentials:
 
         def status(number: int, credentials: str) -> int:
             headers = {"Authorization": f"Bearer {credentials}"}
-            with httpx2.Client(base_url=three.node(number).url, headers=headers, trust_env=False) as client:
+            with httpx2.Client(
+                base_url=three.node(number).url, headers=headers, trust_env=False, verify=False
+            ) as client:
                 return client.get("/api/apps", params={"consistent": "true"}).status_code
 
         for number in (1, 2, 3):
             assert (status(number, token), status(number, key), status(number, token[:-2])) == (200, 200, 401)
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx2.Client(base_url=three.node(3).url, headers=headers, trust_env=False) as client:
+        with httpx2.Client(base_url=three.node(3).url, headers=headers, trust_env=False, verify=False) as client:
             assert client.post("/api/auth/logout").status_code == 200
         for number in (1, 2, 3):
             wait_until(lambda number=number: status(number, token) == 401, 5, f"it is revoked at node {number}")
@@ -143,7 +145,7 @@ def test_a_published_port_is_served_by_every_node(three: Cluster) -> None:
     for node in three.nodes:
 
         def answers(url: str = f"http://{node.address}:{port}/") -> bool:
-            return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
+            return httpx2.get(url, timeout=5, trust_env=False, verify=False).status_code == 200
 
         wait_until(answers, 20, f"the port at node {node.number}", errors=(httpx2.TransportError,))
     with three.client(3) as client:

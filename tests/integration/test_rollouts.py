@@ -64,7 +64,7 @@ class Requests:
     def _ask(self, address: str) -> None:
         # A connection for each request: each is balanced anew.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        client = httpx2.Client(timeout=10.0, trust_env=False, limits=limits)
+        client = httpx2.Client(timeout=10.0, trust_env=False, verify=False, limits=limits)
         while not self._ended.is_set():
             try:
                 answer = client.get(f"http://{address}:{HOST_PORT}/")
@@ -121,7 +121,7 @@ def test_no_request_fails_while_an_app_is_rolled_out_again_and_again(
 
     def answers() -> bool:
         return all(
-            httpx2.get(f"http://{node.address}:{HOST_PORT}/", trust_env=False).status_code == 200
+            httpx2.get(f"http://{node.address}:{HOST_PORT}/", trust_env=False, verify=False).status_code == 200
             for node in three.nodes
         )
 
