@@ -41,11 +41,14 @@ class HealthView(Struct, frozen=True):
 
 
 class ContainerItem(Struct, frozen=True, kw_only=True):
+    """`revision`: of its app's history, which it was made of; null while that is not in there yet, and of a job."""
+
     id: str
     name: str
     app: str
     namespace: str
     image: str
+    revision: int | None
     status: str
     message: str
     node_id: str | None
@@ -123,6 +126,12 @@ def time_or_none(time_s: float | None) -> str | None:
     return None if time_s is None else iso_utc(time_s)
 
 
+def revision_number(state: State, task: Task) -> int | None:
+    app = state.apps.get(task.app)
+    entries = () if app is None else app.history
+    return next((entry.number for entry in reversed(entries) if entry.revision == task.revision), None)
+
+
 def container_item(state: State, task: Task) -> ContainerItem:
     spec, status = state.spec_of(task), task.status
     return ContainerItem(
@@ -131,6 +140,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         app=task.app,
         namespace=spec.namespace,
         image=spec.image,
+        revision=revision_number(state, task),
         status=status_word(state, task),
         message=why(state, task),
         node_id=task.node_id,

@@ -1,4 +1,4 @@
-"""Alerts: raised and resolved. Raising one that stands already changes nothing."""
+"""Alerts: raised and resolved. Raising one that stands already changes its words, and not who has seen it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from consensus.outcomes import AnyOutcome, Done, not_found
 
 
 def raise_alert(draft: Draft, command: RaiseAlert) -> AnyOutcome:
-    if command.alert.id not in draft.state.alerts:
+    standing = draft.state.alerts.get(command.alert.id)
+    if standing is None:
         draft.put_alert(command.alert)
         _emit(draft, EventType.ALERT_CREATED, command.alert)
+    elif standing.message != command.alert.message:
+        draft.put_alert(replace(standing, message=command.alert.message))
     return Done()
 
 

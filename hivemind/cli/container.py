@@ -15,6 +15,7 @@ _COLUMNS = {
     "ID": "id",
     "APP": "app",
     "IMAGE": "image",
+    "REVISION": "revision",
     "STATUS": "status",
     "HEALTH": "health.status",
     "NODE": "node_id",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consensus.commands import RaiseAlert, ResolveAlert
 from consensus.model.alert import Alert, Severity
@@ -24,6 +25,9 @@ NODE_LOST = "node-lost."
 
 STEADY_S = 10.0
 """What was restarted must have served for so long, or the alert of a crash loop would come and go with each turn."""
+REFRESH_S = 5.0
+"""How often the words of an alert that stands are brought up to date: many replicas that fail one by one are not worth
+an entry each."""
 _LOOPS_FROM = 2
 """Restarts from which an end is no accident."""
 _REASONS = 3
@@ -35,8 +39,9 @@ class Condition(Struct, frozen=True):
     message: str
 
 
-def plan(state: State, apps: Iterable[str], wall_s: float) -> list[RaiseAlert | ResolveAlert]:
-    """For `apps`, those that have an alert already, and all nodes. `wall_s` is Unix time."""
+def plan(state: State, apps: Iterable[str], wall_s: float, *, refresh: bool = True) -> list[RaiseAlert | ResolveAlert]:
+    """For `apps`, those that have an alert already, and all nodes. `wall_s` is Unix time; with `refresh` alerts that
+    stand get the words that hold now."""
     commands: list[RaiseAlert | ResolveAlert] = []
     names = {*apps, *standing(state)}
     for name in sorted(names):
@@ -44,10 +49,9 @@ def plan(state: State, apps: Iterable[str], wall_s: float) -> list[RaiseAlert | 
         failing = None if app is None else _app_condition(state, app)
         if failing is None and app is not None and not _steady(state, app, wall_s):
             failing = _kept(state.alerts.get(APP_FAILING + name))
-        commands += _alert(state, APP_FAILING + name, failing, wall_s)
-        commands += _alert(
-            state, ROLLOUT_FAILED + name, None if app is None else _rollout_condition(state, app), wall_s
-        )
+        turned_out = None if app is None else _rollout_condition(state, app)
+        commands += _alert(state, APP_FAILING + name, failing, wall_s, refresh)
+        commands += _alert(state, ROLLOUT_FAILED + name, turned_out, wall_s, refresh)
     lost = {node.id for node in state.nodes.values() if node.status is NodeStatus.LOST}
     known = {alert_id.removeprefix(NODE_LOST) for alert_id in state.alerts if alert_id.startswith(NODE_LOST)}
     for node_id in sorted(lost | known):
@@ -55,7 +59,7 @@ def plan(state: State, apps: Iterable[str], wall_s: float) -> list[RaiseAlert | 
         if node_id in lost:
             message = f"node {node_id} is lost: {state.nodes[node_id].status_message}"
             found = Condition(Severity.CRITICAL, f"node/{node_id}", message)
-        commands += _alert(state, NODE_LOST + node_id, found, wall_s)
+        commands += _alert(state, NODE_LOST + node_id, found, wall_s, refresh)
     return commands
 
 
@@ -67,7 +71,9 @@ def standing(state: State) -> Iterator[str]:
                 yield alert_id.removeprefix(kind)
 
 
-def _alert(state: State, alert_id: str, found: Condition | None, wall_s: float) -> Iterator[RaiseAlert | ResolveAlert]:
+def _alert(
+    state: State, alert_id: str, found: Condition | None, wall_s: float, refresh: bool
+) -> Iterator[RaiseAlert | ResolveAlert]:
     """What is to be done so that the alert says what was found. It gets worse, but not better, while it stands."""
     before = state.alerts.get(alert_id)
     worse = found is not None and found.severity is Severity.CRITICAL
@@ -84,6 +90,8 @@ def _alert(state: State, alert_id: str, found: Condition | None, wall_s: float) 
                 created_at_s=wall_s,
             )
         )
+    elif before is not None and found is not None and refresh and before.message != found.message:
+        yield RaiseAlert(replace(before, message=found.message))
 
 
 def _kept(alert: Alert | None) -> Condition | None:
@@ -120,6 +128,9 @@ def _fails(task: Task) -> bool:
     loops = status.restart_count >= _LOOPS_FROM
     if status.state is TaskState.FAILED:
         return loops or status.final or status.started_at_s is None
+    if status.state < TaskState.RUNNING:
+        # Between two turns of the loop.
+        return loops
     return status.state is TaskState.COMPLETED and loops and not status.final
 
 

@@ -73,6 +73,7 @@ class Plans:
         self.autoscaling = Autoscaling()
         self._evenness = EvennessWatch()
         self._backups_due = BackupWatch()
+        self._alerts_refreshed_s = -INF
         self._placed_on: tuple[object, ...] | None = None
         self._waiting: dict[tuple[str, int], str] = {}
         self.everything(state)
@@ -139,7 +140,10 @@ class Plans:
 
     def _conditions(self, state: State, now_s: float, wall_s: float) -> Job:
         apps = frozenset(self._due)
-        return Job("conditions", _size(state, apps), lambda: conditions.plan(state, apps, wall_s))
+        refresh = now_s >= self._alerts_refreshed_s + conditions.REFRESH_S
+        if refresh:
+            self._alerts_refreshed_s = now_s
+        return Job("conditions", _size(state, apps), lambda: conditions.plan(state, apps, wall_s, refresh=refresh))
 
     def _jobs(self, state: State, now_s: float, wall_s: float) -> Job | None:
         self._due.update(self._agenda.due(wall_s))

@@ -45,6 +45,7 @@ class Container(Struct, frozen=True, kw_only=True):
     created_at: datetime
     app: str = ""
     namespace: str = "default"
+    revision: int | None = None
     message: str = ""
     node_id: str | None = None
     engine_id: str | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from consensus import commands as c
 from consensus.model.alert import Alert, Severity
 from consensus.model.dependency import Dependency
@@ -56,6 +58,32 @@ def test_a_crash_loop_is_one_alert_until_it_has_served_for_a_while() -> None:
     _plan(feed, since_s + conditions.STEADY_S, apps=())
     assert _alerts(feed) == []
     assert second.serving
+
+
+def test_what_it_says_is_kept_up_to_date_while_it_stands() -> None:
+    """Who has seen it has seen it: it is the same one."""
+    feed = _app(3)
+    first, second, _ = feed.tasks()
+    feed.report(CRASHED, first.id)
+    _plan(feed)
+    feed.accepted(c.AcknowledgeAlert("app-failing.web", "sue"))
+    (seen,) = _alerts(feed)
+    feed.report(replace(CRASHED, message="exited with code 2"), second.id)
+    assert conditions.plan(feed.state, ["web"], 2001.0, refresh=False) == []
+    before = feed.machine.events.newest
+    _plan(feed)
+    (alert,) = _alerts(feed)
+    assert alert == replace(seen, message="2 of 3 replicas of web fail: exited with code 1; exited with code 2")
+    assert feed.machine.events.after(before) == []
+
+
+def test_a_replica_in_a_crash_loop_fails_between_its_turns_too() -> None:
+    feed = _app()
+    first, _ = feed.tasks()
+    feed.report(CRASHED, first.id)
+    _plan(feed)
+    feed.report(TaskStatus(state=TaskState.STARTING, restart_count=3, message="exited with code 1"), first.id)
+    assert _plan(feed) == []
 
 
 def test_it_becomes_critical_when_nobody_serves() -> None:

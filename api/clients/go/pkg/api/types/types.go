@@ -171,13 +171,15 @@ type ContainerHealth struct {
 	LastCheck *time.Time `json:"last_check"`
 }
 
-// Container is a replica of an app, on the node NodeID ("" while it is not placed).
+// Container is a replica of an app, on the node NodeID ("" while it is not placed). Revision is the number in the app's
+// history of what it was made of; nil while that is not in there yet.
 type Container struct {
 	ID           string          `json:"id"`
 	Name         string          `json:"name"`
 	App          string          `json:"app"`
 	Namespace    string          `json:"namespace,omitempty"`
 	Image        string          `json:"image"`
+	Revision     *int            `json:"revision"`
 	Status       string          `json:"status"`
 	Message      string          `json:"message"`
 	NodeID       string          `json:"node_id"`
