@@ -320,7 +320,9 @@ class TaskMachine:
         failed = sick or container.exit_code != 0 or bool(container.error)
         message = f"unhealthy: {self.status.message}" if sick else epitaph(container)
         self._end_run(TaskState.FAILED if failed else TaskState.COMPLETED, message)
-        self._update(exit_code=container.exit_code, finished_at_s=container.finished_at_s)
+        # It may have ended before anybody saw it run.
+        started_at_s = container.started_at_s or self.status.started_at_s
+        self._update(exit_code=container.exit_code, started_at_s=started_at_s, finished_at_s=container.finished_at_s)
         self._rest(now_s, failed=failed, ran_s=0.0 if sick else ran_s(container))
 
     def _advance_unwanted(self, now_s: float) -> None:

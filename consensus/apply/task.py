@@ -161,12 +161,7 @@ def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
     before = old.status
     if status.engine_id is not None and status.engine_id != before.engine_id:
         _emit(draft, EventType.CONTAINER_CREATED, task, status="created")
-    was_running, runs = before.state is TaskState.RUNNING, status.state is TaskState.RUNNING
-    new_run = status.restart_count > before.restart_count
-    if was_running and (not runs or new_run):
-        _emit(draft, EventType.CONTAINER_STOPPED, task, exit_code=status.exit_code)
-    if runs and (not was_running or new_run):
-        _emit(draft, EventType.CONTAINER_STARTED, task)
+    _emit_run(draft, before, task)
     if task.health is not old.health and Health.UNKNOWN is not task.health:
         _emit(
             draft,
@@ -182,6 +177,20 @@ def _change_status(draft: Draft, old: Task, status: TaskStatus) -> None:
         _note_architecture(draft, task)
     if task.run:
         run.note_change(draft, old, task)
+
+
+def _emit_run(draft: Draft, before: TaskStatus, task: Task) -> None:
+    """That a run has ended, that one has begun. One that was too short to be seen has done both."""
+    status = task.status
+    was_running, runs = before.state is TaskState.RUNNING, status.state is TaskState.RUNNING
+    new_run = status.restart_count > before.restart_count
+    unseen = not runs and status.state.terminal and status.started_at_s not in (None, before.started_at_s)
+    if was_running and (not runs or new_run):
+        _emit(draft, EventType.CONTAINER_STOPPED, task, exit_code=status.exit_code)
+    if (runs and (not was_running or new_run)) or unseen:
+        _emit(draft, EventType.CONTAINER_STARTED, task, status=TaskState.RUNNING.word)
+    if unseen:
+        _emit(draft, EventType.CONTAINER_STOPPED, task, exit_code=status.exit_code)
 
 
 def _note_architecture(draft: Draft, task: Task) -> None:

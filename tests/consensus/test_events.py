@@ -8,6 +8,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from consensus import commands as c
 from consensus.events import EventLog, Gap, History
@@ -150,6 +151,26 @@ class TestWhatIsTold:
         start = feed.machine.events.newest
         feed.accepted(c.SetNodeStatus("n1", NodeStatus.LOST, NodeStatus.READY))
         assert types(feed, start) == ["node_joined", "node_health_changed"]
+
+    def test_a_run_that_was_too_short_to_be_seen_has_begun_and_ended(self) -> None:
+        """Each turn of a crash loop is told of, though no report says `running`."""
+        feed = Feed()
+        feed.add_nodes(1)
+        feed.accepted(c.DeployApp(spec("web")))
+        (task,) = feed.tasks()
+        feed.accepted(c.PlaceTasks([c.Placement(task.id, "n1")]))
+        feed.report(TaskStatus(state=TaskState.STARTING, engine_id="e"), task.id)
+        crashed = TaskStatus(state=TaskState.FAILED, engine_id="e", started_at_s=5.0, exit_code=7)
+        start = feed.machine.events.newest
+        feed.report(crashed, task.id)
+        assert types(feed, start) == ["container_started", "container_stopped"]
+        (_, ended) = feed.machine.events.freeze().events[-2:]
+        assert (ended.data["status"], ended.data["exit_code"]) == ("failed", 7)
+        start = feed.machine.events.newest
+        feed.report(replace(crashed, message="given up", final=True), task.id)
+        assert types(feed, start) == []
+        feed.report(replace(crashed, restart_count=1, started_at_s=6.0), task.id)
+        assert types(feed, start) == ["container_started", "container_stopped"]
 
     def test_a_containers_life(self) -> None:
         feed = Feed()

@@ -204,6 +204,16 @@ def test_what_ends_is_told_and_restarted_in_the_same_container(exit_code: int, s
     assert (bench.status.message, bench.status.exit_code) == ("", None)
 
 
+def test_what_ended_before_it_was_seen_to_run_has_been_started() -> None:
+    bench = Bench()
+    bench.give(Permitted(True, True), Desired(TASK, SPEC), Seen(None))
+    bench.give(Succeeded(bench.only(EnsureImage).number, image_id="i"))
+    bench.give(Succeeded(bench.only(Create).number, container("created")))
+    bench.give(Succeeded(bench.only(Start).number, died(7)))
+    assert (bench.status.state, bench.status.exit_code) == (TaskState.FAILED, 7)
+    assert bench.status.started_at_s == died(7).started_at_s
+
+
 def _crash(bench: Bench, ran_s: float = 0.01) -> float:
     bench.give(Signalled("c1", "die"))
     bench.give(Succeeded(bench.only(Inspect).number, died(ran_s=ran_s)))
