@@ -8,7 +8,7 @@ has caught up with a leader (or none was found for `offline_start_after_s`), and
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
@@ -252,14 +252,15 @@ class Agent:
     async def _resync(self, tasks: TaskTable) -> None:
         while True:
             await trio.sleep(self._config.resync_s)
+            seen = [machine.container for machine in tasks if machine.idle and machine.container is not None]
             try:
-                await self._list(tasks)
+                await self._list(tasks, seen)
             except EngineError as error:
                 log.info("resync_failed", reason=str(error))
 
-    async def _list(self, tasks: TaskTable) -> None:
+    async def _list(self, tasks: TaskTable, seen: Sequence[ContainerState] = ()) -> None:
         before = {machine.task_id: machine.operations for machine in tasks if machine.idle}
-        found = await self._engine.list(self._own)
+        found = await self._engine.list(self._own, seen=seen)
         containers = {state.labels[labels.TASK]: state for state in found if labels.TASK in state.labels}
         self._reconcile(tasks)
         for number, machine in enumerate(tasks, 1):

@@ -6,7 +6,7 @@ statistics. All methods raise `runtime.engine.errors.EngineError` and its kinds,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
@@ -238,8 +238,12 @@ class Engine(Protocol):
     async def inspect(self, engine_id: str) -> ContainerState:
         """State by id or name. ContainerNotFound."""
 
-    async def list(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        """All containers, running or not, that carry all of `labels`."""
+    async def list(self, labels: Mapping[str, str], *, seen: Iterable[ContainerState] = ()) -> Sequence[ContainerState]:
+        """All containers, running or not, that carry all of `labels`.
+
+        One that was `seen` to run, and runs still or again, may be answered as it was seen: what happened between the
+        two is the events' to tell.
+        """
 
     def events(self, labels: Mapping[str, str]) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
         """Events of containers that carry `labels`, from the moment that the context is entered.

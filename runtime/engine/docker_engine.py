@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,15 +20,15 @@ from runtime.engine.base import (
     ExecResult,
     ImageRef,
     LogLine,
-    LogStreamName,
     PullProgress,
     VolumeState,
 )
 from runtime.engine.docker import Docker, DockerConnectionError, DockerError
-from runtime.engine.docker.exec import Exec, Stream
 from runtime.engine.docker.multiplexed import Message
 from runtime.engine.docker.streams import AnswerStream
 from runtime.engine.docker.times import unix_seconds
+from runtime.engine.docker_errors import CONTAINER_ERRORS, CREATE_ERRORS, RUNNING_ERRORS, VOLUME_ERRORS, translated
+from runtime.engine.docker_exec import DockerExecStream, exit_code_after_eof
 from runtime.engine.docker_networks import DockerEngineNetworks
 from runtime.engine.docker_values import (
     PullMeter,
@@ -41,6 +40,7 @@ from runtime.engine.docker_values import (
     image_ref,
     image_tag,
     log_line,
+    runs_as_seen,
     volume_state,
 )
 from runtime.engine.errors import (
@@ -54,40 +54,11 @@ from runtime.engine.errors import (
     ImagePullFailed,
     InvalidSpec,
     NameConflict,
-    VolumeInUse,
-    VolumeNotFound,
 )
 
 T = TypeVar("T")
 _INSPECTS_SIDE_BY_SIDE = 8
-_EXIT_LOOKS = 100
-_EXIT_INTERVAL_S = 0.02
 _NOT_IN_REGISTRY = ("not found", "manifest unknown", "does not exist", "pull access denied")
-
-_UNMOUNTABLE = re.compile(r"failed to mount local volume: .*: no such device$")
-"""ENODEV of mount(2). The engine answers as if it were at fault itself, which would be tried again for ever."""
-
-Errors = Mapping[int, type[EngineError]]
-_CONTAINER_ERRORS: Errors = {404: ContainerNotFound}
-_RUNNING_ERRORS: Errors = {404: ContainerNotFound, 409: ContainerNotRunning}
-_CREATE_ERRORS: Errors = {404: ImageNotFound, 409: NameConflict}
-_VOLUME_ERRORS: Errors = {404: VolumeNotFound, 409: VolumeInUse}
-
-
-@contextmanager
-def _translated(errors: Errors) -> Iterator[None]:
-    """The one place where the client's errors become ours: by status, the text stays the engine's."""
-    try:
-        yield
-    except DockerConnectionError as error:
-        raise EngineUnavailable(error.message) from error
-    except DockerError as error:
-        kind = errors.get(error.status)
-        if _UNMOUNTABLE.search(error.message):
-            raise InvalidSpec(f"{error.message}: the kernel of the engine's machine has no such file system") from error
-        if kind is None:
-            kind = InvalidSpec if error.status == 400 else EngineBusy if error.status >= 500 else EngineError
-        raise kind(error.message) from error
 
 
 class DockerEngine:
@@ -107,7 +78,7 @@ class DockerEngine:
         return DockerEngineNetworks(self._docker)
 
     async def info(self) -> EngineInfo:
-        with _translated({}):
+        with translated({}):
             answer = await self._docker.system.info()
         return EngineInfo(
             name="docker",
@@ -127,7 +98,7 @@ class DockerEngine:
             if error.status != 404:
                 raise (InvalidSpec if error.status == 400 else EngineBusy)(error.message) from error
         await self._pull(image, on_progress)
-        with _translated({404: ImageNotFound}):
+        with translated({404: ImageNotFound}):
             return image_ref(await self._docker.images.inspect(image))
 
     async def _pull(self, image: str, on_progress: Callable[[PullProgress], None] | None) -> None:
@@ -148,17 +119,17 @@ class DockerEngine:
             raise (ImageNotFound if unknown else ImagePullFailed)(words) from error
 
     async def create(self, spec: ContainerSpec) -> str:
-        with _translated(_CREATE_ERRORS):
+        with translated(CREATE_ERRORS):
             return (await self._docker.containers.create(container_config(spec), name=spec.name)).id
 
     async def start(self, engine_id: str) -> None:
-        with _translated(_CONTAINER_ERRORS):
+        with translated(CONTAINER_ERRORS):
             await self._docker.containers.container(engine_id).start()
 
     async def stop(self, engine_id: str, *, grace_s: float | None = None, signal: str | None = None) -> None:
         container = self._docker.containers.container(engine_id)
         seconds = None if grace_s is None else max(0, round(grace_s))
-        with _translated(_CONTAINER_ERRORS):
+        with translated(CONTAINER_ERRORS):
             if seconds is None:
                 seconds = (await container.show())["Config"].get("StopTimeout", 10)
             if signal is None:
@@ -181,22 +152,23 @@ class DockerEngine:
         await container.stop(t=0)
 
     async def kill(self, engine_id: str, *, signal: str = "SIGKILL") -> None:
-        with _translated(_RUNNING_ERRORS):
+        with translated(RUNNING_ERRORS):
             await self._docker.containers.container(engine_id).kill(signal=signal)
 
     async def remove(self, engine_id: str, *, force: bool = False, volumes: bool = False) -> None:
-        with _translated({404: ContainerNotFound, 409: ContainerRunning}):
+        with translated({404: ContainerNotFound, 409: ContainerRunning}):
             await self._docker.containers.container(engine_id).delete(force=force, v=volumes)
 
     async def inspect(self, engine_id: str) -> ContainerState:
-        with _translated(_CONTAINER_ERRORS):
+        with translated(CONTAINER_ERRORS):
             document = await self._docker.containers.container(engine_id).show()
         return container_state(document, self._engine_address)
 
-    async def list(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        with _translated({}):
+    async def list(self, labels: Mapping[str, str], *, seen: Iterable[ContainerState] = ()) -> Sequence[ContainerState]:
+        with translated({}):
             found = await self._docker.containers.list(all=True, filters={"label": _label_filter(labels)})
-        states: dict[str, ContainerState] = {}
+        known = {state.engine_id: state for state in seen}
+        states = {c.id: known[c.id] for c in found if c.id in known and runs_as_seen(c.attrs, known[c.id])}
         failures: dict[str, EngineError] = {}
         limiter = anyio.CapacityLimiter(_INSPECTS_SIDE_BY_SIDE)
 
@@ -211,7 +183,8 @@ class DockerEngine:
 
         async with anyio.create_task_group() as tasks:
             for container in found:
-                tasks.start_soon(inspect, container.id)
+                if container.id not in states:
+                    tasks.start_soon(inspect, container.id)
         for error in failures.values():
             raise error
         return [states[container.id] for container in found if container.id in states]
@@ -219,7 +192,7 @@ class DockerEngine:
     @asynccontextmanager
     async def events(self, labels: Mapping[str, str]) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         filters = {"type": ["container"], "label": _label_filter(labels)}
-        with _translated({}):
+        with translated({}):
             # By the engine's own clock, so that nothing between its answer and its subscribing us is lost.
             now_s = unix_seconds((await self._docker.system.info())["SystemTime"])
             since = f"{now_s:.6f}"
@@ -237,7 +210,7 @@ class DockerEngine:
         follow: bool = False,
     ) -> AsyncIterator[AsyncIterator[LogLine]]:
         container = self._docker.containers.container(engine_id)
-        with _translated(_CONTAINER_ERRORS):
+        with translated(CONTAINER_ERRORS):
             async with container.log(
                 follow=follow,
                 timestamps=True,
@@ -255,7 +228,7 @@ class DockerEngine:
 
     async def _sampled(self, engine_id: str, read: Callable[[dict[str, Any]], T | None], *, one_shot: bool) -> T:
         """What `read` makes of a sample; None: it is the empty one of a container that does not run."""
-        with _translated(_RUNNING_ERRORS):
+        with translated(RUNNING_ERRORS):
             container = self._docker.containers.container(engine_id)
             async with container.stats(stream=False, one_shot=one_shot) as samples:
                 sample = await samples.get()
@@ -274,12 +247,12 @@ class DockerEngine:
     ) -> ExecResult:
         """As in `Engine`. After a timeout the command goes on in the container: Docker cannot end it."""
         output = bytearray()
-        with _translated(_RUNNING_ERRORS), anyio.fail_after(timeout_s):
+        with translated(RUNNING_ERRORS), anyio.fail_after(timeout_s):
             exec_ = await self._docker.containers.container(engine_id).exec(command, environment=env)
             async with exec_.start() as stream:
                 while (message := await stream.read_out()) is not None:
                     output += message.data[: EXEC_OUTPUT_LIMIT_BYTES - len(output)]
-            exit_code = await _exit_code_after_eof(exec_)
+            exit_code = await exit_code_after_eof(exec_)
         return ExecResult(exit_code if exit_code is not None else -1, bytes(output))
 
     @asynccontextmanager
@@ -291,7 +264,7 @@ class DockerEngine:
         tty: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> AsyncIterator[DockerExecStream]:
-        with _translated(_RUNNING_ERRORS):
+        with translated(RUNNING_ERRORS):
             container = self._docker.containers.container(engine_id)
             exec_ = await container.exec(command, stdin=True, tty=tty, environment=env)
             async with exec_.start() as stream:
@@ -306,17 +279,17 @@ class DockerEngine:
         options: Mapping[str, str] | None = None,
     ) -> VolumeState:
         config = {"Name": name, "Labels": dict(labels), "Driver": driver, "DriverOpts": dict(options or {})}
-        with _translated({404: InvalidSpec, 409: NameConflict}):
+        with translated({404: InvalidSpec, 409: NameConflict}):
             volume = await self._docker.volumes.create(config)
             return volume_state(await volume.show())
 
     async def list_volumes(self, labels: Mapping[str, str]) -> Sequence[VolumeState]:
-        with _translated({}):
+        with translated({}):
             answer = await self._docker.volumes.list(filters={"label": _label_filter(labels)})
         return [volume_state(document) for document in answer.get("Volumes") or []]
 
     async def remove_volume(self, name: str, *, force: bool = False) -> None:
-        with _translated(_VOLUME_ERRORS):
+        with translated(VOLUME_ERRORS):
             await (await self._docker.volumes.get(name)).delete(force=force)
 
     async def aclose(self) -> None:
@@ -332,7 +305,7 @@ class _EventIterator(AsyncIterator[EngineEvent]):
         self._subscriber = subscriber
 
     async def __anext__(self) -> EngineEvent:
-        with _translated({}):
+        with translated({}):
             document = await self._subscriber.get()
         if document is None:
             raise EngineUnavailable("the engine ended its event stream")
@@ -344,57 +317,8 @@ class _LogIterator(AsyncIterator[LogLine]):
         self._messages = messages
 
     async def __anext__(self) -> LogLine:
-        with _translated(_CONTAINER_ERRORS):
+        with translated(CONTAINER_ERRORS):
             message = await self._messages.get()
         if message is None:
             raise StopAsyncIteration
         return log_line(message)
-
-
-async def _exit_code(exec_: Exec) -> int | None:
-    answer = await exec_.inspect()
-    return None if answer["Running"] else answer["ExitCode"]
-
-
-async def _exit_code_after_eof(exec_: Exec) -> int | None:
-    # The engine ends the output first, and notes the exit code a moment later; nothing tells of it.
-    for _ in range(_EXIT_LOOKS):
-        if (exit_code := await _exit_code(exec_)) is not None:
-            return exit_code
-        await anyio.sleep(_EXIT_INTERVAL_S)
-    return None
-
-
-class DockerExecStream:
-    """`ExecStream` over an upgraded connection."""
-
-    def __init__(self, exec_: Exec, stream: Stream, *, tty: bool) -> None:
-        self._exec = exec_
-        self._stream = stream
-        self._tty = tty
-        self._ended = False
-
-    async def send(self, data: bytes) -> None:
-        with _translated({}):
-            await self._stream.write_in(data)
-
-    async def send_eof(self) -> None:
-        with _translated({}):
-            await self._stream.write_eof()
-
-    async def receive(self) -> tuple[LogStreamName, bytes]:
-        with _translated({}):
-            message = await self._stream.read_out()
-        if message is None:
-            self._ended = True
-            return "stdout", b""
-        return "stderr" if message.stream == 2 else "stdout", message.data
-
-    async def resize(self, *, columns: int, rows: int) -> None:
-        if self._tty:
-            with _translated(_RUNNING_ERRORS):
-                await self._exec.resize(h=rows, w=columns)
-
-    async def exit_code(self) -> int | None:
-        with _translated({}):
-            return await _exit_code_after_eof(self._exec) if self._ended else await _exit_code(self._exec)

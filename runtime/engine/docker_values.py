@@ -149,6 +149,16 @@ def _address6(document: Mapping[str, Any]) -> str | None:
     return next((str(network["GlobalIPv6Address"]) for network in networks if network.get("GlobalIPv6Address")), None)
 
 
+def runs_as_seen(summary: Mapping[str, Any], seen: ContainerState) -> bool:
+    """Whether an entry of GET /containers/json tells of the run, at the address, that was seen earlier."""
+    if summary["State"] != "running" or seen.status != "running":
+        return False
+    if summary.get("HostConfig", {}).get("NetworkMode") == "host":
+        return True
+    networks = (summary.get("NetworkSettings") or {}).get("Networks") or {}
+    return seen.address in {network.get("IPAddress") for network in networks.values()}
+
+
 def container_stats(sample: Mapping[str, Any]) -> ContainerStats | None:
     """From GET /containers/{id}/stats; None for the empty sample of one that does not run."""
     read_at_s = unix_seconds(sample["read"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Literal
 
@@ -171,7 +171,7 @@ class FakeEngine:
         await self._call("inspect", engine_id)
         return self._get(engine_id)
 
-    async def list(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+    async def list(self, labels: Mapping[str, str], *, seen: Iterable[ContainerState] = ()) -> Sequence[ContainerState]:
         await self._call("list", "")
         return [c for c in self.containers.values() if _carries(c.labels, labels)]
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -192,7 +192,7 @@ class ProcessEngine:
     async def inspect(self, engine_id: str) -> ContainerState:
         return self._task(engine_id).state(self._address)
 
-    async def list(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+    async def list(self, labels: Mapping[str, str], *, seen: Iterable[ContainerState] = ()) -> Sequence[ContainerState]:
         wanted = [task for task in self._tasks.values() if labels.items() <= task.spec.labels.items()]
 
         def states() -> Sequence[ContainerState]:

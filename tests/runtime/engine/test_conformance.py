@@ -301,6 +301,19 @@ async def test_list_by_labels(bench: Any) -> None:
     assert await ids(colour="green") == set()
 
 
+async def test_a_listing_tells_of_what_has_changed_since_it_was_seen(bench: Any) -> None:
+    ids = [await bench.engine.create(bench.spec()) for _ in range(3)]
+    for engine_id in ids[:2]:
+        await bench.engine.start(engine_id)
+    seen = await bench.engine.list(bench.labels)
+    await bench.engine.stop(ids[0], grace_s=0)
+    await bench.engine.start(ids[2])
+    states = {state.engine_id: state for state in await bench.engine.list(bench.labels, seen=seen)}
+    assert [states[engine_id].status for engine_id in ids] == ["exited", "running", "running"]
+    assert states[ids[1]] == next(state for state in seen if state.engine_id == ids[1])
+    assert states == {engine_id: await bench.engine.inspect(engine_id) for engine_id in ids}
+
+
 async def test_events_of_a_life(bench: Any) -> None:
     async with bench.engine.events(bench.labels) as events:
         with trio.fail_after(_PATIENCE_S):
