@@ -11,13 +11,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from runtime.network.netlink_dump import dump
 from runtime.network.netlink_messages import attributes, messages
 from runtime.network.nft.encoding import FAMILIES, message, number, request, text
 from runtime.network.nft.errors import NftError
 
 _NETLINK_NETFILTER = 12
-_ERROR, _DONE = 2, 3
-_DUMP = 0x300
+_ERROR = 2
 _GET_CHAIN, _GET_GENERATION, _GET_OBJECT = 4, 16, 19
 _TABLE, _OBJECT_NAME, _CHAIN_NAME, _KIND, _DATA = 1, 2, 3, 3, 4
 _COUNTER, _PACKETS, _GENERATION = 1, 2, 1
@@ -80,16 +80,11 @@ def _kernel() -> Iterator[socket.socket]:
         raise NftError(f"the kernel's nftables cannot be asked: {error.strerror}") from error
 
 
-def _dump(kind: int, body: bytes) -> Iterator[bytes]:
-    with _kernel() as kernel:
-        kernel.send(message(kind, body, _DUMP))
-        while True:
-            for told, answer in messages(kernel.recv(_READ_BYTES)):
-                if told == _DONE:
-                    return
-                if told == _ERROR and (code := _error(answer)):
-                    raise NftError(f"the kernel does not tell its rules: {os.strerror(-code)}")
-                yield answer
+def _dump(kind: int, body: bytes) -> list[bytes]:
+    try:
+        return dump(_NETLINK_NETFILTER, kind, body)
+    except OSError as error:
+        raise NftError(f"the kernel does not tell its rules: {error.strerror}") from error
 
 
 def _waiting(kernel: socket.socket) -> Iterator[bytes]:

@@ -139,7 +139,6 @@ class Overlay:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._kernel.follow, self.look_again)
                     nursery.start_soon(self._follow_replica)
-                    nursery.start_soon(self._kernel.load)
                     task_status.started()
                     await self._keep()
         finally:

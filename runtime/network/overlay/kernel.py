@@ -12,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from consensus.model.network import Capability
-from runtime.network.overlay import capabilities, commands, netlink, news, wireguard
+from runtime.network.overlay import capabilities, commands, listing, netlink, news, wireguard
 from runtime.network.overlay.changes import AddWireguard, AnyChange, ConfigureWireguard, NetlinkChange
 from runtime.network.overlay.errors import OverlayError
 from runtime.network.overlay.found import Found
@@ -33,10 +33,6 @@ _LOCK_WAIT_S = 5
 
 class Kernel(Protocol):
     """All raise OverlayError."""
-
-    async def load(self) -> None:
-        """Makes the first `look` as fast as the next."""
-        ...
 
     async def capabilities(self) -> tuple[Capability, ...]: ...
     async def look(self) -> Found: ...
@@ -70,14 +66,11 @@ class HostKernel:
     def __init__(self, key: TunnelKey) -> None:
         self._key = key
 
-    async def load(self) -> None:
-        await trio.to_thread.run_sync(netlink.load)
-
     async def capabilities(self) -> tuple[Capability, ...]:
         return await capabilities.look()
 
     async def look(self) -> Found:
-        found = await trio.to_thread.run_sync(netlink.look)
+        found = await trio.to_thread.run_sync(listing.look)
         return replace(found, wireguard=await wireguard.look(WIREGUARD)) if WIREGUARD in found.links else found
 
     async def change(self, changes: Sequence[AnyChange]) -> None:

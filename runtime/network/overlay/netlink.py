@@ -1,6 +1,6 @@
-"""The kernel's links, addresses, routes and forwarding entries, by pyroute2. All of it blocks: run it in a thread.
+"""Changes of the kernel's links, addresses, routes and forwarding entries, by pyroute2.
 
-All of it raises OverlayError, in words that say what was tried.
+Each blocks, so run it in a thread, and raises OverlayError, in words that say what was tried.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from runtime.network.overlay.changes import (
     SetNeighbour,
 )
 from runtime.network.overlay.errors import OverlayError
-from runtime.network.overlay.found import ROUTE_PROTOCOL, Found, Link, Route, VxlanFacts
-from runtime.network.overlay.plan import BRIDGE, VXLAN
+from runtime.network.overlay.found import ROUTE_PROTOCOL, Route
+from runtime.network.overlay.plan import BRIDGE
 
 _RTNH_F_ONLINK = 4
 _NUD_PERMANENT = 0x80
@@ -82,73 +82,6 @@ def _netlink(what: str) -> Iterator[Any]:
         raise OverlayError(f"cannot {what}: {error.args[-1]}") from error
     except OSError as error:
         raise OverlayError(f"cannot {what}: {error}") from error
-
-
-def look() -> Found:
-    """What is there now."""
-    with _netlink("read the links of this machine") as kernel:
-        raw = list(kernel.get_links())
-        names = {link["index"]: link.get("ifname") for link in raw}
-        addresses: dict[int, set[str]] = {}
-        for entry in kernel.get_addr():
-            if entry["scope"] == _LINK_SCOPE:
-                # A kernel with IPv6 gives one to every link.
-                continue
-            address = entry.get("local") or entry.get("address")
-            addresses.setdefault(entry["index"], set()).add(f"{address}/{entry['prefixlen']}")
-        links = {names[link["index"]]: _link(link, names, addresses.get(link["index"], set())) for link in raw}
-        index = next((index for index, name in names.items() if name == VXLAN), None)
-        return Found(
-            links=links,
-            routes=frozenset(_routes(kernel, names)),
-            neighbours=frozenset() if index is None else frozenset(_neighbours(kernel, index)),
-            forwarding=frozenset() if index is None else frozenset(_forwarding(kernel, index)),
-        )
-
-
-def _link(raw: Any, names: dict[int, str], addresses: set[str]) -> Link:
-    info = raw.get("linkinfo")
-    vxlan = None
-    if info is not None and info.get("kind") == "vxlan" and (data := info.get("data")) is not None:
-        vxlan = VxlanFacts(
-            data.get("vxlan_id"),
-            data.get("vxlan_port"),
-            data.get("vxlan_local") or data.get("vxlan_local6") or "",
-            names.get(data.get("vxlan_link")),
-            bool(data.get("vxlan_learning")),
-        )
-    return Link(
-        name=raw.get("ifname"),
-        mtu=raw.get("mtu"),
-        up=bool(raw["flags"] & _IFF_UP),
-        mac=raw.get("address") or "",
-        master=names.get(raw.get("master")),
-        vxlan=vxlan,
-        addresses=frozenset(addresses),
-    )
-
-
-def _routes(kernel: Any, names: dict[int, str]) -> Iterator[Route]:
-    for family in _FAMILIES:
-        for route in kernel.get_routes(family=family, table=_MAIN_TABLE):
-            if route["proto"] == ROUTE_PROTOCOL and route.get("dst"):
-                onlink = bool(route["flags"] & _RTNH_F_ONLINK)
-                link = "" if route["type"] == _RTN_UNREACHABLE else names.get(route.get("oif"), "")
-                subnet = f"{route.get('dst')}/{route['dst_len']}"
-                yield Route(subnet, route.get("gateway") or "", link, onlink)
-
-
-def _neighbours(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
-    for family in _FAMILIES:
-        for entry in kernel.get_neighbours(family=family, ifindex=index):
-            if entry["state"] & _NUD_PERMANENT and entry.get("dst"):
-                yield entry.get("dst"), entry.get("lladdr")
-
-
-def _forwarding(kernel: Any, index: int) -> Iterator[tuple[str, str]]:
-    for entry in kernel.fdb("dump", ifindex=index):
-        if entry["ifindex"] == index and entry.get("dst"):
-            yield entry.get("lladdr"), entry.get("dst")
 
 
 def change(changes: Iterable[NetlinkChange]) -> None:

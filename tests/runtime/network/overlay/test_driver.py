@@ -53,9 +53,6 @@ class Machine:
 
     # -- the kernel
 
-    async def load(self) -> None:
-        await trio.lowlevel.checkpoint()
-
     async def capabilities(self) -> tuple[Capability, ...]:
         await trio.lowlevel.checkpoint()
         return (Capability("wireguard", self.can_encrypt, "a fake"), Capability("ipv6", self.has_ipv6, "turned off"))

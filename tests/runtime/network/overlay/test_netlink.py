@@ -13,6 +13,8 @@ _SCRIPT = """
 import subprocess, time
 from msgspec.structs import replace
 from runtime.network.overlay import links, netlink
+from runtime.network.overlay.found import Route
+from runtime.network.overlay.listing import look
 from runtime.network.overlay.plan import VXLAN
 from tests.runtime.network.overlay.test_links import plan_of
 
@@ -29,7 +31,7 @@ plan = replace(plan, subnet6="fd12::/64", ranges6=("fd12::/48",), peers=tuple(bo
 
 def settle():
     for passes in range(8):
-        due = links.changes(plan, netlink.look())
+        due = links.changes(plan, look())
         if not due:
             return
         netlink.change(due)
@@ -39,13 +41,21 @@ settle()
 deadline = time.monotonic() + 10
 while "inet6 fe80" not in subprocess.check_output(["ip", "addr", "show", VXLAN], text=True):
     assert time.monotonic() < deadline, "this kernel has no IPv6, or the link no address of its own"
-assert links.changes(plan, netlink.look()) == []
+assert links.changes(plan, look()) == []
 assert "via fe80::af4:100" in subprocess.check_output(["ip", "-6", "route", "get", "fd12:0:0:1::7"], text=True)
+ip("link add bridge type bridge")
+ip("link set other master bridge")
+ip("route add 10.99.0.0/24 via 10.0.0.9 dev eth0 onlink proto 72")
+ip("route add 10.98.0.0/24 via 10.0.0.9 dev eth0 onlink")
+found = look()
+assert (found.links["other"].master, found.links["eth0"].master) == ("bridge", None)
+assert found.links["eth0"].addresses == {"10.0.0.2/24"}
+assert {r for r in found.routes if r.link == "eth0"} == {Route("10.99.0.0/24", "10.0.0.9", "eth0", True)}
 ip(f"link del {VXLAN}")
 settle()
-netlink.change(links.removal(netlink.look()))
-assert VXLAN not in netlink.look().links
-assert not netlink.look().routes
+netlink.change(links.removal(look()))
+assert VXLAN not in look().links
+assert not look().routes
 """
 
 
