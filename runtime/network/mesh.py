@@ -63,7 +63,7 @@ class Mesh:
 
     Attributes:
         problems: ports that cannot be opened here now, and why.
-        taken: those of them that another program has; taken_changed: set when they are others.
+        taken: those of them that another program has.
         open_ports: ports that are open here now.
         proxied: the port at the overlay's gateway where a virtual address is served.
     """
@@ -100,7 +100,7 @@ class Mesh:
         self._proxied_changed = trio.Event()
         self.problems: dict[Front, str] = {}
         self.taken: frozenset[PublishedPort] = frozenset()
-        self.taken_changed = trio.Event()
+        self._taken_changed = trio.Event()
         self.open_ports: set[Front] = set()
         self.proxied: dict[Front, int] = {}
 
@@ -111,6 +111,10 @@ class Mesh:
     async def proxied_changed(self) -> None:
         """Returns when `proxied` is another."""
         await self._proxied_changed.wait()
+
+    async def taken_changed(self) -> None:
+        """Returns when `taken` is another."""
+        await self._taken_changed.wait()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled, which ends all connections."""
@@ -235,5 +239,5 @@ class Mesh:
         if not isinstance(front, PublishedPort) or (front in self.taken) is taken:
             return
         self.taken = self.taken | {front} if taken else self.taken - {front}
-        self.taken_changed.set()
-        self.taken_changed = trio.Event()
+        self._taken_changed.set()
+        self._taken_changed = trio.Event()

@@ -87,7 +87,7 @@ class PortReporter:
 
     async def _changed(self) -> None:
         with trio.move_on_after(self._look_s):
-            await self._mesh.taken_changed.wait()
+            await self._mesh.taken_changed()
             return
         await self._look_now()
 

@@ -7,7 +7,7 @@ there as it should be, and if it is not, all of it is put back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Set
+from collections.abc import Awaitable, Callable, Set
 
 import structlog
 import trio
@@ -18,13 +18,13 @@ from consensus.state import State
 from runtime.backoff import Backoff
 from runtime.network.mesh import Mesh
 from runtime.network.nft import traffic
+from runtime.network.nft.bridge_filter import BridgeFilter
 from runtime.network.nft.compiler import Compiler
 from runtime.network.nft.errors import NftError
 from runtime.network.nft.filter import LOG_GROUP, VERDICTS, PolicyId
-from runtime.network.nft.nft import Nft, filter_bridge
+from runtime.network.nft.nft import Nft
 from runtime.network.nft.ruleset import IPV6, Command, Ruleset, changes, put_table, remove_table
 from runtime.network.route_table import is_news
-from runtime.network.routes import PublishedPort
 
 log = structlog.get_logger()
 
@@ -32,9 +32,11 @@ log = structlog.get_logger()
 class PacketRulesConfig(Struct, frozen=True, kw_only=True):
     """Attributes:
     look_s: how often is looked whether the table is still there.
+    look_at_bridge_s: the same for what the rules need of the bridge.
     """
 
     look_s: float = 2.0
+    look_at_bridge_s: float = 10.0
     retry_first_s: float = 0.2
     retry_last_s: float = 5.0
 
@@ -61,7 +63,7 @@ class PacketRules:
     ) -> None:
         self._machine = machine
         self._mesh = mesh
-        self._bridge = bridge
+        self._bridge = BridgeFilter(bridge)
         self._nft = nft or Nft()
         self._config = config or PacketRulesConfig()
         self._compiler = Compiler(node_id)
@@ -70,6 +72,8 @@ class PacketRules:
         self._in_kernel6: Ruleset | None = None
         self._seen_generation: int | None = None
         self._look_at_s = 0.0
+        self._look_at_bridge_s = 0.0
+        self._woken = trio.Event()
         self._scope = trio.CancelScope()
         self.problem: str | None = None
         self.counts: dict[tuple[str, str], int] = {}
@@ -83,13 +87,16 @@ class PacketRules:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(traffic.follow, LOG_GROUP)
+                    nursery.start_soon(self._follow_state, self._machine.state)
+                    nursery.start_soon(self._follow_mesh, self._mesh.proxied_changed)
+                    nursery.start_soon(self._follow_mesh, self._mesh.taken_changed)
                     await self._keep(backoff)
         finally:
             self._machine.off_touch(self._touch)
 
     async def _keep(self, backoff: Backoff) -> None:
         while True:
-            seen, taken = self._machine.state, self._mesh.taken
+            self._woken = trio.Event()
             try:
                 await self._reconcile()
             except NftError as error:
@@ -97,9 +104,19 @@ class PacketRules:
                 self._tell(str(error))
                 await trio.sleep(backoff.next_s())
                 continue
-            self._tell(await trio.to_thread.run_sync(filter_bridge, self._bridge))
+            self._tell(await self._ensure_bridge())
             backoff.reset()
-            await self._news(seen, taken)
+            with trio.move_on_at(self._look_at_s):
+                await self._woken.wait()
+            if trio.current_time() >= self._look_at_s:
+                await self._look()
+                self._look_at_s = trio.current_time() + self._config.look_s
+
+    async def _ensure_bridge(self) -> str | None:
+        anew = trio.current_time() >= self._look_at_bridge_s
+        if anew:
+            self._look_at_bridge_s = trio.current_time() + self._config.look_at_bridge_s
+        return await self._bridge.ensure(anew=anew)
 
     async def remove(self) -> None:
         """Takes the table away, for good. Raises NftError."""
@@ -109,30 +126,18 @@ class PacketRules:
     def _touch(self, apps: Set[str]) -> None:
         self._touched |= apps
 
-    async def _news(self, seen: State, taken: Set[PublishedPort]) -> None:
-        """Until there may be something to do; looks after the table now and then."""
-        with trio.move_on_at(self._look_at_s):
-            async with trio.open_nursery() as nursery:
-
-                async def wake(waits: Awaitable[object]) -> None:
-                    await waits
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(wake, self._other_state(seen))
-                nursery.start_soon(wake, self._mesh.proxied_changed())
-                nursery.start_soon(wake, self._other_taken(taken))
-        if trio.current_time() >= self._look_at_s:
-            await self._look()
-            self._look_at_s = trio.current_time() + self._config.look_s
-
-    async def _other_state(self, seen: State) -> None:
+    async def _follow_state(self, seen: State) -> None:
         index = self._machine.watch.index
-        while not is_news(seen, self._machine.state):
+        while True:
+            if is_news(seen, self._machine.state):
+                seen = self._machine.state
+                self._woken.set()
             index = await self._machine.watch.changed(index)
 
-    async def _other_taken(self, taken: Set[PublishedPort]) -> None:
-        while self._mesh.taken == taken:
-            await self._mesh.taken_changed.wait()
+    async def _follow_mesh(self, changed: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await changed()
+            self._woken.set()
 
     async def _look(self) -> None:
         if self._in_kernel is None:

@@ -1,19 +1,16 @@
-"""The kernel's nftables, straight or by the nft command, and what else of this machine the ruleset stands on."""
+"""The kernel's nftables, straight or by the nft command."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 import trio
 
 from runtime.network.nft import encoding, netlink
 from runtime.network.nft.errors import NftError
 from runtime.network.nft.ruleset import TABLE, Command, Family
-
-_BRIDGES = Path("/sys/class/net")
 
 
 class Nft:
@@ -48,29 +45,3 @@ class Nft:
         if done.returncode != 0:
             raise NftError(done.stderr.decode(errors="replace").strip()[:500])
         return done.stdout.decode()
-
-
-def filter_bridge(bridge: str) -> str | None:
-    """Lets the rules see what containers on one bridge send each other, and lets a container reach itself by a
-    virtual address. What is missing, in words; None: all is as it should be. Blocks for a moment."""
-    folder = _BRIDGES / bridge
-    if not (folder / "bridge").is_dir():
-        return f"there is no bridge {bridge} yet"
-    try:
-        _switch_on(folder / "bridge" / "nf_call_iptables")
-        _switch_on(folder / "bridge" / "nf_call_ip6tables")
-        for port in (folder / "brif").iterdir():
-            _switch_on(port / "hairpin_mode")
-    except OSError as error:
-        return f"network policies do not hold between containers of this node: {error}"
-    return None
-
-
-def _switch_on(switch: Path) -> None:
-    try:
-        if switch.read_text().strip() != "1":
-            switch.write_text("1")
-    except FileNotFoundError:
-        # A port that is gone by now.
-        if switch.parent.is_dir():
-            raise
