@@ -119,6 +119,9 @@ def service_routes(state: State, service: Service) -> dict[Front, Route]:
     """
     fronts = _Fronts(state, service)
     apps = sorted(state.apps_by_service.get(service.name, ()))
+    if not service.ports and not any(state.apps[app].spec.ports for app in apps):
+        # Its replicas may be many, and each of their reports comes by here.
+        return {}
     serving = {app: [task for task in state.tasks_of_app(app) if state.takes_traffic(task)] for app in apps}
     everyone = [task for app in apps for task in serving[app]]
     for app in apps:
