@@ -31,6 +31,7 @@ from consensus.commands import (
 )
 from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
+from consensus.model.container import env_problems, image_problems
 from consensus.model.deployment import Change, Deployment
 from consensus.model.strategy import ONE_TEST, ABTesting, RollingUpdate, Strategy
 from consensus.outcomes import Recorded
@@ -49,9 +50,9 @@ class DeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.strategy is not None:
             yield from ((f"strategy.{name}", expected) for name, expected in self.strategy.problems())
-        for key in self.environment or {}:
-            if not key or "=" in key or "\0" in key:
-                yield "environment", f"expected variable names without '=', got {key!r}"
+        if self.image is not None:
+            yield from image_problems("image", self.image)
+        yield from env_problems("environment", self.environment or {})
 
 
 class PromoteBody(Struct, frozen=True, forbid_unknown_fields=True):

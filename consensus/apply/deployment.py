@@ -143,7 +143,8 @@ def promote(draft: Draft, command: PromoteDeployment) -> AnyOutcome:
         draft,
         deployment,
         status=DeploymentStatus.IN_PROGRESS,
-        step_at_s=draft.time_s,
+        # What goes on has no more time for it than before.
+        step_at_s=draft.time_s if paused else deployment.step_at_s,
         approved_step=deployment.step,
         forgiven=failing if paused else deployment.forgiven,
         skipped_hooks=_skipped(deployment) if paused else deployment.skipped_hooks,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from consensus.model.container import env_problems, image_problems
 from consensus.model.quantity import Duration, duration_problems, duration_s
 from consensus.model.run import RunPolicy
 
@@ -59,5 +60,6 @@ class Hooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
             if hook is not None:
                 for path, text in duration_problems(hook, ("timeout",), positive=("timeout",)):
                     yield f"{name}.{path}", text
-                if any(not key or "=" in key or "\0" in key for key in hook.env):
-                    yield f"{name}.env", "expected variable names without '='"
+                yield from env_problems(f"{name}.env", hook.env)
+                if hook.image is not None:
+                    yield from image_problems(f"{name}.image", hook.image)

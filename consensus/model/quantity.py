@@ -14,6 +14,10 @@ from collections.abc import Container, Iterable, Iterator
 Memory = str | int
 Duration = str | int | float
 
+MOST_BYTES = 1 << 60
+LONGEST_S = 100 * 366 * 86400.0
+"""A hundred years. More is a slip, and no clock can count it."""
+
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _MEMORY_FACTOR = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -24,35 +28,43 @@ def memory_bytes(value: Memory) -> int:
     """The number of bytes that `value` means.
 
     Raises:
-        ValueError: it is negative or not a size.
+        ValueError: it is negative, not a size or more than MOST_BYTES.
     """
-    if isinstance(value, int):
-        if value < 0:
-            raise ValueError(f"expected a size such as 256M, got {value}")
-        return value
-    match = _MEMORY.fullmatch(value.strip())
+    match = _MEMORY.fullmatch(str(value).strip())
     if match is None:
-        raise ValueError(f"expected a size such as 256M or 1Gi, got {value!r}")
-    return int(float(match[1]) * _MEMORY_FACTOR[match[2].upper()])
+        raise ValueError(f"expected a size such as 256M or 1Gi, got {_told(value)}")
+    found = float(match[1]) * _MEMORY_FACTOR[match[2].upper()]
+    if found > MOST_BYTES:
+        raise ValueError(f"expected at most {MOST_BYTES >> 40}T, got {_told(value)}")
+    return value if isinstance(value, int) else int(found)
 
 
 def duration_s(value: Duration) -> float:
     """The number of seconds that `value` means.
 
     Raises:
-        ValueError: it is negative or not a duration.
+        ValueError: it is negative, not a duration or more than LONGEST_S.
     """
-    if isinstance(value, int | float):
-        if value < 0:
-            raise ValueError(f"expected a duration such as 30s, got {value}")
-        return float(value)
+    seconds = _seconds(value) if isinstance(value, str) else value
+    if seconds < 0:
+        raise ValueError(f"expected a duration such as 30s, got {_told(value)}")
+    if seconds > LONGEST_S:
+        raise ValueError(f"expected a hundred years at most, got {_told(value)}")
+    return float(seconds)
+
+
+def _seconds(value: str) -> float:
     text = value.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"expected a duration such as 30s, 5m or 250ms, got {value!r}")
+        raise ValueError(f"expected a duration such as 30s, 5m or 250ms, got {_told(value)}")
     return sum(float(number) * _DURATION_FACTOR_S[unit] for number, unit in parts)
+
+
+def _told(value: object) -> str:
+    return repr(value) if len(str(value)) <= 40 else f"{str(value)[:40]}…"
 
 
 def duration_problems(

@@ -7,12 +7,14 @@ progress for so long, the deployment has failed), `max_failure_ratio`, `on_failu
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from consensus.model.container import image_problems
 from consensus.model.hook import Hooks
 from consensus.model.quantity import Duration, duration_problems, duration_s
 
@@ -21,6 +23,7 @@ Amount = int | str
 Percent = Annotated[int, Meta(ge=1, le=100)]
 OnFailure = Literal["pause", "continue", "rollback"]
 
+_AMOUNT = re.compile(r"(?P<number>[0-9]{1,9})(?P<percents>%?)")
 UNCHECKED_MIN_HEALTHY_S = 0.5
 """For apps without a health check: long enough to see a command that ends at once."""
 
@@ -31,16 +34,13 @@ def amount(value: Amount, of: int, *, up: bool) -> int:
     Raises:
         ValueError: it is neither a number nor percents.
     """
-    if isinstance(value, int):
-        if value < 0:
-            raise ValueError(f"expected a number of replicas or percents such as 25%, got {value}")
-        return value
-    text = value.strip().removesuffix("%")
-    if not text.isdecimal() or (value.strip().endswith("%") and int(text) > 100):
-        raise ValueError(f"expected a number of replicas or percents such as 25%, got {value!r}")
-    if not value.strip().endswith("%"):
-        return int(text)
-    share = of * int(text) / 100
+    match = _AMOUNT.fullmatch(str(value).strip())
+    if match is None or (match["percents"] and int(match["number"]) > 100):
+        given = repr(value) if len(str(value)) <= 20 else f"{str(value)[:20]}…"
+        raise ValueError(f"expected a number of replicas or percents such as 25%, got {given}")
+    if not match["percents"]:
+        return int(match["number"])
+    share = of * int(match["number"]) / 100
     return math.ceil(share) if up else math.floor(share)
 
 
@@ -265,6 +265,8 @@ class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
+        for i, variant in enumerate(self.variants):
+            yield from image_problems(f"variants[{i}].image", variant.image)
         total = sum(variant.percentage for variant in self.variants)
         if total > 100:
             yield "variants", f"expected percentages of 100 together at most, got {total}"

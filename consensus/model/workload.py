@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from consensus.model.affinity import parse_affinity
+from consensus.model.container import env_problems, image_problems
 from consensus.model.namespace import DEFAULT
 from consensus.model.node import Taint
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
@@ -110,9 +111,8 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             if volume.mount_path in paths:
                 yield f"volumes[{i}].mount_path", f"{volume.mount_path} is mounted twice"
             paths.add(volume.mount_path)
-        for key in self.env:
-            if not key or "=" in key or "\0" in key:
-                yield "env", f"expected variable names without '=', got {key!r}"
+        yield from image_problems("image", self.image)
+        yield from env_problems("env", self.env)
 
 
 def unreadable(path: str, parse: Callable[[Any], object], value: object) -> Iterator[tuple[str, str]]:

@@ -102,7 +102,26 @@ async def test_what_is_not_there_and_what_is_under_way(admin: Any, world: Any) -
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        ({"type": "sideways"}, "strategy.type: invalid value 'sideways'"),
+        (
+            {"type": "sideways"},
+            "strategy.type: expected one of simple, rolling-update, blue-green, canary, ab-testing, got 'sideways'",
+        ),
+        (
+            {"type": "rolling-update", "order": "sideways"},
+            "strategy.order: expected one of start-first, stop-first, got 'sideways'",
+        ),
+        (
+            {"type": "rolling-update", "max_surge": 10**30},
+            "strategy.max_surge: expected a number of replicas or percents such as 25%, got 10000000000000000000…",
+        ),
+        (
+            {"type": "blue-green", "keep_old": 10**30},
+            "strategy.keep_old: expected a hundred years at most, got 1000000000000000000000000000000",
+        ),
+        (
+            {"type": "ab-testing", "variants": [{"image": "a b", "percentage": 50}]},
+            "strategy.variants[0].image: expected the name of an image such as nginx:1.27, got 'a b'",
+        ),
         ({"type": "canary", "percentage": 0}, "strategy.percentage: expected `int` >= 1"),
         ({"type": "simple", "steps": 3}, "strategy.steps: unknown field"),
         (
