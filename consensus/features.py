@@ -29,6 +29,7 @@ from consensus.commands.backup import (
 from consensus.commands.node import ReportPorts
 from consensus.commands.overlay import EncryptOverlay, ExtendOverlay
 from consensus.commands.service import CreateService
+from consensus.commands.task import RemoveTasks
 from consensus.model.app_spec import AppSpec
 from consensus.model.job import JobSpec
 from consensus.model.origin import Origin
@@ -54,6 +55,7 @@ FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {
     (CreateService, "namespace"): 2,
     (Origin, "reach"): 2,
     (ExtendOverlay, "ipv6"): 2,
+    (RemoveTasks, "preempted_by"): 2,
     (ScaleApp, "previous"): 2,
     (ScaleApp, "reason"): 2,
 }

@@ -74,11 +74,24 @@ def create(draft: Draft, command: CreateTasks) -> AnyOutcome:
 def remove(draft: Draft, command: RemoveTasks) -> AnyOutcome:
     for task_id in command.task_ids:
         task = draft.state.tasks.get(task_id)
-        if task is not None and task.run:
+        if task is None:
+            continue
+        if command.preempted_by and task.wanted:
+            task = _preempt(draft, task, command.preempted_by)
+        if task.run:
             run.stop(draft, task)
-        elif task is not None:
+        else:
             retire(draft, task)
     return Done()
+
+
+def _preempt(draft: Draft, task: Task, by: str) -> Task:
+    """With the reason, which it keeps until it is gone."""
+    message = f"preempted: it makes room for {by}, which is more important"
+    task = replace(task, placement_message=message)
+    draft.put_task(task)
+    _emit(draft, EventType.CONTAINER_PREEMPTED, task, message=message)
+    return task
 
 
 def reschedule(draft: Draft, command: RescheduleTasks) -> AnyOutcome:

@@ -32,9 +32,11 @@ class CreateTasks(Command, frozen=True):
 
 
 class RemoveTasks(Command, frozen=True):
-    """These replicas are no longer wanted; their agents stop and remove them."""
+    """These replicas are no longer wanted; their agents stop and remove them. `preempted_by` names the app that they
+    make room for, if that is why."""
 
     task_ids: list[str]
+    preempted_by: str = ""
 
 
 class RescheduleTasks(Command, frozen=True):

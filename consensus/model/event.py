@@ -15,6 +15,7 @@ class EventType(enum.StrEnum):
     CONTAINER_STARTED = "container_started"
     CONTAINER_STOPPED = "container_stopped"
     CONTAINER_DELETED = "container_deleted"
+    CONTAINER_PREEMPTED = "container_preempted"
     CONTAINER_HEALTH_CHANGED = "container_health_changed"
     NODE_JOINED = "node_joined"
     NODE_LEFT = "node_left"

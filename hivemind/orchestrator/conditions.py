@@ -17,6 +17,7 @@ from consensus.model.node import NodeStatus
 from consensus.model.task import Health, Task, TaskState
 from consensus.state import State
 from hivemind.orchestrator.dependencies import WAITS_FOR
+from hivemind.orchestrator.placement import awaits_room
 
 APP_FAILING = "app-failing."
 ROLLOUT_FAILED = "rollout-failed."
@@ -122,7 +123,8 @@ def _fails(task: Task) -> bool:
     status = task.status
     if task.node_id is None:
         # Whoever waits for another app has not failed; that one has its own alert.
-        return bool(task.placement_message) and not task.placement_message.startswith(WAITS_FOR)
+        waits = task.placement_message.startswith(WAITS_FOR) or awaits_room(task)
+        return bool(task.placement_message) and not waits
     if task.health is Health.UNHEALTHY:
         return True
     loops = status.restart_count >= _LOOPS_FROM

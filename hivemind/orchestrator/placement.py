@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from consensus.commands import Placement, PlaceTasks, RemoveTasks
+from consensus.features import FIELDS_SINCE
+from consensus.model.task import Task
 from consensus.state import State
 from hivemind.orchestrator import dependencies
 from hivemind.orchestrator.batches import batched
 from hivemind.orchestrator.scheduler.capacity import ReservedCache
 from hivemind.orchestrator.scheduler.place import place
-from hivemind.orchestrator.scheduler.preempt import victims
+from hivemind.orchestrator.scheduler.preempt import make_room
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
+
+AWAITS_ROOM = "waits for room on "
 
 
 def basis(state: State) -> tuple[Any, ...]:
@@ -41,15 +46,27 @@ def plan(
     tasks = [task for _, task in pending]
     snapshot = take_snapshot(state, tasks, surroundings, cache)
     decided = list(zip(pending, place(snapshot, tasks), strict=True))
-    news = [
-        decision
-        for (task, _), decision in decided
-        if decision.node_id is not None or decision.message != task.placement_message
-    ]
-    commands += (PlaceTasks(batch) for batch in batched(news))
     failed = [one for one, decision in decided if decision.node_id is None]
-    if failed and len(news) == len([d for d in news if d.node_id is None]):
-        # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free here.
-        gone = victims(state, failed, snapshot.settings, cache)
-        commands += (RemoveTasks(batch) for batch in batched(gone))
+    # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free there.
+    settled = len(failed) == len(decided)
+    made = make_room(state, failed, snapshot.settings, cache) if settled else []
+    waiting = {room.task.id: f"{AWAITS_ROOM}{room.node_id}, where less important replicas stop" for room in made}
+    news = []
+    for (task, _), decision in decided:
+        if decision.node_id is None:
+            decision = Placement(task.id, message=waiting.get(task.id, decision.message))
+            if decision.message == task.placement_message or (not settled and awaits_room(task)):
+                continue
+        news.append(decision)
+    commands += (PlaceTasks(batch) for batch in batched(news))
+    # Older nodes are not told for whom: they would not know the word.
+    tells = state.feature_level >= FIELDS_SINCE[RemoveTasks, "preempted_by"]
+    for app, rooms in groupby(made, key=lambda room: room.task.app):
+        gone = [victim for room in rooms for victim in room.victims]
+        commands += (RemoveTasks(batch, preempted_by=app if tells else "") for batch in batched(gone))
     return commands
+
+
+def awaits_room(task: Task) -> bool:
+    """Whether others stop to make room for it, so that it has a place as soon as they are gone."""
+    return task.placement_message.startswith(AWAITS_ROOM)

@@ -24,6 +24,14 @@ AT_ONCE = 32
 """Tasks for which room is made in one plan: the search looks at every task of every node that would do."""
 
 
+class MadeRoom(Struct, frozen=True):
+    """Where there will be room for a task once `victims` have gone, and what stops there already."""
+
+    task: Task
+    node_id: str
+    victims: list[str]
+
+
 class _Place(Struct):
     """A node while room is made: what is free once all that stops has stopped, and who could go."""
 
@@ -33,10 +41,11 @@ class _Place(Struct):
     others: list[tuple[int, Task, int, int]]
 
 
-def victims(
+def make_room(
     state: State, failed: Iterable[tuple[Task, PendingTask]], settings: SchedulerSettings, cache: ReservedCache
-) -> list[str]:
-    """The tasks that must go so that those of `failed`, the most important first, find a place.
+) -> list[MadeRoom]:
+    """The tasks that must go so that those of `failed`, the most important first, find a place; none for a task that
+    finds none so either.
 
     A task that mounts a local volume makes nobody go: where it may run is decided by the volume.
     """
@@ -46,11 +55,13 @@ def victims(
     if not asking:
         return []
     places = [_place(state, node, settings, cache) for _, node in sorted(state.nodes.items()) if node.schedulable]
-    gone: list[str] = []
+    made: list[MadeRoom] = []
     for task, pending in asking:
         able = [place for place in places if pending.node_id in (None, place.node.id)]
-        gone += _make_room(able, pending.demand, state.priority(state.spec_of(task)))
-    return gone
+        found = _make_room(able, pending.demand, state.priority(state.spec_of(task)))
+        if found is not None:
+            made.append(MadeRoom(task, *found))
+    return made
 
 
 def _place(state: State, node: Node, settings: SchedulerSettings, cache: ReservedCache) -> _Place:
@@ -69,12 +80,13 @@ def _place(state: State, node: Node, settings: SchedulerSettings, cache: Reserve
     return _Place(node, free_cpu, free_memory, others)
 
 
-def _make_room(places: list[_Place], demand: Demand, priority: int) -> list[str]:
+def _make_room(places: list[_Place], demand: Demand, priority: int) -> tuple[str, list[str]] | None:
+    """The node, and who must go there."""
     cpu, memory = millis(demand.cpu), demand.memory_bytes
     try:
         filters = lasting_filters(demand, parse_affinity(demand.affinity))
     except ValueError:
-        return []
+        return None
     best: tuple[tuple[int, int, int, str], _Place, list[tuple[int, Task, int, int]]] | None = None
     for place in places:
         if not all(rule.check(Room(place.node, Reserved(), SchedulerSettings())) for rule in filters):
@@ -86,13 +98,13 @@ def _make_room(places: list[_Place], demand: Demand, priority: int) -> list[str]
             if best is None or rank < best[0]:
                 best = rank, place, chosen
     if best is None:
-        return []
+        return None
     _, place, chosen = best
     for other in chosen:
         place.others.remove(other)
     place.cpu_millis += sum(other[2] for other in chosen) - cpu
     place.memory_bytes += sum(other[3] for other in chosen) - memory
-    return [other[1].id for other in chosen]
+    return place.node.id, [other[1].id for other in chosen]
 
 
 def _fewest(place: _Place, cpu: int, memory: int, priority: int) -> list[tuple[int, Task, int, int]] | None:
