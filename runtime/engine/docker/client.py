@@ -28,8 +28,8 @@ class DockerSystem:
 
     async def ping(self) -> str:
         """The engine's newest API version, "" where it does not say. GET /_ping"""
-        response = await self._connection.request("GET", "/_ping", timeout_s=5)
-        return response.headers.get("api-version", "")
+        answer = await self._connection.request("GET", "/_ping", timeout_s=5)
+        return answer.header("Api-Version")
 
 
 class Docker:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
 
-import httpx2
+import anyio
+import httpcore2
 import msgspec
 
 from runtime.engine.docker.errors import DockerConnectionError, DockerError
@@ -16,9 +18,14 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 120.0
 """A create or start on a busy machine takes seconds, a large image's delete tens of them."""
 
+BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
+"""What a connection raises that is of no more use."""
+
+_KEPT_CONNECTIONS, _KEPT_S = 16, 30.0
 _UPGRADE_HEADERS = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 Params = Mapping[str, Any]
+Content = bytes | AsyncIterator[bytes]
 
 
 class NetworkStream(Protocol):
@@ -29,6 +36,45 @@ class NetworkStream(Protocol):
     def get_extra_info(self, info: str) -> Any: ...
 
 
+class Answer:
+    """An answer of which the head is here; `body` is filled by `read`. Whoever does not read it closes it.
+
+    What is raised meanwhile is one of BROKEN.
+    """
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self.status = response.status
+        self.body = b""
+
+    def header(self, name: str) -> str:
+        """ "" where there is none."""
+        wanted = name.lower().encode()
+        return next((value.decode() for key, value in self._response.headers if key.lower() == wanted), "")
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its body, as it comes. Once only."""
+        return self._response.aiter_stream()
+
+    async def read(self) -> None:
+        """All of its body; it is closed afterwards."""
+        try:
+            self.body = await self._response.aread()
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the connection back, or cut it where there is more to read."""
+        with anyio.CancelScope(shield=True):
+            await self._response.aclose()
+
+    @property
+    def upgraded(self) -> NetworkStream:
+        """The connection itself, after an answer with status 101."""
+        stream: NetworkStream = self._response.extensions["network_stream"]
+        return stream
+
+
 class EngineConnection:
     """Requests to one engine at `unix:///path`, `tcp://host:port`, `http://…` or `https://…`."""
 
@@ -37,19 +83,18 @@ class EngineConnection:
         scheme, separator, rest = url.partition("://")
         if not separator or not rest or scheme not in ("unix", "tcp", "http", "https"):
             raise ValueError(f"a Docker host is unix:///path or tcp://host:port, not {url!r}")
-        if scheme == "unix":
-            base_url, socket_path = "http://docker", rest
-        else:
-            secure = ssl_context is not None or scheme == "https"
-            base_url, socket_path = f"{'https' if secure else 'http'}://{rest}", None
+        secure = scheme == "https" or (scheme != "unix" and ssl_context is not None)
+        place = urlsplit("http://docker" if scheme == "unix" else f"{'https' if secure else 'http'}://{rest}")
+        self._scheme, self._host, self._port = place.scheme, place.hostname or "", place.port
+        self._host_header, self._prefix = place.netloc, place.path.rstrip("/")
         # max_connections None: each followed log, event stream and exec holds a connection of its own.
-        transport = httpx2.AsyncHTTPTransport(
-            uds=socket_path,
-            verify=ssl_context if ssl_context is not None else scheme == "https",
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl_context or (httpcore2.default_ssl_context() if secure else None),
+            max_connections=None,
+            max_keepalive_connections=_KEPT_CONNECTIONS,
+            keepalive_expiry=_KEPT_S,
+            uds=rest if scheme == "unix" else None,
         )
-        self._client = httpx2.AsyncClient(transport=transport, base_url=base_url, trust_env=False)
 
     async def request(
         self,
@@ -58,26 +103,21 @@ class EngineConnection:
         *,
         params: Params | None = None,
         json: Any = None,
-        content: bytes | AsyncIterator[bytes] | None = None,
+        content: Content | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = ANSWER_TIMEOUT_S,
-    ) -> httpx2.Response:
+    ) -> Answer:
         """Send and read the whole answer. DockerError."""
-        response = await self.open(
+        answer = await self.open(
             method, path, params=params, json=json, content=content, headers=headers, timeout_s=timeout_s
         )
-        try:
-            await response.aread()
-        except httpx2.HTTPError as error:
-            raise DockerConnectionError(f"the answer of {self.url} broke off: {error}") from error
-        finally:
-            await response.aclose()
-        return response
+        await self._read(answer)
+        return answer
 
     async def json(self, method: str, path: str, **options: Any) -> Any:
         """As `request`; the answer's JSON, None for an empty one."""
-        response = await self.request(method, path, **options)
-        return msgspec.json.decode(response.content) if response.content.strip() else None
+        body = (await self.request(method, path, **options)).body
+        return msgspec.json.decode(body) if body.strip() else None
 
     async def open(
         self,
@@ -86,54 +126,65 @@ class EngineConnection:
         *,
         params: Params | None = None,
         json: Any = None,
-        content: bytes | AsyncIterator[bytes] | None = None,
+        content: Content | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
-    ) -> httpx2.Response:
+    ) -> Answer:
         """Send and return the answer unread; the caller closes it. DockerError.
 
-        `timeout_s` is the longest silence that is borne, None for streams, which may be silent for ever.
+        `path` is quoted already. `timeout_s` is the longest silence that is borne, None for streams, which may be
+        silent for ever.
         """
-        sent_headers = dict(headers or {})
+        sent = {"Host": self._host_header, "User-Agent": "hivemind", **(headers or {})}
         if json is not None:
             content = msgspec.json.encode(json)
-            sent_headers["Content-Type"] = "application/json"
-        request = self._client.build_request(
+            sent["Content-Type"] = "application/json"
+        if isinstance(content, bytes) or (content is None and method != "GET"):
+            sent["Content-Length"] = str(len(content or b""))
+        elif content is not None:
+            sent["Transfer-Encoding"] = "chunked"
+        query = urlencode(_encode_params(params or {}))
+        request = httpcore2.Request(
             method,
-            path,
-            params=_encode_params(params or {}),
+            httpcore2.URL(
+                scheme=self._scheme,
+                host=self._host,
+                port=self._port,
+                target=f"{self._prefix}{path}?{query}" if query else f"{self._prefix}{path}",
+            ),
+            headers=list(sent.items()),
             content=content,
-            headers=sent_headers,
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, read=timeout_s),
+            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "read": timeout_s}},
         )
         try:
-            response = await self._client.send(request, stream=True)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            answer = Answer(await self._pool.handle_async_request(request))
+        except BROKEN as error:
             reason = str(error) or type(error).__name__
             raise DockerConnectionError(f"no answer from the Docker engine at {self.url}: {reason}") from error
-        if response.status_code < 400:
-            return response
+        if answer.status >= 400:
+            await self._read(answer)
+            raise DockerError(answer.status, _error_message(answer))
+        return answer
+
+    async def _read(self, answer: Answer) -> None:
         try:
-            await response.aread()
-            raise DockerError(response.status_code, _error_message(response))
-        except httpx2.HTTPError as error:
+            await answer.read()
+        except BROKEN as error:
             raise DockerConnectionError(f"the answer of {self.url} broke off: {error}") from error
-        finally:
-            await response.aclose()
 
     async def upgrade(
         self, path: str, *, params: Params | None = None, json: Any = None
-    ) -> tuple[httpx2.Response, NetworkStream]:
+    ) -> tuple[Answer, NetworkStream]:
         """POST with `Connection: Upgrade`; the raw connection, and the answer that must be closed after."""
-        response = await self.open("POST", path, params=params, json=json, headers=_UPGRADE_HEADERS)
-        if response.status_code != 101:
-            await response.aclose()
-            raise DockerError(response.status_code, f"the engine did not upgrade the connection for {path}")
-        return response, response.extensions["network_stream"]
+        answer = await self.open("POST", path, params=params, json=json, headers=_UPGRADE_HEADERS)
+        if answer.status != 101:
+            await answer.aclose()
+            raise DockerError(answer.status, f"the engine did not upgrade the connection for {path}")
+        return answer, answer.upgraded
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._pool.aclose()
 
 
 def _encode_params(params: Params) -> dict[str, str]:
@@ -150,11 +201,11 @@ def _encode_params(params: Params) -> dict[str, str]:
     return encoded
 
 
-def _error_message(response: httpx2.Response) -> str:
+def _error_message(answer: Answer) -> str:
     try:
-        document = msgspec.json.decode(response.content)
+        document = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:
         document = None
     if isinstance(document, dict) and isinstance(document.get("message"), str):
         return str(document["message"]).strip()
-    return response.text.strip() or f"status {response.status_code}"
+    return answer.body.decode(errors="replace").strip() or f"status {answer.status}"

@@ -8,17 +8,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import httpcore2
-import httpx2
 
-from runtime.engine.docker.connection import EngineConnection, NetworkStream
+from runtime.engine.docker.connection import BROKEN, Answer, EngineConnection, NetworkStream
 from runtime.engine.docker.errors import DockerConnectionError
 from runtime.engine.docker.multiplexed import FrameError, FrameParser, Message
 
 _READ_BYTES = 64 * 1024
-_BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, anyio.ClosedResourceError)
+_BROKEN = (*BROKEN, anyio.ClosedResourceError)
 
-Upgrade = Callable[[], Awaitable[tuple[httpx2.Response, NetworkStream]]]
+Upgrade = Callable[[], Awaitable[tuple[Answer, NetworkStream]]]
 
 
 class Stream:
@@ -31,7 +29,7 @@ class Stream:
         self._upgrade = upgrade
         self._parser = None if tty else FrameParser()
         self._ready: list[Message] = []
-        self._response: httpx2.Response | None = None
+        self._answer: Answer | None = None
         self._network: NetworkStream | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,14 +70,13 @@ class Stream:
 
     async def close(self) -> None:
         """Cut the connection. A command that was started goes on."""
-        response, self._response = self._response, None
-        if response is not None:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            await answer.aclose()
 
     async def _open(self) -> NetworkStream:
         if self._network is None:
-            self._response, self._network = await self._upgrade()
+            self._answer, self._network = await self._upgrade()
         return self._network
 
 

@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import anyio
-import httpx2
 import msgspec
 
+from runtime.engine.docker.connection import BROKEN, Answer
 from runtime.engine.docker.errors import DockerConnectionError, DockerError
 from runtime.engine.docker.multiplexed import FrameError, FrameParser, LineParser, Message
 
 Item = TypeVar("Item")
-Opener = Callable[[], Awaitable[httpx2.Response]]
+Opener = Callable[[], Awaitable[Answer]]
 
 
 class AnswerStream(Generic[Item]):
@@ -30,7 +30,7 @@ class AnswerStream(Generic[Item]):
         self._decode = decode
         self._pending = pending
         self._ready: list[Item] = []
-        self._response: httpx2.Response | None = None
+        self._answer: Answer | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._ended = False
 
@@ -61,26 +61,26 @@ class AnswerStream(Generic[Item]):
         """Close the connection; nothing is read to the end."""
         self._ended = True
         chunks, self._chunks = self._chunks, None
-        response, self._response = self._response, None
+        answer, self._answer = self._answer, None
         with anyio.CancelScope(shield=True):
-            if response is not None:
-                await response.aclose()
+            if answer is not None:
+                await answer.aclose()
             if chunks is not None:
                 await _unwind(chunks)
 
-    async def _open(self) -> httpx2.Response:
-        if self._response is None:
-            self._response = await self._opener()
-        return self._response
+    async def _open(self) -> Answer:
+        if self._answer is None:
+            self._answer = await self._opener()
+        return self._answer
 
     async def _read(self) -> None:
-        response = await self._open()
+        answer = await self._open()
         if self._chunks is None:
-            self._chunks = response.aiter_raw()
+            self._chunks = answer.chunks()
         try:
             chunk = await anext(self._chunks, None)
             self._ready = self._decode(chunk) if chunk else []
-        except httpx2.HTTPError as error:
+        except BROKEN as error:
             await self.aclose()
             raise DockerConnectionError(f"the engine's answer broke off: {error}") from error
         except (FrameError, msgspec.DecodeError) as error:
@@ -98,10 +98,10 @@ class AnswerStream(Generic[Item]):
 async def _unwind(chunks: AsyncIterator[bytes]) -> None:
     """End the nested generators of a closed answer by reading from it.
 
-    httpx's `aiter_raw` does not close the generators that it iterates, so that closing it leaves them to the
-    garbage collector, which trio reports. Reading from the closed connection ends all of them, inside out.
+    Closing the outermost leaves some of them to the garbage collector, which trio reports. Reading from the closed
+    connection ends all of them, inside out.
     """
-    with suppress(httpx2.HTTPError, httpx2.StreamError):
+    with suppress(*BROKEN):
         async for _ in chunks:
             continue
 
