@@ -66,7 +66,7 @@ class Api(QuartTrio):
         # A double slash names nothing, and is not worth a redirect.
         self.url_map.merge_slashes = False
         self._by_name = {route.name: route for route in self.routes}
-        self._paths = _paths(self.routes)
+        self._paths = paths_of(self.routes)
         self._files = deps.static
         for socket in socket_routes:
             self.add_websocket(socket.rule, socket.name, sockets.view(self.dispatcher, socket))
@@ -122,7 +122,7 @@ class Api(QuartTrio):
         return reply
 
 
-def _paths(routes: Iterable[Route]) -> MapAdapter:
+def paths_of(routes: Iterable[Route]) -> MapAdapter:
     """Which route a path and a method mean: its endpoints are the routes' names."""
     return _map(tuple((route.rule, route.name, route.method) for route in routes)).bind("")
 

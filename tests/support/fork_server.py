@@ -120,7 +120,11 @@ if __name__ == "__main__":
     import hivemind.cli.main
     import hivemind.client.client
     import hivemind.run  # noqa: F401
+    from api.app import paths_of
+    from api.route import RouteTable
+    from api.routes import all_routes
 
+    paths_of(RouteTable(all_routes()).routes)
     gc.collect()
     # Forked processes look for garbage among their own objects only, and so share the memory of these.
     gc.freeze()
