@@ -21,6 +21,7 @@ from tests.support.orderly_end import OrderlyEnd
 
 DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
 _ONE_CLUSTER_EACH = ("tests/clients", "tests/conformance", "tests/e2e")
+_FIRST = ("tests/e2e", "tests/integration", "tests/faults", "tests/conformance", "tests/clients")
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 _LEFT_OUT = "left_out"
 _FAILED = pytest.StashKey[bool]()
@@ -67,6 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=marked)
         items[:] = [item for item in items if item not in marked]
         not_run[reason] = [item.nodeid for item in marked]
+    items.sort(key=_turn)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -91,11 +93,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
-# ---- tests that share a cluster run one after the other, in one worker
+# ---- tests that share a cluster run one after the other, in one worker, and begin before all others
+
+
+def _turn(item: pytest.Item) -> int:
+    """So that no worker is left with a long one while the others have nothing to do."""
+    return next((turn for turn, folder in enumerate(_FIRST) if item.nodeid.startswith(f"{folder}/")), len(_FIRST))
 
 
 class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives a worker of xdist whole files, and whole folders where all of them share one cluster or lab."""
+    """Gives a worker of xdist whole files, and whole folders where all of them share one cluster or lab, in turn."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
