@@ -31,10 +31,11 @@ async def test_the_loop_goes_on_while_passwords_are_checked() -> None:
         for _ in range(6):
             nursery.start_soon(check)
         for _ in range(50):
-            start_s = time.perf_counter()
+            # Its own CPU: on a busy machine a step takes longer than it is long.
+            start_s = time.thread_time()
             await trio.lowlevel.checkpoint()
-            longest_s = max(longest_s, time.perf_counter() - start_s)
-    assert longest_s < 0.1
+            longest_s = max(longest_s, time.thread_time() - start_s)
+    assert longest_s < 0.02
 
 
 async def test_a_crowd_is_told_to_come_back() -> None:

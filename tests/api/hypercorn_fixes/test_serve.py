@@ -48,7 +48,7 @@ async def serving(app: Any, config: ServeConfig = QUICK) -> AsyncIterator[Server
         (server.address,) = await nursery.start(run)
         yield server
         shutdown.set()
-        with trio.fail_after(config.grace_s + 3):
+        with trio.fail_after(config.grace_s + 10):
             await server.ended.wait()
 
 
@@ -287,7 +287,7 @@ async def test_a_stalled_reader_is_cut_and_does_not_block_the_shutdown(world: An
         await stream.send_all(request("GET", f"/api/containers/{task_id}/logs", auth))
         await trio.sleep(0.2)
         server.shutdown.set()
-        with trio.fail_after(3):
+        with trio.fail_after(10):
             await server.ended.wait()
         await stream.aclose()
     async with serving(world.app, QUICK) as server:
