@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.lab
 
 
-@pytest.mark.parametrize("victim", ["follower", "leader"])
+@pytest.mark.parametrize("victim", [pytest.param("follower", marks=pytest.mark.soak), "leader"])
 def test_a_node_that_leaves_takes_nothing_along_and_may_join_again(cluster: LabCluster, victim: str) -> None:
     cluster.deploy(1, "web", 6)
     leader = cluster.leader(1)

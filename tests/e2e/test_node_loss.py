@@ -31,7 +31,7 @@ def cluster(lab: Lab, preset: str, tmp_path_factory: pytest.TempPathFactory) -> 
         yield running
 
 
-@pytest.mark.parametrize("victim", ["follower", "leader"])
+@pytest.mark.parametrize("victim", [pytest.param("follower", marks=pytest.mark.soak), "leader"])
 def test_a_dead_nodes_replicas_run_elsewhere_and_it_comes_back(
     cluster: LabCluster, preset: str, victim: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -72,7 +72,7 @@ def test_what_died_while_no_daemon_ran_is_started_again(cluster: LabCluster) -> 
     cluster.wait_engines_agree(2, "web", 3)
 
 
-@pytest.mark.parametrize("victim", ["follower", "leader"])
+@pytest.mark.parametrize("victim", [pytest.param("follower", marks=pytest.mark.soak), "leader"])
 def test_sigterm_ends_a_daemon_in_order_and_moves_nothing(cluster: LabCluster, victim: str) -> None:
     cluster.deploy(1, "web", 6)
     cluster.wait_engines_agree(1, "web", 6)

@@ -11,7 +11,8 @@ from tests.support.cluster import Cluster
 from tests.support.leaders import wait_whole
 from tests.support.waiting import wait_until
 
-PROBES_S = 3.0
+PROBES_S = 1.5
+"""Each node probes another once a second."""
 
 
 def keys(cluster: Cluster, number: int, *arguments: str) -> Any:

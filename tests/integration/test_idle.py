@@ -6,20 +6,21 @@ import time
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from tests.support.cluster import Cluster
 
-MEASURED_S = 20.0
 CPU_PERCENT = 3.0
 RESIDENT_BYTES = 120 * 1024 * 1024
 
 
-def test_an_idle_daemon_costs_little(three: Cluster, figure: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("measured_s", [5.0, pytest.param(60.0, marks=pytest.mark.soak)])
+def test_an_idle_daemon_costs_little(three: Cluster, measured_s: float, figure: Callable[[str], None]) -> None:
     """The CPU limit is asserted doubled: on a shared machine the caches are others' as well."""
     processes = [psutil.Process(node.pid) for node in three.nodes]
     before = [sum(process.cpu_times()[:2]) for process in processes]
     start_s = time.monotonic()
-    time.sleep(MEASURED_S)
+    time.sleep(measured_s)
     took_s = time.monotonic() - start_s
     for node, process, cpu_s in zip(three.nodes, processes, before, strict=True):
         percent = 100 * (sum(process.cpu_times()[:2]) - cpu_s) / took_s

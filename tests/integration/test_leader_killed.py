@@ -70,16 +70,13 @@ async def rounds(cluster: Cluster, prefix: str, count: int, figure: Callable[[st
         await in_thread(_check, cluster, killed.number, ledger)
 
 
-async def test_no_acknowledged_write_is_lost_or_applied_twice(three: Cluster, figure: Callable[[str], None]) -> None:
-    await rounds(three, "r", 3, figure)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-async def test_no_acknowledged_write_is_lost_or_applied_twice_in_many_rounds(
-    three: Cluster, figure: Callable[[str], None]
+@pytest.mark.parametrize(
+    "count", [1, pytest.param(30, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], ids="{}-rounds".format
+)
+async def test_no_acknowledged_write_is_lost_or_applied_twice(
+    three: Cluster, count: int, figure: Callable[[str], None]
 ) -> None:
-    await rounds(three, "soak", 30, figure)
+    await rounds(three, f"of-{count}-", count, figure)
 
 
 @pytest.mark.soak

@@ -27,7 +27,7 @@ from tests.support.event_clients import basic
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
-QUICK_BYTES = 8_000_000
+QUICK_BYTES = 2_000_000
 BAR_BYTES = 200_000_000
 WRITER = ["sh", "-c", 'trap "exit 0" TERM; while :; do sleep 0.1; done']
 

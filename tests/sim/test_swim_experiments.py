@@ -16,6 +16,9 @@ from tests.sim.swim.record import percentile
 from tests.sim.swim.world import Simulation
 
 ROOT = Path(__file__).parents[2]
+SEEDS = pytest.mark.parametrize(
+    "seeds", [range(1, 4), pytest.param(range(1, 16), marks=pytest.mark.soak)], ids=["3", "15"]
+)
 
 
 def test_lifeguard_takes_nearly_all_false_positives_away() -> None:
@@ -33,16 +36,18 @@ def test_lifeguard_takes_nearly_all_false_positives_away() -> None:
     assert outcomes["Lifeguard"].messages <= 1.15 * outcomes["SWIM"].messages
 
 
-def test_a_death_is_known_to_all_within_the_bar() -> None:
+@SEEDS
+def test_a_death_is_known_to_all_within_the_bar(seeds: range) -> None:
     """64 members; the suspicion lasts 7.2 s at the shortest."""
-    runs = [experiments.death(lan(), members=64, seed=seed) for seed in range(1, 6)]
+    runs = [experiments.death(lan(), members=64, seed=seed) for seed in seeds]
     assert percentile([run.detection.full_s for run in runs], 0.5) <= 9
     assert max(run.detection.full_s - run.detection.first_s for run in runs) < 0.5, "news of it cross in no time"
     assert not any(run.false_deaths for run in runs)
 
 
-def test_the_fast_setting_halves_it_and_trusts_no_lone_accuser() -> None:
-    runs = [experiments.death(experiments.FAST, members=64, seed=seed) for seed in range(1, 6)]
+@SEEDS
+def test_the_fast_setting_halves_it_and_trusts_no_lone_accuser(seeds: range) -> None:
+    runs = [experiments.death(experiments.FAST, members=64, seed=seed) for seed in seeds]
     assert percentile([run.detection.full_s for run in runs], 0.5) <= 5
     assert not any(run.false_deaths for run in runs)
 

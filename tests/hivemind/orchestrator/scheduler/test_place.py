@@ -200,8 +200,15 @@ def problems(draw: st.DrawFn) -> tuple[Snapshot, list[PendingTask]]:
 
 
 @given(problems())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_decides_as_a_look_at_every_node_for_every_task_does(problem: tuple[Snapshot, list[PendingTask]]) -> None:
+    check(*problem)
+
+
+@pytest.mark.soak
+@given(problems())
+@settings(max_examples=2000, deadline=None)
+def test_so_it_does_for_many_more_problems(problem: tuple[Snapshot, list[PendingTask]]) -> None:
     check(*problem)
 
 
