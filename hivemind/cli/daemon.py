@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -31,10 +32,14 @@ def _with_settings(command: Any) -> Any:
 @_with_settings
 def daemon(config: Path | None, **flags: Any) -> None:
     """Run this node. Without --join and without state it founds a cluster."""
+    # Looking for garbage among all that imports make, which is none, takes a fifth of their time.
+    gc.disable()
     # Imported here: the other commands must not wait for the server's libraries.
     from hivemind.run import run_daemon
     from hivemind.startup.obtain import StartupError
 
+    gc.freeze()
+    gc.enable()
     try:
         settings = load(flags, os.environ, config)
     except ConfigError as error:
