@@ -23,7 +23,8 @@ backups.py     backups of volumes that are due by a schedule
 jobs.py        runs that are due by a schedule, and those to forget
 runs.py        attempts for what is still to be done
 hooks.py       what a deployment does when its hooks have ended (for rollout.py)
-sets.py        which replicas an app shall have, of which revision (for the two that follow)
+sets.py        which replicas an app shall have, of which revision; limits.py: how far they may change at once (both
+               for the two that follow)
 replicas.py    as many replicas as are wanted
 rolling.py     outdated replicas are replaced, within limits
 placement.py   tasks without a node

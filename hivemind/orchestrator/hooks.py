@@ -10,10 +10,11 @@ from consensus.state import State
 KEPT = 5
 """Finished deployments of an app whose hooks' output is kept."""
 
-Decision = tuple[Move, str]
+Advance = tuple[Move, str]
+"""A move of a deployment, and what is told of it."""
 
 
-def after_hook(state: State, deployment: Deployment, name: str, then: Decision) -> Decision | None:
+def after_hook(state: State, deployment: Deployment, name: str, then: Advance) -> Advance | None:
     """`then`, when the hook has ended well, or there is none; None while it goes on."""
     hooks = deployment.strategy.hooks
     if hooks is None or hooks.named(name) is None or name in deployment.skipped_hooks:

@@ -10,7 +10,8 @@ from consensus.model.app import App
 from consensus.model.task import Task
 from consensus.state import State
 from hivemind.orchestrator.batches import batched
-from hivemind.orchestrator.sets import fits, limits_of, sets_of
+from hivemind.orchestrator.limits import limits_of
+from hivemind.orchestrator.sets import fits, sets_of
 
 
 def plan(state: State, apps: Iterable[str]) -> list[CreateTasks | RemoveTasks]:

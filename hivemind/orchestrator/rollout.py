@@ -14,7 +14,7 @@ from consensus.model.deployment import Deployment, DeploymentStatus, Move
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
 from consensus.progress import Progress, complaint, new_tasks, progress, still_testing, tolerates
 from consensus.state import State
-from hivemind.orchestrator.hooks import after_hook, forgotten
+from hivemind.orchestrator.hooks import Advance, after_hook, forgotten
 from hivemind.orchestrator.scheduler.impossible import why_impossible
 
 Command = AdvanceDeployment | EndStandby | ForgetRuns
@@ -27,7 +27,7 @@ class Wait(Struct, frozen=True):
     until_s: float = INF
 
 
-Decision = tuple[Move, str] | Wait
+Decision = Advance | Wait
 
 
 def plan(state: State, wall_s: float) -> list[Command]:

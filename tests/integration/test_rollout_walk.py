@@ -21,10 +21,10 @@ SCRIPT = '[ -z "$BAD" ] || exit 3; exec sleep 86400'
 class Walk:
     """One app, asked for and looked at through different nodes."""
 
-    def __init__(self, cluster: Cluster, name: str, replicas: int = 4) -> None:
+    def __init__(self, cluster: Cluster, name: str, replicas: int = 4, **more: Any) -> None:
         self.cluster = cluster
         self.name = name
-        self.body = {"name": name, "image": "one", "command": ["sh", "-c", SCRIPT], "replicas": replicas}
+        self.body = {"name": name, "image": "one", "command": ["sh", "-c", SCRIPT], "replicas": replicas, **more}
         deploy(cluster, 1, self.body)
 
     def ask(self, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:

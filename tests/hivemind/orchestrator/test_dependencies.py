@@ -14,7 +14,7 @@ from consensus.model.strategy import RollingUpdate
 from consensus.model.task import Health, TaskState, TaskStatus
 from consensus.outcomes import Refusal
 from hivemind.orchestrator import replicas, rolling
-from hivemind.orchestrator.sets import limits_of
+from hivemind.orchestrator.limits import limits_of
 from tests.consensus.making import Feed, running, spec
 from tests.hivemind.orchestrator.test_reconcilers import cluster, place_all, serve_all
 
