@@ -155,7 +155,7 @@ def deployment_progress(state: State, deployment: Deployment, now_s: float) -> D
 def _current_replicas(state: State, deployment: Deployment) -> int:
     back = deployment.status in (DeploymentStatus.ROLLING_BACK, DeploymentStatus.ROLLED_BACK)
     revisions = (deployment.old_revision,) if back else deployment.new_revisions
-    return sum(task.serving and task.revision in revisions for task in state.tasks_of_app(deployment.app))
+    return sum(state.serves(task) and task.revision in revisions for task in state.tasks_of_app(deployment.app))
 
 
 def _message(state: State, app: App | None, deployment: Deployment, now_s: float) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from consensus.apply import rollout
-from consensus.apply.app import dependency_cycle, not_scalable, out_of_bounds, port_conflict, provide, unknown_priority
+from consensus.apply.app import dependency_cycle, not_scalable, out_of_bounds, port_conflict, unknown_priority
 from consensus.apply.hook import begin_hook
 from consensus.apply.namespace import foreign, moved
-from consensus.apply.service import end_unused
 from consensus.commands import (
     AdvanceDeployment,
     CreateDeployment,
@@ -19,6 +18,7 @@ from consensus.commands import (
 )
 from consensus.draft import Draft
 from consensus.model.app import App
+from consensus.model.app_spec import AppSpec
 from consensus.model.deployment import Deployment, DeploymentStatus, Move
 from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, RollingUpdate
@@ -79,17 +79,22 @@ def _begin(draft: Draft, deployment: Deployment) -> Refusal | None:
     for spec in rollout.new_specs(app, deployment):
         if spec.mode != app.spec.mode:
             return conflict(f"mode: app {app.name!r} is {app.spec.mode}; delete it and deploy it anew as {spec.mode}")
-        refusal = (
-            moved(app.name, app.spec, spec)
-            or foreign(draft, spec)
-            or unknown_priority(draft, spec)
-            or port_conflict(draft, spec)
-            or dependency_cycle(draft, spec)
-        )
+        refusal = _unfit(draft, app, spec)
         if refusal is not None:
             return refusal
     rollout.begin(draft, app, deployment)
     return None
+
+
+def _unfit(draft: Draft, app: App, spec: AppSpec) -> Refusal | None:
+    """Why `app` cannot become `spec` as things are."""
+    return (
+        moved(app.name, app.spec, spec)
+        or foreign(draft, spec)
+        or unknown_priority(draft, spec)
+        or port_conflict(draft, spec)
+        or dependency_cycle(draft, spec)
+    )
 
 
 def _too_few(app: App, deployment: Deployment) -> Refusal | None:
@@ -195,7 +200,7 @@ def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
             return conflict(f"deployment {deployment.id!r} is not what app {app.name!r} runs now")
         if (app.name, deployment.old_revision) not in draft.state.specs:
             return conflict(f"the revision before deployment {deployment.id!r} is no longer remembered")
-        refusal = port_conflict(draft, draft.state.specs[app.name, deployment.old_revision])
+        refusal = _unfit(draft, app, draft.state.specs[app.name, deployment.old_revision])
         if refusal is not None:
             return refusal
     elif deployment.status not in (DeploymentStatus.IN_PROGRESS, DeploymentStatus.PAUSED):
@@ -268,10 +273,6 @@ def _take_over(draft: Draft, app: App, deployment: Deployment) -> AnyOutcome:
     if refusal is not None:
         return _fail(draft, app, deployment, refusal.message)
     deployment = rollout.take_over(draft, app, deployment)
-    present = draft.state.apps[app.name]
-    provide(draft, present)
-    if present.service_name != app.service_name:
-        end_unused(draft, app.service_name, app.name)
     rollout.emit(draft, EventType.DEPLOYMENT_STEP, deployment)
     return Done()
 

@@ -11,7 +11,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from consensus.apply.hook import begin_hook, stop_hooks
+from consensus.apply.service import end_unused, serve_app
 from consensus.apply.task import retire
+from consensus.apply.volume import provide_volumes
 from consensus.draft import Draft
 from consensus.model.app import App, Revision, Standby
 from consensus.model.app_spec import AppSpec
@@ -78,6 +80,9 @@ def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
+    for spec in specs:
+        # Before the first replica is placed, or each node would have one of its own.
+        provide_volumes(draft, spec)
     app = replace(app, rollout=deployment.id)
     draft.put_app(app)
     deployment = put_deployment(
@@ -178,9 +183,12 @@ def set_spec(draft: Draft, app: App, spec: AppSpec, revision: int, reason: str) 
         number = history[-1].number + 1 if history else 1
         history = (*history, Revision(number, revision, draft.time_s, reason))
     forgotten, history = history[:-HISTORY], history[-HISTORY:]
-    previous = app.revision
+    previous, previous_service = app.revision, app.service_name
     app = replace(app, spec=spec, revision=revision, updated_at_s=draft.time_s, history=history)
     draft.put_app(app)
+    serve_app(draft, app.service_name, app.name, spec.namespace)
+    if app.service_name != previous_service:
+        end_unused(draft, previous_service, app.name)
     draft.forget_unused_specs(app.name, [entry.revision for entry in forgotten])
     draft.emit(
         EventType.SERVICE_UPDATED,
@@ -205,6 +213,7 @@ def turn_back(draft: Draft, app: App, deployment: Deployment, reason: str) -> De
     standby = Standby(deployment.new_revision, 0, 0.0) if _stands_by(draft, app, deployment) else None
     spec = draft.state.specs[app.name, old]
     spec = spec.sized(_replicas_before(app, deployment, spec))
+    provide_volumes(draft, spec)
     app = replace(app, rollout=deployment.id, standby=standby)
     deployment = _turned(draft, deployment, reason)
     same = deployment.new_revision == app.revision and alike(app.spec, spec)

@@ -187,7 +187,10 @@ class BlueGreen(BaseStrategy, frozen=True, tag_field="type", tag="blue-green"):
 
 
 class Canary(BaseStrategy, frozen=True, tag_field="type", tag="canary"):
-    """`percentage` of the replicas first, then by `steps` (percentages, or how many equal steps) to all of them."""
+    """`percentage` of the replicas first, then by `steps` (percentages, or how many equal steps) to all of them.
+
+    Each step is left as it is for `interval`, or until a promotion by hand; with promotion `manual` only by hand.
+    """
 
     percentage: Annotated[int, Meta(ge=1, le=99)] | None = None
     steps: list[Percent] | Annotated[int, Meta(ge=1, le=100)] | None = None
@@ -237,7 +240,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
-    """Several images at once for `duration`; then the winner takes all. What the variants leave stays as it is.
+    """Several images at once for `duration`, or until a promotion by hand (with winner `manual` only by that); then the
+    winner takes all. What the variants leave stays as it is.
 
     The variants' images are those that count: another one, given beside them, is not used.
     """
