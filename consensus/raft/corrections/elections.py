@@ -75,6 +75,8 @@ class Elections(Library):
         if self._isLeader():
             _log.info("raft_stepped_down", node_id=self.node_id, term=self.raftCurrentTerm, why=why)
             self.transport.forget_learners()
+            # It has heard a quorum so lately, or it would lead no more: as fresh as a follower of it.
+            self._contact_s = max(self._contact_s, self.clock() - self.settings.leader_fallback_s)
         if self._isLeader() or term > self.raftCurrentTerm:
             self._SyncObj__raftLeader = None
         if term > self.raftCurrentTerm:

@@ -52,6 +52,18 @@ def test_a_leader_without_answers_steps_down(bench):
     assert bench.core._getLeader() is None
 
 
+def test_a_leader_that_steps_down_is_as_fresh_as_the_quorum_that_it_heard(bench):
+    """Its replica was told to be as old as the leader before it."""
+    bench.lead()
+    for _ in range(100):
+        for peer in ("b", "c"):
+            bench.receive(peer, "next_node_idx", **ACK)
+        bench.tick(1.0)
+    bench.tick(bench.settings.leader_fallback_s + 0.1)
+    assert not bench.core._isLeader()
+    assert bench.core.contact_age_s <= bench.settings.leader_fallback_s + 0.1
+
+
 def test_no_leader_without_room_on_disk(bench):
     bench.lead()
     bench.core.set_storage_full(True)
