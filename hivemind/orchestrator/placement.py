@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from msgspec.structs import replace
+
 from consensus.commands import Placement, PlaceTasks, RemoveTasks
 from consensus.features import FIELDS_SINCE
 from consensus.model.task import Task
@@ -43,18 +45,21 @@ def plan(
     commands: list[PlaceTasks | RemoveTasks] = [PlaceTasks(batch) for batch in batched(told)]
     if not pending:
         return commands
-    tasks = [task for _, task in pending]
-    snapshot = take_snapshot(state, tasks, surroundings, cache)
-    decided = list(zip(pending, place(snapshot, tasks), strict=True))
+    snapshot = take_snapshot(state, [task for _, task in pending], surroundings, cache)
+    waiting = [one for one in pending if awaits_room(one[0])]
+    if waiting:
+        room_on = {room.task.id: room.node_id for room in make_room(state, waiting, snapshot.settings, cache)}
+        pending = [(task, replace(wish, room_on=room_on.get(task.id))) for task, wish in pending]
+    decided = list(zip(pending, place(snapshot, [wish for _, wish in pending]), strict=True))
     failed = [one for one, decision in decided if decision.node_id is None]
     # Only when nothing more finds a place as it is: what is placed now takes room that is counted as free there.
     settled = len(failed) == len(decided)
     made = make_room(state, failed, snapshot.settings, cache) if settled else []
-    waiting = {room.task.id: f"{AWAITS_ROOM}{room.node_id}, where less important replicas stop" for room in made}
+    told_of = {room.task.id: f"{AWAITS_ROOM}{room.node_id}, where less important replicas stop" for room in made}
     news = []
     for (task, _), decision in decided:
         if decision.node_id is None:
-            decision = Placement(task.id, message=waiting.get(task.id, decision.message))
+            decision = Placement(task.id, message=told_of.get(task.id, decision.message))
             if decision.message == task.placement_message or (not settled and awaits_room(task)):
                 continue
         news.append(decision)

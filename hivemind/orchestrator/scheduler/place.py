@@ -133,6 +133,14 @@ class _Batch:
 
     def place(self, task: PendingTask) -> Placement:
         shape = self._shape(task.demand)
+        placement = self._try(task, shape)
+        if placement.node_id is None and task.room_on in self._rooms:
+            kept = self._rooms[task.room_on]
+            kept.take(shape.cpu_millis, shape.memory_bytes)
+            self._changes.took(kept)
+        return placement
+
+    def _try(self, task: PendingTask, shape: _Shape) -> Placement:
         if shape.failure is not None and task.node_id is None:
             return Placement(task.task_id, None, shape.failure)
         room = self._choose(task, shape)

@@ -22,7 +22,8 @@ class PendingTask(Struct, frozen=True):
     """A task that wants a node.
 
     `revision` is set while its app is being changed: it is then spread among those of its own revision, since the
-    others will be gone. `node_id`: the only node that it may go to.
+    others will be gone. `node_id`: the only node that it may go to. `room_on`: where others stop to make room for it;
+    until they are gone, nobody who comes after it gets what they leave.
     """
 
     task_id: str
@@ -30,6 +31,7 @@ class PendingTask(Struct, frozen=True):
     demand: Demand
     revision: int | None = None
     node_id: str | None = None
+    room_on: str | None = None
 
     @property
     def spread_key(self) -> str:
