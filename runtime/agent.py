@@ -252,7 +252,7 @@ class Agent:
     async def _resync(self, tasks: TaskTable) -> None:
         while True:
             await trio.sleep(self._config.resync_s)
-            seen = [machine.container for machine in tasks if machine.idle and machine.container is not None]
+            seen = [machine.container for machine in tasks if machine.container is not None]
             try:
                 await self._list(tasks, seen)
             except EngineError as error:

@@ -241,8 +241,8 @@ class Engine(Protocol):
     async def list(self, labels: Mapping[str, str], *, seen: Iterable[ContainerState] = ()) -> Sequence[ContainerState]:
         """All containers, running or not, that carry all of `labels`.
 
-        One that was `seen` to run, and runs still or again, may be answered as it was seen: what happened between the
-        two is the events' to tell.
+        One that was `seen` created or running, and is that still or again, may be answered as it was seen: what
+        happened between the two is the events' to tell.
         """
 
     def events(self, labels: Mapping[str, str]) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:

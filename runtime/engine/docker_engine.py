@@ -39,8 +39,8 @@ from runtime.engine.docker_values import (
     engine_event,
     image_ref,
     image_tag,
+    is_as_seen,
     log_line,
-    runs_as_seen,
     volume_state,
 )
 from runtime.engine.errors import (
@@ -168,7 +168,7 @@ class DockerEngine:
         with translated({}):
             found = await self._docker.containers.list(all=True, filters={"label": _label_filter(labels)})
         known = {state.engine_id: state for state in seen}
-        states = {c.id: known[c.id] for c in found if c.id in known and runs_as_seen(c.attrs, known[c.id])}
+        states = {c.id: known[c.id] for c in found if c.id in known and is_as_seen(c.attrs, known[c.id])}
         failures: dict[str, EngineError] = {}
         limiter = anyio.CapacityLimiter(_INSPECTS_SIDE_BY_SIDE)
 

@@ -149,10 +149,13 @@ def _address6(document: Mapping[str, Any]) -> str | None:
     return next((str(network["GlobalIPv6Address"]) for network in networks if network.get("GlobalIPv6Address")), None)
 
 
-def runs_as_seen(summary: Mapping[str, Any], seen: ContainerState) -> bool:
-    """Whether an entry of GET /containers/json tells of the run, at the address, that was seen earlier."""
-    if summary["State"] != "running" or seen.status != "running":
+def is_as_seen(summary: Mapping[str, Any], seen: ContainerState) -> bool:
+    """Whether an entry of GET /containers/json tells of what was seen earlier: not run yet, or the same run at the same
+    address."""
+    if summary["State"] != seen.status or seen.status not in ("created", "running"):
         return False
+    if seen.status == "created":
+        return not seen.error
     if summary.get("HostConfig", {}).get("NetworkMode") == "host":
         return True
     networks = (summary.get("NetworkSettings") or {}).get("Networks") or {}

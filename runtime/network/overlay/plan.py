@@ -10,6 +10,7 @@ comes back with the one that its containers remember (they would for most of a m
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,6 +37,8 @@ MIN_MTU = 1280
 _LINK_LOCAL = ipaddress.IPv6Address("fe80::")
 _MAC_PREFIX = "0e:48"
 """Locally administered, unicast."""
+_SUBNETS = 8192
+"""As many are remembered with their addresses, which are asked for at each commit, of every node."""
 
 
 class Peer(Struct, frozen=True):
@@ -122,14 +125,17 @@ class OverlayPlan(Struct, frozen=True, kw_only=True):
         return mac_of(self.gateway)
 
 
+@lru_cache(_SUBNETS)
 def gateway(subnet: str) -> str:
     return str(ipaddress.IPv4Network(subnet)[1])
 
 
+@lru_cache(_SUBNETS)
 def gateway6(subnet: str) -> str:
     return str(ipaddress.IPv6Network(subnet)[1])
 
 
+@lru_cache(_SUBNETS)
 def tunnel_end(subnet: str) -> str:
     return str(ipaddress.IPv4Network(subnet)[0])
 

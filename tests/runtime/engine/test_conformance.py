@@ -302,14 +302,14 @@ async def test_list_by_labels(bench: Any) -> None:
 
 
 async def test_a_listing_tells_of_what_has_changed_since_it_was_seen(bench: Any) -> None:
-    ids = [await bench.engine.create(bench.spec()) for _ in range(3)]
+    ids = [await bench.engine.create(bench.spec()) for _ in range(4)]
     for engine_id in ids[:2]:
         await bench.engine.start(engine_id)
     seen = await bench.engine.list(bench.labels)
     await bench.engine.stop(ids[0], grace_s=0)
     await bench.engine.start(ids[2])
     states = {state.engine_id: state for state in await bench.engine.list(bench.labels, seen=seen)}
-    assert [states[engine_id].status for engine_id in ids] == ["exited", "running", "running"]
+    assert [states[engine_id].status for engine_id in ids] == ["exited", "running", "running", "created"]
     assert states[ids[1]] == next(state for state in seen if state.engine_id == ids[1])
     assert states == {engine_id: await bench.engine.inspect(engine_id) for engine_id in ids}
 
