@@ -11,6 +11,8 @@ from consensus.model.task import Task
 from consensus.state import State
 
 _ROUNDING = 1e-6
+CLOCK_SKEW_S = 5.0
+"""Clocks of nodes that keep time by NTP differ by less; those that differ by more must not hold up rollouts."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,14 @@ def _was_before(task: Task, deployment: Deployment) -> bool:
     return deployment.in_place and task.created_at_s < (deployment.started_at_s or 0.0)
 
 
+def _serving_since_s(task: Task, wall_s: float) -> float:
+    """Its node says so by its own clock. Where that is far ahead or behind, it counts from when the leader made it."""
+    since_s = task.serving_since_s
+    if since_s is None or not task.created_at_s - CLOCK_SKEW_S <= since_s <= wall_s + CLOCK_SKEW_S:
+        return task.created_at_s
+    return since_s
+
+
 def tolerates(deployment: Deployment) -> bool:
     """Whether it goes on although replicas fail; an A/B test just loses that variant."""
     return deployment.strategy.failure_action == "continue" or still_testing(deployment)
@@ -69,7 +79,9 @@ def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> P
     if deployment.new_revisions:
         checked = state.specs[app.name, deployment.new_revision].health_check is not None
     least_s = strategy.min_healthy_s(checked=checked)
-    since = [task.serving_since_s for task in tasks if state.serves(task) and task.serving_since_s is not None]
+    since = [_serving_since_s(task, wall_s) for task in tasks if state.serves(task)]
+    # Begun through a node whose clock is ahead: the first step does not wait for that.
+    step_is_ahead = deployment.step_at_s > wall_s + CLOCK_SKEW_S
     failing = [task for task in tasks if task.failing]
     count_at_s = [at_s + least_s for at_s in since]
     counted = len(current) - len(tasks) + sum(at_s <= wall_s for at_s in count_at_s)
@@ -83,7 +95,9 @@ def progress(state: State, app: App, deployment: Deployment, wall_s: float) -> P
         blocked=next((task.placement_message for task in tasks if task.node_id is None and task.placement_message), ""),
         counts_next_at_s=min((at_s for at_s in count_at_s if at_s > wall_s), default=float("inf")),
         moved_at_s=max([deployment.step_at_s, *since, *(task.created_at_s for task in tasks)]),
-        steady_at_s=max([*([] if deployment.promoted else [deployment.step_at_s]), *since], default=0.0),
+        steady_at_s=max(
+            [*([] if deployment.promoted or step_is_ahead else [deployment.step_at_s]), *since], default=0.0
+        ),
     )
 
 

@@ -62,9 +62,10 @@ class Feed:
     def state(self) -> State:
         return self.machine.state
 
-    def __call__(self, command: AnyCommand) -> AnyOutcome:
+    def __call__(self, command: AnyCommand, *, time_s: float | None = None) -> AnyOutcome:
+        """`time_s`: the proposer's clock, where it is not as all others are."""
         self.number += 1
-        time_s = 1000.0 + self.machine.index
+        time_s = 1000.0 + self.machine.index if time_s is None else time_s
         pieces = encode(Entry(id=CommandId(self.session, self.number), time_s=time_s, command=command))
         outcome: Any = None
         for piece in pieces:

@@ -92,6 +92,19 @@ def test_a_replica_on_a_lost_node_counts_for_nothing() -> None:
     assert _decided(feed, _now_s(feed) + 60) == []
 
 
+def test_a_clock_that_is_far_ahead_holds_up_nothing() -> None:
+    """A replica counted, and a step ended, when the leader's clock had come to what the other node's had shown."""
+    feed = _began(RollingUpdate(max_surge="100%", monitor=0, min_healthy="1s"), spec("web", 2))
+    _settle(feed)
+    made_s = max(task.created_at_s for task in feed.tasks())
+    for ahead_s, expected in ((300.0, [Move.PROMOTE]), (1.0, [])):
+        for task in feed.tasks():
+            for health in (Health.UNHEALTHY, Health.HEALTHY):
+                report = c.TaskReport(task.id, running(health=health))
+                feed(c.ReportTasks(str(task.node_id), [report]), time_s=made_s + 2.0 + ahead_s)
+        assert _decided(feed, made_s + 2.0) == expected, ahead_s
+
+
 def test_the_set_that_is_kept_takes_over_at_once_only_where_it_serves() -> None:
     """It had crashed meanwhile, and got all requests."""
     feed = _began(BlueGreen(keep_old="1h"), spec("web", 2))
