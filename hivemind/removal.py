@@ -17,7 +17,7 @@ from hivemind.standing import Standing
 
 TURNED_AWAY_S = 5.0
 """So long must all members agree. One that lags behind may not know yet that a node has joined again."""
-_LOOK_S = 0.5
+_LOOK_S = 2.0
 
 
 class Removal:

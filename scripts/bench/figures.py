@@ -1,4 +1,4 @@
-"""Samples, and what is told of them: medians, and ratios of medians."""
+"""Samples, and what is told of them: medians, ratios of medians, and medians of each round's ratio."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ class Cell(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """`ratios` are Hivemind's median over each other contender's: under 1 is faster."""
+    """`ratios` are Hivemind's median over each other contender's: under 1 is faster. `ratios_in_pairs` are medians of
+    what the two took in the same round, one soon after the other: a machine may be a third slower minutes later."""
 
     row: str
     cells: dict[str, Cell]
     ratios: dict[str, float]
+    ratios_in_pairs: dict[str, float]
     others_cores: float
 
 
@@ -63,7 +65,13 @@ def _row(name: str, by_contender: dict[str, list[Sample]]) -> Row:
     ours = cells.get(US)
     ratios = {} if ours is None else {n: ours.seconds / cell.seconds for n, cell in cells.items() if n != US}
     every = [sample.others_cores for samples in by_contender.values() for sample in samples]
-    return Row(name, cells, ratios, median(every))
+    ours_s = {sample.round: sample.seconds for sample in by_contender.get(US, ())}
+    in_pairs = {
+        contender: median(pairs)
+        for contender, samples in by_contender.items()
+        if contender != US and (pairs := [ours_s[s.round] / s.seconds for s in samples if s.round in ours_s])
+    }
+    return Row(name, cells, ratios, in_pairs, median(every))
 
 
 def _cell(samples: Sequence[Sample]) -> Cell:
@@ -93,10 +101,14 @@ def _cells(row: Row, contenders: Sequence[str], others: Sequence[str]) -> list[s
     ours = row.cells.get(US)
     return [
         *(_words(row.cells.get(name)) for name in contenders),
-        *(f"{row.ratios[name]:.2f}" if name in row.ratios else "-" for name in others),
+        *(_ratio(row, name) for name in others),
         "-" if ours is None else f"{ours.daemons_cpu_s:.2f}",
         f"{row.others_cores:.2f}",
     ]
+
+
+def _ratio(row: Row, name: str) -> str:
+    return f"{row.ratios[name]:.2f} (in pairs {row.ratios_in_pairs[name]:.2f})" if name in row.ratios else "-"
 
 
 def _words(cell: Cell | None) -> str:

@@ -14,11 +14,11 @@ def event(status: str, container_id: str, time_s: float) -> dict[str, Any]:
     return {"status": status, "id": container_id, "timeNano": int(time_s * 1e9)}
 
 
-def sample(contender: str, seconds: float, row: str = "R=1") -> Sample:
+def sample(contender: str, seconds: float, row: str = "R=1", number: int = 0) -> Sample:
     return Sample(
         row=row,
         contender=contender,
-        round=0,
+        round=number,
         seconds=seconds,
         lab_cpu_s=1.0,
         daemons_cpu_s=0.1,
@@ -55,10 +55,12 @@ def test_an_engine_that_died_runs_nothing() -> None:
     assert (tally.count(["h1"]), tally.count(["h2"]), tally.last_change_s) == (1, 0, 3.0)
 
 
-def test_ratios_are_of_medians() -> None:
-    samples = [sample("hivemind", s) for s in (1.0, 2.0, 30.0)] + [sample("floor", s) for s in (4.0, 1.0, 5.0)]
+def test_ratios_are_of_medians_and_in_pairs_medians_of_each_rounds_own() -> None:
+    seconds = {"hivemind": (1.0, 2.0, 30.0), "floor": (4.0, 1.0, 10.0)}
+    samples = [sample(name, s, number=number) for name in seconds for number, s in enumerate(seconds[name])]
     (row,) = summary(samples)
     assert row.ratios == {"floor": pytest.approx(0.5)}
+    assert row.ratios_in_pairs == {"floor": pytest.approx(2.0)}
     assert (row.cells["hivemind"].least_s, row.cells["hivemind"].most_s) == (1.0, 30.0)
 
 
