@@ -77,7 +77,8 @@ class Evenness:
             node.id: Room(node, cache.of(state, node.id), settings, busy=busy.get(node.id, 0.0), cost=cost)
             for node in nodes
         }
-        self._settled = [room for room in self._rooms.values() if self._is_settled(room.node)]
+        settled = (room for room in self._rooms.values() if self._is_settled(room.node))
+        self._settled = sorted(settled, key=lambda room: room.standing)
         self._taken_ports = taken_ports(state)
         self._places = surroundings.places
         self._fitting: dict[Demand, list[Room]] = {}
@@ -252,10 +253,10 @@ class Evenness:
         )
         found = self._fitting.get(demand)
         if found is None:
+            found = self._fitting[demand] = list(self._fits(demand))
             _, costs = self._company(app)
-            found = self._fitting[demand] = sorted(
-                self._fits(demand), key=lambda room: (_cost(room, costs), room.standing)
-            )
+            if costs:
+                found.sort(key=lambda room: (_cost(room, costs), room.standing))
         return found
 
     def _fits(self, demand: Demand) -> Iterator[Room]:
