@@ -36,8 +36,8 @@ _TOOLS = ("containerd", "dockerd", "ip", "iptables", "nft", "nsenter", "runc", "
 class Lab:
     """`hosts` hosts, numbered from 1, with engines (and `busybox:local` in them) unless `engines` is False.
 
-    Used in a `with`, everything is gone at its end, also after a failure. Without a `place` it gets names of
-    its own, so that labs do not meet.
+    Used in a `with`, everything is gone at its end, also after a failure, and also when this process is killed.
+    Without a `place` it gets names of its own, so that labs do not meet.
     """
 
     def __init__(

@@ -7,7 +7,7 @@
         cluster.wait_ready([2, 3])
 
 `start` returns when every node is ready everywhere. Whatever a cluster started ends with `stop`, by its pid:
-daemons, the shims of the process engine, and the containers that carry its labels.
+daemons, the shims of the process engine, and the containers that carry its labels. If we are killed, it ends with us.
 """
 
 from __future__ import annotations
