@@ -269,7 +269,7 @@ def scale_deployment(draft: Draft, app: App, replicas: int) -> None:
 
 def end_with_app(draft: Draft, app: App) -> None:
     """The app is deleted: what goes on with it has failed."""
-    for deployment in draft.state.deployments.values():
+    for _, deployment in sorted(draft.state.deployments.items()):
         if deployment.app == app.name and not deployment.status.finished:
             message = "the app was deleted"
             stop_hooks(draft, deployment, message)
