@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -22,6 +23,9 @@ from tests.support.orderly_end import OrderlyEnd
 DOCKER_HOST_VARIABLE = "HIVEMIND_TEST_DOCKER_HOST"
 _ONE_CLUSTER_EACH = ("tests/clients", "tests/conformance", "tests/e2e")
 _FIRST = ("tests/e2e", "tests/integration", "tests/faults", "tests/conformance", "tests/clients")
+# How long an example takes says what else the machine does.
+hypothesis.settings.register_profile("hivemind", deadline=None)
+hypothesis.settings.load_profile("hivemind")
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 _LEFT_OUT = "left_out"
 _FAILED = pytest.StashKey[bool]()
