@@ -190,7 +190,7 @@ class State(Struct, frozen=True, kw_only=True):
         """The app that publishes it; while its deployment goes on, also where only its new or its old spec does."""
         if (owner := self.app_by_host_port.get((port, protocol))) is not None:
             return owner
-        for name in self.changing_apps:
+        for name in sorted(self.changing_apps):
             deployment = self.deployment_of(self.apps[name])
             revisions = () if deployment is None else (deployment.old_revision, *deployment.new_revisions)
             if any((port, protocol) in self.specs[name, revision].published_ports for revision in revisions):
