@@ -18,7 +18,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
         parallel_pulls: images pulled at once.
         report_batch_s: how long a status waits for others to share its log entry; under the time that a
             container takes to start.
-        progress_batch_s: the same for one that is being prepared or started, see `StatusReporter`; over that time.
+        progress_batch_s: the same for one that is being prepared or started, or runs while others are, see
+            `StatusReporter`; over that time.
         resync_s: a full listing of the containers as a safety net; events do the work.
         engine_retry_first_s, engine_retry_last_s: pauses while the engine does not answer.
     """

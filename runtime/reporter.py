@@ -26,7 +26,8 @@ class StatusReporter:
     """`put` and `put_removed` never block; `run` carries them to the cluster.
 
     Nobody acts on a task that is being prepared or started, and each entry costs every node: such a status waits
-    `progress_batch_s`, in which most have come further, and goes along with any that waits only `batch_s`.
+    `progress_batch_s`, in which most have come further, and goes along with any that waits only `batch_s`. So does the
+    news that one runs, while others here are still on their way: what waits for a start mostly waits for all of them.
 
     What was not accepted is kept and tried again: at once when the cluster has news of this node (a lost node's
     reports are refused until its daemon has started again), else after a second.
@@ -42,6 +43,7 @@ class StatusReporter:
         self._progress_batch_s = progress_batch_s
         self._statuses: dict[str, TaskStatus] = {}
         self._removed: dict[str, None] = {}
+        self._under_way: set[str] = set()
         self._due_s = math.inf
         self._sooner = trio.Event()
 
@@ -52,10 +54,18 @@ class StatusReporter:
 
     def put(self, task_id: str, status: TaskStatus) -> None:
         self._statuses[task_id] = status
-        self._send_in(self._progress_batch_s if status.state in _UNDER_WAY else self._batch_s)
+        self._send_in(self._progress_batch_s if self._can_wait(task_id, status) else self._batch_s)
+
+    def _can_wait(self, task_id: str, status: TaskStatus) -> bool:
+        if status.state in _UNDER_WAY:
+            self._under_way.add(task_id)
+            return True
+        begins = task_id in self._under_way and status.state is TaskState.RUNNING
+        self._under_way.discard(task_id)
+        return begins and bool(self._under_way)
 
     def put_removed(self, task_id: str) -> None:
-        self._statuses.pop(task_id, None)
+        self.drop(task_id)
         self._removed[task_id] = None
         self._send_in(self._batch_s)
 
@@ -63,6 +73,7 @@ class StatusReporter:
         """The replica no longer has the task here: there is nothing left to tell of it."""
         self._statuses.pop(task_id, None)
         self._removed.pop(task_id, None)
+        self._under_way.discard(task_id)
 
     async def run(self) -> None:
         while True:

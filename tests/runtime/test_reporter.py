@@ -66,6 +66,30 @@ async def test_what_is_under_way_goes_along_with_what_is_urgent(autojump_clock: 
         assert reported(cluster) == [{one: TaskState.STARTING, other: TaskState.RUNNING}]
 
 
+async def test_starts_side_by_side_are_told_of_together_and_the_last_of_them_at_once(autojump_clock: MockClock) -> None:
+    async with reporting(3) as (cluster, reporter, ids):
+        one, other, last = ids
+        for task in ids:
+            reporter.put(task, STARTING)
+        reporter.put(one, RUNNING)
+        await trio.sleep(0.5 * PROGRESS_S)
+        reporter.put(other, RUNNING)
+        assert reported(cluster) == []
+        reporter.put(last, RUNNING)
+        await trio.sleep(1.5 * BATCH_S)
+        assert reported(cluster) == [dict.fromkeys(ids, TaskState.RUNNING)]
+
+
+async def test_what_becomes_of_one_that_runs_does_not_wait_for_starts(autojump_clock: MockClock) -> None:
+    async with reporting(2) as (cluster, reporter, (one, other)):
+        reporter.put(one, RUNNING)
+        reporter.put(other, STARTING)
+        await trio.sleep(1.5 * BATCH_S)
+        reporter.put(one, TaskStatus(state=TaskState.RUNNING, health="healthy"))
+        await trio.sleep(1.5 * BATCH_S)
+        assert [len(reports) for reports in reported(cluster)] == [2, 1]
+
+
 async def test_many_go_in_several_entries_and_all_are_told_of(autojump_clock: MockClock) -> None:
     async with reporting(MAX_BATCH + 1) as (cluster, reporter, ids):
         for task in ids:
