@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from runtime.engine.docker import Docker, DockerConnectionError, DockerError
-from runtime.engine.errors import ContainerNotFound, EngineBusy, EngineError, EngineUnavailable
+from runtime.engine.docker import Docker, DockerError
+from runtime.engine.docker_errors import CONTAINER_ERRORS, translated
 
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
@@ -52,41 +52,33 @@ class DockerEngineNetworks:
 
     async def find(self, name: str) -> NetworkState | None:
         """None: there is none of that name."""
-        try:
-            found = await (await self._docker.networks.get(name)).show()
-        except DockerError as error:
-            if error.status == 404:
-                return None
-            raise _translated(error) from error
+        with translated({}):
+            try:
+                found = await (await self._docker.networks.get(name)).show()
+            except DockerError as error:
+                if error.status == 404:
+                    return None
+                raise
         return NetworkState(_spec(found), tuple(found.get("Containers") or {}))
 
     async def create(self, spec: NetworkSpec) -> None:
-        try:
+        with translated({}):
             await self._docker.networks.create(_config(spec))
-        except DockerError as error:
-            raise _translated(error) from error
 
     async def remove(self, name: str) -> None:
         """What is gone already is as good as removed; EngineError while containers are attached."""
-        try:
-            await (await self._docker.networks.get(name)).delete()
-        except DockerError as error:
-            if error.status != 404:
-                raise _translated(error) from error
+        with translated({}):
+            try:
+                await (await self._docker.networks.get(name)).delete()
+            except DockerError as error:
+                if error.status != 404:
+                    raise
 
     async def pid(self, engine_id: str) -> int | None:
         """The first process of a container on the engine's machine; None: it does not run."""
-        try:
+        with translated(CONTAINER_ERRORS):
             shown = await self._docker.containers.container(engine_id).show()
-        except DockerError as error:
-            raise (ContainerNotFound(error.message) if error.status == 404 else _translated(error)) from error
         return shown["State"].get("Pid") or None
-
-
-def _translated(error: DockerError) -> EngineError:
-    if isinstance(error, DockerConnectionError):
-        return EngineUnavailable(error.message)
-    return (EngineBusy if error.status >= 500 else EngineError)(error.message)
 
 
 def _config(spec: NetworkSpec) -> dict[str, Any]:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import trio
 
-from runtime.network.netlink_messages import ATTRIBUTE, HEADER, messages
+from runtime.network import rtnetlink
+from runtime.network.netlink_messages import ACKNOWLEDGE, ERROR, attribute, error_code, message, messages, nested
 
 _LINKS = Path("/sys/class/net")
-# linux/netlink.h, linux/rtnetlink.h, linux/if_link.h
-_NETLINK_ROUTE = 0
-_REQUEST, _ACKNOWLEDGE, _ERROR, _SET_LINK = 0x1, 0x4, 2, 19
-_LINK = struct.Struct("=BxHiII")
-_BRIDGE_FAMILY = 7
-_OF_PORT, _HAIRPIN, _NESTED = 12, 4, 0x8000
+# linux/rtnetlink.h, linux/if_link.h
+_SET_LINK = 19
+_OF_PORT, _HAIRPIN = 12, 4
 _READ_BYTES = 8192
 _GONE = (errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
 """The last two where it is there, and a bridge's port no more."""
@@ -35,13 +32,11 @@ def reflect(port: str) -> None:
         index = socket.if_nametoindex(port)
     except OSError:
         return
-    flag = ATTRIBUTE.pack(ATTRIBUTE.size + 1, _HAIRPIN) + b"\1\0\0\0"
-    body = _LINK.pack(_BRIDGE_FAMILY, 0, index, 0, 0) + ATTRIBUTE.pack(ATTRIBUTE.size + len(flag), _OF_PORT | _NESTED)
-    body += flag
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE) as kernel:
-        kernel.send(HEADER.pack(HEADER.size + len(body), _SET_LINK, _REQUEST | _ACKNOWLEDGE, 0, 0) + body)
+    body = rtnetlink.LINK.pack(rtnetlink.BRIDGE_FAMILY, 0, index, 0, 0) + nested(_OF_PORT, attribute(_HAIRPIN, b"\1"))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, rtnetlink.PROTOCOL) as kernel:
+        kernel.send(message(_SET_LINK, body, ACKNOWLEDGE))
         for kind, answer in messages(kernel.recv(_READ_BYTES)):
-            code = -struct.unpack_from("=i", answer)[0] if kind == _ERROR else 0
+            code = error_code(answer) if kind == ERROR else 0
             if code and code not in _GONE:
                 raise OSError(code, os.strerror(code), port)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from runtime.network.netlink_messages import ATTRIBUTE, HEADER
+from runtime.network.netlink_messages import ACKNOWLEDGE, attribute, message, nested
 from runtime.network.nft.ruleset import Command, Expression
 
 _SUBSYSTEM = 10
@@ -25,8 +25,7 @@ FAMILIES = {"ip": 2, "ip6": 10}
 _ANY_FAMILY = 0
 _FAMILY_HEADER = struct.Struct("!BBH")
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_REQUEST, _ACKNOWLEDGE, _CREATE, _APPEND = 0x1, 0x4, 0x400, 0x800
-_NESTED = 0x8000
+_CREATE, _APPEND = 0x400, 0x800
 _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = 3, 5, 6, 8
 _NEW_SET, _NEW_ELEMENTS, _DELETE_ELEMENTS = 9, 12, 14
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -59,7 +58,7 @@ def transaction(commands: Sequence[Command]) -> bytes | None:
     if not changes:
         return None
     last_kind, last_flags, last_body = changes[-1]
-    changes[-1] = last_kind, last_flags | _ACKNOWLEDGE, last_body
+    changes[-1] = last_kind, last_flags | ACKNOWLEDGE, last_body
     framed = [(_BATCH_BEGIN, 0, _batch_head()), *changes, (_BATCH_END, 0, _batch_head())]
     packed = b"".join(message(kind, body, flags, number) for number, (kind, flags, body) in enumerate(framed, start=1))
     return packed if len(packed) <= _MAX_BYTES else None
@@ -69,17 +68,9 @@ _Change = tuple[int, int, bytes]
 """Kind, flags, body."""
 
 
-def message(kind: int, body: bytes, flags: int = 0, number: int = 0) -> bytes:
-    return HEADER.pack(HEADER.size + len(body), kind, flags | _REQUEST, number, 0) + body
-
-
 def request(kind: int, family: int = _ANY_FAMILY, *attributes: bytes) -> tuple[int, bytes]:
     """Kind and body of a message to nftables."""
     return _SUBSYSTEM << 8 | kind, _FAMILY_HEADER.pack(family, 0, 0) + b"".join(attributes)
-
-
-def attribute(kind: int, value: bytes) -> bytes:
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def text(kind: int, value: str) -> bytes:
@@ -88,10 +79,6 @@ def text(kind: int, value: str) -> bytes:
 
 def number(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack("!I", value & 0xFFFFFFFF))
-
-
-def _nested(kind: int, *inner: bytes) -> bytes:
-    return attribute(kind | _NESTED, b"".join(inner))
 
 
 def _batch_head() -> bytes:
@@ -113,7 +100,7 @@ def _messages(command: Command, numbers: Iterator[int]) -> Iterator[_Change]:
             yield from _rule(family, table, fields["chain"], fields["expr"], numbers)
         case (("add" | "delete"), "element"):
             which = (_NEW_ELEMENTS, _CREATE) if verb == "add" else (_DELETE_ELEMENTS, 0)
-            elements = _nested(3, *(_element(each) for each in fields["elem"]))
+            elements = nested(3, *(_element(each) for each in fields["elem"]))
             yield _change(*which, family, table, text(2, fields["name"]), elements)
         case _:
             raise _Unknown
@@ -129,8 +116,8 @@ def _element(element: Any) -> bytes:
     if isinstance(element, list):
         key, verdict = element
         code = number(1, _GOTO), text(2, verdict["goto"]["target"])
-        return _nested(1, _nested(1, attribute(1, _key(key))), _nested(2, _nested(2, *code)))
-    return _nested(1, _nested(1, attribute(1, _key(element))))
+        return nested(1, nested(1, attribute(1, _key(key))), nested(2, nested(2, *code)))
+    return nested(1, nested(1, attribute(1, _key(element))))
 
 
 def _key(key: Any) -> bytes:
@@ -173,12 +160,12 @@ def _rule(
             made += _chosen_target(chosen["map"]["key"], map_number)
         else:
             raise _Unknown
-    rule = _nested(4, *made)
+    rule = nested(4, *made)
     yield _change(_NEW_RULE, _CREATE | _APPEND, family, table, text(2, chain), rule)
 
 
 def _expression(name: str, *fields: bytes) -> bytes:
-    return _nested(1, text(1, name), _nested(2, *fields))
+    return nested(1, text(1, name), nested(2, *fields))
 
 
 def _protocol_match(fields: Mapping[str, Any]) -> list[bytes]:
@@ -187,12 +174,12 @@ def _protocol_match(fields: Mapping[str, Any]) -> list[bytes]:
     protocol = bytes([_PROTOCOLS[fields["right"]]])
     return [
         _expression("meta", number(2, _PROTOCOL_OF_PACKET), number(1, _FIRST)),
-        _expression("cmp", number(1, _FIRST), number(2, 0), _nested(3, attribute(1, protocol))),
+        _expression("cmp", number(1, _FIRST), number(2, 0), nested(3, attribute(1, protocol))),
     ]
 
 
 def _immediate(register: int, value: bytes) -> bytes:
-    return _expression("immediate", number(1, register), _nested(2, attribute(1, value)))
+    return _expression("immediate", number(1, register), nested(2, attribute(1, value)))
 
 
 def _nat(port_register: int, *more: bytes) -> bytes:
@@ -219,16 +206,16 @@ def _target_map(family: int, table: bytes, map_number: int, targets: Sequence[An
         number(6, _ADDRESS_AND_PORT),
         number(7, 8),
         number(10, map_number),
-        _nested(9, number(1, len(targets))),
+        nested(9, number(1, len(targets))),
         attribute(13, _HOST_ORDER),
     )
-    elements = _nested(3, *(_target(turn, target) for turn, target in targets))
+    elements = nested(3, *(_target(turn, target) for turn, target in targets))
     yield _change(_NEW_ELEMENTS, _CREATE, family, table, name, number(4, map_number), elements)
 
 
 def _target(turn: int, target: Any) -> bytes:
-    key = _nested(1, attribute(1, struct.pack("=I", turn)))
-    return _nested(1, key, _nested(2, attribute(1, _key(target))))
+    key = nested(1, attribute(1, struct.pack("=I", turn)))
+    return nested(1, key, nested(2, attribute(1, _key(target))))
 
 
 def _chosen_target(key: Expression, map_number: int) -> list[bytes]:

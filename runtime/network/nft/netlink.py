@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from runtime.network.netlink_dump import dump
-from runtime.network.netlink_messages import attributes, messages
-from runtime.network.nft.encoding import FAMILIES, message, number, request, text
+from runtime.network.netlink_messages import ERROR, NESTED, attributes, error_code, message, messages
+from runtime.network.nft.encoding import FAMILIES, number, request, text
 from runtime.network.nft.errors import NftError
 
 _NETLINK_NETFILTER = 12
-_ERROR = 2
 _GET_CHAIN, _GET_GENERATION, _GET_OBJECT = 4, 16, 19
 _TABLE, _OBJECT_NAME, _CHAIN_NAME, _KIND, _DATA = 1, 2, 3, 3, 4
 _COUNTER, _PACKETS, _GENERATION = 1, 2, 1
-_NESTED = 0x8000
 _FAMILY_HEADER_BYTES = 4
 _READ_BYTES = 256 * 1024
 _FAMILY_NAMES = {int(family): name for name, family in FAMILIES.items()}
@@ -33,9 +30,9 @@ def change(transaction: bytes) -> None:
         kernel.send(transaction)
         # It did its work, and answered, before it let us go on.
         kernel.setblocking(False)
-        codes = [_error(body) for data in _waiting(kernel) for kind, body in messages(data) if kind == _ERROR]
+        codes = [error_code(body) for data in _waiting(kernel) for kind, body in messages(data) if kind == ERROR]
     if not codes or any(codes):
-        why = next((os.strerror(-code) for code in codes if code), "it does not say whether it did")
+        why = next((os.strerror(code) for code in codes if code), "it does not say whether it did")
         raise NftError(f"the kernel did not change its rules: {why}")
 
 
@@ -65,7 +62,7 @@ def counters(family: str, table: str) -> dict[str, int]:
     """Packets counted so far, by the counter's name."""
     found = {}
     for body in _dump(*request(_GET_OBJECT, FAMILIES[family], text(_TABLE, table), number(_KIND, _COUNTER))):
-        told = {kind & ~_NESTED: value for kind, value in attributes(body[_FAMILY_HEADER_BYTES:])}
+        told = {kind & ~NESTED: value for kind, value in attributes(body[_FAMILY_HEADER_BYTES:])}
         if told.get(_TABLE) == table.encode() + b"\0":
             found[_text(told[_OBJECT_NAME])] = int.from_bytes(dict(attributes(told[_DATA]))[_PACKETS])
     return found
@@ -91,10 +88,6 @@ def _waiting(kernel: socket.socket) -> Iterator[bytes]:
     with suppress(BlockingIOError):
         while True:
             yield kernel.recv(_READ_BYTES)
-
-
-def _error(body: bytes) -> int:
-    return int(struct.unpack_from("=i", body)[0])
 
 
 def _text(value: bytes) -> str:

@@ -11,13 +11,12 @@ import structlog
 import trio
 from msgspec import Struct
 
-from runtime.network.netlink_messages import ATTRIBUTE, HEADER, attributes, messages
+from runtime.network.netlink_messages import attribute, attributes, message, messages
 
 log = structlog.get_logger()
 
 _NETLINK_NETFILTER = 12
 _ULOG, _PACKET, _CONFIG = 4, 0, 1
-_REQUEST = 1
 _COMMAND, _MODE, _TIMEOUT = 1, 2, 4
 _PAYLOAD, _PREFIX = 9, 10
 _BIND, _COPY_PACKET = 1, 2
@@ -76,11 +75,7 @@ def _subscription(group: int) -> Iterator[bytes]:
 
 
 def _config(group: int, kind: int, value: bytes) -> bytes:
-    attribute = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value
-    body = struct.pack("!BBH", socket.AF_UNSPEC, 0, group) + attribute.ljust(
-        -len(attribute) % 4 + len(attribute), b"\0"
-    )
-    return HEADER.pack(HEADER.size + len(body), _ULOG << 8 | _CONFIG, _REQUEST, 0, 0) + body
+    return message(_ULOG << 8 | _CONFIG, struct.pack("!BBH", socket.AF_UNSPEC, 0, group) + attribute(kind, value))
 
 
 def parse(data: bytes) -> Iterator[Told]:

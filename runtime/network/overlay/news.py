@@ -7,29 +7,30 @@ Layouts: rtnetlink(7), linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 from runtime.network.netlink_messages import attributes, messages
 from runtime.network.overlay.firewall import CHAIN
 from runtime.network.overlay.found import ROUTE_PROTOCOL
 from runtime.network.overlay.plan import BRIDGE, VXLAN, WIREGUARD
+from runtime.network.rtnetlink import (
+    ADDRESS,
+    LINK,
+    LINK_IS_UP,
+    LINK_NAME,
+    LINK_SCOPE,
+    NEIGHBOUR,
+    PERMANENT,
+    ROUTE,
+)
 
 LINKS = frozenset({BRIDGE, VXLAN, WIREGUARD})
 CHAINS = frozenset({CHAIN, "DOCKER-USER", "FORWARD", "POSTROUTING"})
 """Where rules of ours are, or are entered from."""
 
-_LINK = struct.Struct("=BxHiII")
-_ADDRESS = struct.Struct("=BBBBI")
-_ROUTE = struct.Struct("=8BI")
-_NEIGHBOUR = struct.Struct("=BxHiHBB")
 _NFTABLES_HEADER_BYTES = 4
 
 _NEW_LINK, _DELETE_LINK, _DELETE_ADDRESS, _DELETE_ROUTE, _DELETE_NEIGHBOUR = 16, 17, 21, 25, 29
-_LINK_NAME = 3
-_UP = 1
-_LINK_SCOPE = 253
-_PERMANENT = 0x80
 
 _NFTABLES = 10 << 8
 _DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _DELETE_RULE = (_NFTABLES | kind for kind in (2, 3, 5, 8))
@@ -47,18 +48,18 @@ def of_rules(datagram: bytes) -> bool:
 
 
 def _is_loss_of_link(kind: int, body: bytes, name_of: Callable[[int], str | None]) -> bool:
-    if kind in (_NEW_LINK, _DELETE_LINK) and len(body) >= _LINK.size:
-        *_, flags, _ = _LINK.unpack_from(body)
-        ours = _text(body[_LINK.size :], _LINK_NAME) in LINKS
-        return ours and (kind == _DELETE_LINK or not flags & _UP)
-    if kind == _DELETE_ADDRESS and len(body) >= _ADDRESS.size:
-        *_, scope, _ = _ADDRESS.unpack_from(body)
-        return bool(scope != _LINK_SCOPE)
-    if kind == _DELETE_ROUTE and len(body) >= _ROUTE.size:
-        return bool(_ROUTE.unpack_from(body)[5] == ROUTE_PROTOCOL)
-    if kind == _DELETE_NEIGHBOUR and len(body) >= _NEIGHBOUR.size:
-        _, _, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
-        return bool(state & _PERMANENT) and name_of(index) == VXLAN
+    if kind in (_NEW_LINK, _DELETE_LINK) and len(body) >= LINK.size:
+        *_, flags, _ = LINK.unpack_from(body)
+        ours = _text(body[LINK.size :], LINK_NAME) in LINKS
+        return ours and (kind == _DELETE_LINK or not flags & LINK_IS_UP)
+    if kind == _DELETE_ADDRESS and len(body) >= ADDRESS.size:
+        *_, scope, _ = ADDRESS.unpack_from(body)
+        return bool(scope != LINK_SCOPE)
+    if kind == _DELETE_ROUTE and len(body) >= ROUTE.size:
+        return bool(ROUTE.unpack_from(body)[5] == ROUTE_PROTOCOL)
+    if kind == _DELETE_NEIGHBOUR and len(body) >= NEIGHBOUR.size:
+        _, _, index, state, _, _ = NEIGHBOUR.unpack_from(body)
+        return bool(state & PERMANENT) and name_of(index) == VXLAN
     return False
 
 
