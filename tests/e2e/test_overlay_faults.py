@@ -6,7 +6,6 @@ Long: `scripts/soak`'s marker. The seconds that are measured are printed.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 
 from runtime.network.overlay.plan import VXLAN_PORT
 from tests.e2e.lab_cluster import NOT_YET, LabCluster
+from tests.support.again import again_and_again
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
@@ -40,26 +40,19 @@ def _wait_connected(cluster: LabCluster) -> None:
 
 
 @contextmanager
-def _again_and_again(what: Callable[[], object], pause_s: float) -> Iterator[list[tuple[float, object]]]:
-    """Does it in a thread; what came of it, with the time (Unix) when it began. An exception is an answer, too."""
+def _answers_to(what: Callable[[], object], pause_s: float) -> Iterator[list[tuple[float, object]]]:
+    """Does it again and again; what came of it, with the time (Unix) when it began. An exception is an answer, too."""
     seen: list[tuple[float, object]] = []
-    done = threading.Event()
 
     def work() -> None:
-        while not done.wait(pause_s):
-            began_s = time.time()
-            try:
-                seen.append((began_s, what()))
-            except (OSError, AssertionError, httpx2.TransportError) as error:
-                seen.append((began_s, error))
+        began_s = time.time()
+        try:
+            seen.append((began_s, what()))
+        except (OSError, AssertionError, httpx2.TransportError) as error:
+            seen.append((began_s, error))
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
+    with again_and_again(work, pause_s):
         yield seen
-    finally:
-        done.set()
-        worker.join()
 
 
 def test_a_blocked_tunnel_is_told_with_the_nodes_between_which_it_is_and_mended_when_it_opens(
@@ -147,7 +140,7 @@ def test_a_killed_node_is_in_no_answer_as_soon_as_membership_says_so(cluster: La
         return set(host.exec("dig", f"@{gateway}", "shop.local", "+short", "+tries=1", "+time=2").split())
 
     wait_until(lambda: len(names()) == 6, 15, "all six in the name")
-    with _again_and_again(request, 0.02) as requests, _again_and_again(names, 0.01) as answers:
+    with _answers_to(request, 0.02) as requests, _answers_to(names, 0.01) as answers:
         killed_s = time.time()
         cluster.node(dead).host.kill_host()
         found = re.compile(rf"^(\S+) .*nodes_gone.*{cluster.node(dead).name}", re.MULTILINE)

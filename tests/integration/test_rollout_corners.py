@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.integration.test_rollout_walk import Walk
+from tests.support.again import again_and_again
 from tests.support.apps import Sleeper, containers, delete
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -24,20 +24,13 @@ pytestmark = pytest.mark.soak
 def _counted(walk: Walk) -> Iterator[list[int]]:
     """How many containers of the app ran, again and again."""
     counts: list[int] = []
-    ended = threading.Event()
 
     def count() -> None:
-        while not ended.wait(0.05):
-            shown = containers(walk.cluster, 1, walk.name)
-            counts.append(sum(item["status"] == "running" for item in shown))
+        shown = containers(walk.cluster, 1, walk.name)
+        counts.append(sum(item["status"] == "running" for item in shown))
 
-    thread = threading.Thread(target=count)
-    thread.start()
-    try:
+    with again_and_again(count, 0.05):
         yield counts
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_a_single_replica_has_its_canary_beside_it(three: Cluster) -> None:

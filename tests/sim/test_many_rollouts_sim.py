@@ -21,7 +21,8 @@ from consensus.model.hook import Hook, Hooks
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy, Variant
 from consensus.model.task import Health, TaskState, TaskStatus
 from tests.consensus.making import spec
-from tests.sim.orchestrator_world import Machinery, World
+from tests.sim.orchestrator_world import World
+from tests.sim.trouble import KINDS, Trouble
 
 ONCE = "once"
 """The app of which nothing may run twice."""
@@ -37,6 +38,15 @@ BAD = {
     "sick": TaskStatus(state=TaskState.RUNNING, health=Health.UNHEALTHY),
     "hangs": TaskStatus(state=TaskState.RUNNING, health=Health.STARTING),
 }
+TROUBLE = Trouble(
+    times=50,
+    per_s=0.25,
+    changes=0.75,
+    kinds=(*KINDS, "drain"),
+    at_once=2,
+    longest_s=30,
+    longest_restart_s=70,
+)
 ENDS = {
     DeploymentStatus.COMPLETED: EventType.DEPLOYMENT_COMPLETED,
     DeploymentStatus.ROLLED_BACK: EventType.DEPLOYMENT_ROLLED_BACK,
@@ -185,48 +195,6 @@ def _original(app: str) -> AppSpec:
     return next(one for one in APPS if one.name == app)
 
 
-async def _disturb(world: World, node: Machinery) -> None:
-    rng = world.rng
-    match rng.choice(["power", "daemon", "restart", "pause", "drain", "drain"]):
-        case "power" | "daemon" as kind:
-            node.stop(power=kind == "power")
-            await trio.sleep(rng.uniform(0.5, 30))
-            await node.start()
-        case "restart":
-            node.restart()
-            await trio.sleep(rng.uniform(0.5, 70))
-            await node.start()
-        case "pause":
-            node.pause()
-            await trio.sleep(rng.uniform(0.5, 30))
-            await node.resume()
-        case "drain":
-            await world.propose(c.SetMaintenance(node.id, enable=True, drain=True))
-            await trio.sleep(rng.uniform(1, 30))
-            await world.propose(c.SetMaintenance(node.id, enable=False))
-
-
-async def _trouble(world: World) -> None:
-    rng = world.rng
-    async with trio.open_nursery() as troubles:
-        busy: set[str] = set()
-
-        async def disturb(node: Machinery) -> None:
-            await _disturb(world, node)
-            busy.discard(node.id)
-
-        for _ in range(50):
-            await trio.sleep(rng.expovariate(0.25))
-            if rng.random() < 0.75:
-                await _change(world)
-                continue
-            # n0 leads, and stays.
-            node = world.nodes[rng.choice(sorted(world.nodes)[1:])]
-            if node.id not in busy and len(busy) < 2:
-                busy.add(node.id)
-                troubles.start_soon(disturb, node)
-
-
 async def _end_all(world: World) -> None:
     """What waits for a hand gets it; then every app is mended."""
     deadline_s = trio.current_time() + 1500
@@ -257,7 +225,7 @@ async def test_all_rollouts_end_and_nothing_is_lost_or_doubled(
         for app in APPS:
             await world.propose(c.DeployApp(app))
         await world.settle()
-        await _trouble(world)
+        await TROUBLE.run(world, lambda _: _change(world))
         await _end_all(world)
         await world.settle(timeout_s=1500)
         state = world.machine.state

@@ -26,7 +26,8 @@ from consensus.model.job import JobSpec
 from consensus.model.node import NodeStatus
 from consensus.model.workload import Resources
 from tests.consensus.making import spec
-from tests.sim.orchestrator_world import Machinery, World
+from tests.sim.orchestrator_world import World
+from tests.sim.trouble import Trouble
 
 NODES = 7
 
@@ -34,28 +35,6 @@ NODES = 7
 @pytest.fixture
 def autojump_clock() -> trio.testing.MockClock:
     return trio.testing.MockClock(autojump_threshold=0)
-
-
-async def _disturb(world: World, node: Machinery) -> None:
-    """One misfortune, and its end some time later."""
-    rng = world.rng
-    match rng.choice(["power", "daemon", "restart", "pause", "drain"]):
-        case "power" | "daemon" as kind:
-            node.stop(power=kind == "power")
-            await trio.sleep(rng.uniform(0.5, 40))
-            await node.start()
-        case "restart":
-            node.restart()
-            await trio.sleep(rng.uniform(0.5, 80))
-            await node.start()
-        case "pause":
-            node.pause()
-            await trio.sleep(rng.uniform(0.5, 40))
-            await node.resume()
-        case "drain":
-            await world.propose(SetMaintenance(node.id, enable=True, drain=True))
-            await trio.sleep(rng.uniform(1, 40))
-            await world.propose(SetMaintenance(node.id, enable=False))
 
 
 def _job(rng: random.Random, number: int) -> JobSpec:
@@ -120,23 +99,8 @@ async def test_after_any_trouble_what_is_equals_what_is_wanted(
         overfull: list[str] = []
         world.machine.on_answer(lambda *_: overfull.extend(world.overfull()))
         await world.open()
-        async with trio.open_nursery() as troubles:
-            busy: set[str] = set()
-
-            async def trouble(node: Machinery) -> None:
-                await _disturb(world, node)
-                busy.discard(node.id)
-
-            for number in range(60):
-                await trio.sleep(rng.expovariate(0.3))
-                if rng.random() < 0.6:
-                    await _change(world, number)
-                    continue
-                # n0 leads, and stays.
-                node = world.nodes[rng.choice(sorted(world.nodes)[1:])]
-                if node.id not in busy and len(busy) < 4:
-                    busy.add(node.id)
-                    troubles.start_soon(trouble, node)
+        trouble = Trouble(times=60, per_s=0.3, changes=0.6, at_once=4, longest_s=40, longest_restart_s=80)
+        await trouble.run(world, lambda number: _change(world, number))
         await _quiet(world)
         await world.settle()
         await world.even_out()
