@@ -6,9 +6,10 @@ from msgspec import Struct
 
 from consensus.model.app import App
 from consensus.model.deployment import Deployment, Share, shares
-from consensus.model.strategy import ABTesting, BlueGreen
+from consensus.model.strategy import ABTesting, BlueGreen, RollingUpdate
 from consensus.model.task import Task
 from consensus.state import State
+from consensus.timestamp import iso_utc
 
 _ROUNDING = 1e-6
 CLOCK_SKEW_S = 5.0
@@ -126,3 +127,20 @@ def complaint(state: State, app: App, deployment: Deployment) -> str:
     failing = [task for task in new_tasks(state, app, deployment) if task.failing]
     told = sorted({task.status.message or task.health.value for task in failing})
     return "; ".join(told[:3])
+
+
+def hindrance(app: App, deployment: Deployment, seen: Progress) -> str:
+    """Why the present step gets no further for lack of room, and what comes of it; "" where there is room."""
+    if not seen.blocked:
+        return ""
+    strategy, replicas = deployment.strategy, max(1, app.spec.replicas)
+    keeper = ""
+    if isinstance(strategy, RollingUpdate) and not strategy.stop_first:
+        if not strategy.at_once(replicas)[1]:
+            keeper = "max_unavailable"
+        elif app.spec.min_available is not None and app.spec.least_available >= app.spec.replicas:
+            keeper = "min_available"
+    held = f", and no old replica stops first, since {keeper} lets none be missing" if keeper else ""
+    until = iso_utc(seen.moved_at_s + strategy.progress_deadline_s)
+    then = {"rollback": "is rolled back", "pause": "is paused", "continue": "goes on without it"}
+    return f"{seen.blocked}{held}: waits for room until {until}, then {then[strategy.failure_action]}"

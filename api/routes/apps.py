@@ -87,7 +87,7 @@ async def list_apps(call: Call) -> Answer:
 
 
 async def get_app(call: Call) -> Answer:
-    return Answer(app_detail(call.state, call.named(call.state.apps, "app_name", "app")))
+    return Answer(app_detail(call.state, call.named(call.state.apps, "app_name", "app"), call.now_s))
 
 
 async def scale(call: Call) -> Answer:

@@ -19,6 +19,7 @@ from api.views.container import (
     status_word,
     why,
 )
+from api.views.deployment import deployment_message
 from api.views.fields import same_fields
 from consensus.model.app import App
 from consensus.model.health_check import HttpProbe, TcpProbe
@@ -118,6 +119,8 @@ class AppItem(Struct, frozen=True, kw_only=True):
 
 
 class AppDetail(AppItem, frozen=True, kw_only=True):
+    """`deployment_id`: of the one that goes on; `deployment_message`: how far it is, and what holds it up."""
+
     mode: str
     containers: list[AppContainer]
     resources: ResourcesView
@@ -145,6 +148,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     spread: str | None
     update_strategy: Strategy | None
     deployment_id: str | None
+    deployment_message: str | None
     revision: int
     generation: int
 
@@ -184,8 +188,8 @@ def app_item(state: State, app: App) -> AppItem:
     )
 
 
-def app_detail(state: State, app: App) -> AppDetail:
-    item, spec = app_item(state, app), app.spec
+def app_detail(state: State, app: App, now_s: float) -> AppDetail:
+    item, spec, deployment = app_item(state, app), app.spec, state.deployment_of(app)
     check = spec.health_check
     return AppDetail(
         **same_fields(AppItem, item),
@@ -219,6 +223,7 @@ def app_detail(state: State, app: App) -> AppDetail:
         spread=spec.spread,
         update_strategy=spec.update_strategy,
         deployment_id=app.rollout or None,
+        deployment_message=None if deployment is None else deployment_message(state, app, deployment, now_s),
         revision=app.revision,
         generation=app.generation,
     )

@@ -11,7 +11,7 @@ from api.views.container import time_or_none
 from consensus.model.app import App, Revision
 from consensus.model.deployment import Deployment, DeploymentStatus, HookRun, steps_of
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
-from consensus.progress import Progress, progress
+from consensus.progress import Progress, hindrance, progress
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -148,7 +148,7 @@ def deployment_progress(state: State, deployment: Deployment, now_s: float) -> D
         total_steps=steps_of(deployment.strategy, replicas) if pending else deployment.total_steps,
         current_replicas=_current_replicas(state, deployment),
         target_replicas=deployment.previous_replicas if back else deployment.replicas,
-        message=_message(state, app, deployment, now_s),
+        message=deployment_message(state, app, deployment, now_s),
     )
 
 
@@ -158,7 +158,8 @@ def _current_replicas(state: State, deployment: Deployment) -> int:
     return sum(state.serves(task) and task.revision in revisions for task in state.tasks_of_app(deployment.app))
 
 
-def _message(state: State, app: App | None, deployment: Deployment, now_s: float) -> str:
+def deployment_message(state: State, app: App | None, deployment: Deployment, now_s: float) -> str:
+    """How far it is, and what holds it up."""
     if deployment.status is DeploymentStatus.PENDING:
         return "Not executed yet"
     if deployment.status is DeploymentStatus.COMPLETED:
@@ -176,8 +177,8 @@ def _in_progress(app: App, deployment: Deployment, seen: Progress) -> str:
     if isinstance(strategy, Simple) and deployment.step == 1 and not deployment.promoted:
         return "Stopping the old replicas"
     if seen.counted < seen.wanted:
-        blocked = f"; {seen.blocked}" if seen.blocked else ""
-        return f"Deploying new containers: {counts}{blocked}"
+        hindered = hindrance(app, deployment, seen)
+        return f"Deploying new containers: {counts}" + (f"; {hindered}" if hindered else "")
     if deployment.promoted:
         return f"Watching all replicas: {counts}"
     if strategy.manual and deployment.approved_step < deployment.step:

@@ -1,12 +1,14 @@
 """Replacing replicas that are not what their slot shall have: restarted apps, draining nodes, new revisions.
 
 A replacement is made in the same slot; with start first, which is the rule, the old task goes when the new one serves.
-Where the replacement cannot be placed, the old one stays and the pending task says why.
+Where the replacement cannot be placed, the old one makes room as far as replicas may be missing; else it stays, and
+the pending task says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from msgspec import Struct, field
 
@@ -39,12 +41,14 @@ class Turnover(Struct):
 
     Attributes:
         finished: old ones that are not needed any more.
+        blocked: by slot, old ones whose successor finds no place.
         candidates: old ones that may be replaced next.
         under_way: how many slots have a new one that does not serve yet beside the old one.
         unsettled: some that were replaced do not serve.
     """
 
     finished: list[Task] = field(default_factory=list)
+    blocked: list[list[Task]] = field(default_factory=list)
     candidates: list[Task] = field(default_factory=list)
     under_way: int = 0
     unsettled: bool = False
@@ -53,18 +57,19 @@ class Turnover(Struct):
 def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -> list[CreateTasks | RemoveTasks]:
     available = sum(any(map(state.serves, tasks)) for tasks in replica_set.slots.values())
     # Beyond what its `min_available` keeps, a drain may take replicas whose successors find no place.
-    turnover = _look(state, replica_set, limits, spare=available - app.spec.least_available)
-    stopped, started = _next(state, app, turnover, limits, spare=available - replica_set.replicas)
-    commands: list[CreateTasks | RemoveTasks] = [
-        RemoveTasks(batch) for batch in batched([task.id for task in (*turnover.finished, *stopped)])
-    ]
+    turnover = _look(state, app, replica_set, limits, spare=available - app.spec.least_available)
+    to_stop = max(0, limits.unavailable + available - replica_set.replicas)
+    giving = [] if limits.stop_first else turnover.blocked[:to_stop]
+    stopped, started = _next(state, app, turnover, limits, to_stop - len(giving))
+    gone = [*turnover.finished, *chain.from_iterable(giving), *stopped]
+    commands: list[CreateTasks | RemoveTasks] = [RemoveTasks(batch) for batch in batched([task.id for task in gone])]
     for task in started:
         revision = replica_set.revisions[task.slot]
         commands.append(CreateTasks(app.name, [task.slot], 0 if revision == app.revision else revision))
     return commands
 
 
-def _look(state: State, replica_set: ReplicaSet, limits: Limits, spare: int) -> Turnover:
+def _look(state: State, app: App, replica_set: ReplicaSet, limits: Limits, spare: int) -> Turnover:
     """`spare`: how many may go although their successors find no place."""
     seen = Turnover()
     for slot, tasks in replica_set.slots.items():
@@ -76,11 +81,16 @@ def _look(state: State, replica_set: ReplicaSet, limits: Limits, spare: int) -> 
         elif _replaced(state, new, limits) or not any(map(runs, old)):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             seen.finished += old
+        elif _no_place(new) and app.rollout and not any(state.serves(task) for task in old):
+            # Nothing is lost here, either, and the update may be what mends the app.
+            seen.finished += old
         elif _no_place(new) and (limits.give_way or (spare > 0 and all(task.revision == revision for task in old))):
             seen.finished += old
             spare -= 1
         elif new:
             seen.under_way += 1
+            if _no_place(new):
+                seen.blocked.append(old)
             if limits.stop_first:
                 seen.candidates += old
         else:
@@ -96,8 +106,8 @@ def _no_place(tasks: list[Task]) -> bool:
     return any(task.node_id is None and task.placement_message for task in tasks)
 
 
-def _next(state: State, app: App, turnover: Turnover, limits: Limits, spare: int) -> tuple[list[Task], list[Task]]:
-    """Which old ones to stop, and beside which to start a new one. `spare`: those available beyond what is wanted.
+def _next(state: State, app: App, turnover: Turnover, limits: Limits, to_stop: int) -> tuple[list[Task], list[Task]]:
+    """Which old ones to stop, and beside which to start a new one. `to_stop`: how many that serve may stop.
 
     After a restart, what was replaced before must serve, or a bad one would go through all; a drain does not change
     the app, and a deployment has its own gates: both go on.
@@ -105,7 +115,6 @@ def _next(state: State, app: App, turnover: Turnover, limits: Limits, spare: int
     held = turnover.unsettled and not app.rollout
     allowed = [task for task in turnover.candidates if not held or task.generation == app.generation]
     allowed.sort(key=lambda task: (state.serves(task), task.slot, task.id))
-    to_stop = max(0, limits.unavailable + spare)
     to_start = max(0, limits.surge - turnover.under_way)
     if limits.stop_first:
         # One that serves nobody costs nothing when it stops.

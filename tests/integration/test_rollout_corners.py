@@ -112,3 +112,19 @@ def test_steps_stay_as_many_while_it_is_scaled_and_its_end_is_told(three: Cluste
     told = walk.until(last, "failed")
     assert told["message"] == "the app was deleted"
     assert walk.events(last)[-1] == "failed"
+
+
+def test_on_a_full_cluster_it_says_what_it_waits_for_or_an_old_one_makes_room(three: Cluster) -> None:
+    """Each node has room for one replica."""
+    with three.client(1) as client:
+        room = min(node["resources"]["cpu_total"] for node in client.get("/api/nodes").json()["data"]["nodes"])
+    walk = Walk(three, "full", 3, resources={"cpu": room})
+    first = walk.begin({"type": "rolling-update", "max_surge": 1, "max_unavailable": 0}, image="two")
+    wait_until(lambda: "max_unavailable lets none be missing" in walk.status(first)["message"], 10.0, "it says why")
+    assert "3 nodes lack cpu" in walk.ask("GET", "/apps/full")["deployment_message"]
+    walk.ask("POST", f"/deployments/{first}/rollback")
+    walk.until(first, "rolled_back")
+    second = walk.begin({"type": "rolling-update", "max_surge": "100%", "max_unavailable": 1}, image="three")
+    walk.until(second, "completed")
+    walk.images({"three": 3})
+    delete(three, 1, "full")
