@@ -38,7 +38,8 @@ class AppSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         drain_timeout: how long a replica runs on after it left the endpoints.
         depends_on: which apps must be there before its first replica is placed.
         min_available: so many replicas (a number, or percents) are enough while a node is drained, where there is no
-            place for a successor, and for those that depend on it. By default all of them.
+            place for a successor, and for those that depend on it. By default all of them; of what must not run
+            twice, by default none has to be left by a drain.
         reschedule_after: for how long the replicas of a lost node are awaited before they start elsewhere.
         rebalance: whether its replicas may be moved to nodes that have less to do.
         autoscale: how many replicas it has follows their use of CPU; `replicas` is where that begins.

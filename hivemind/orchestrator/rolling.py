@@ -13,6 +13,7 @@ from itertools import chain
 from msgspec import Struct, field
 
 from consensus.commands import CreateTasks, RemoveTasks
+from consensus.drain import is_held
 from consensus.model.app import App
 from consensus.model.task import Task
 from consensus.state import State
@@ -58,6 +59,7 @@ def _plan_set(state: State, app: App, replica_set: ReplicaSet, limits: Limits) -
     available = sum(any(map(state.serves, tasks)) for tasks in replica_set.slots.values())
     # Beyond what its `min_available` keeps, a drain may take replicas whose successors find no place.
     turnover = _look(state, app, replica_set, limits, spare=available - app.spec.least_available)
+    turnover.candidates = [task for task in turnover.candidates if not is_held(state, app, task, available)]
     to_stop = max(0, limits.unavailable + available - replica_set.replicas)
     giving = [] if limits.stop_first else turnover.blocked[:to_stop]
     stopped, started = _next(state, app, turnover, limits, to_stop - len(giving))

@@ -128,3 +128,21 @@ def test_on_a_full_cluster_it_says_what_it_waits_for_or_an_old_one_makes_room(th
     walk.until(second, "completed")
     walk.images({"three": 3})
     delete(three, 1, "full")
+
+
+def test_a_drain_leaves_the_only_one_that_must_not_run_twice_until_it_may(three: Cluster) -> None:
+    walk = Walk(three, "lone", 1, keep_lost=True, min_available=1)
+    (before,) = walk.ids()
+    node = containers(three, 1, "lone")[0]["node_id"]
+    blocked = three.cli(2, "node", "drain", node, "--wait", "--timeout", "2")
+    assert blocked.returncode == 1
+    assert "min_available (1) lets none be missing" in blocked.stderr
+    assert walk.ids() == {before}
+    with _counted(walk) as counts:
+        walk.ask("POST", "/restart", {"name": "lone"})
+        wait_until(lambda: before not in walk.ids() and len(walk.ids()) == 1, 30.0, "it is moved")
+        walk.images({"one": 1})
+    assert max(counts) == 1
+    assert containers(three, 1, "lone")[0]["node_id"] != node
+    walk.ask("POST", f"/nodes/{node}/maintenance", {"enable": False})
+    delete(three, 1, "lone")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consensus import commands as c
+from consensus.drain import Remaining, drain_progress
 from consensus.model.deployment import Change, Deployment, DeploymentStatus
 from consensus.model.node import NodeStatus
 from consensus.model.strategy import Canary, RollingUpdate, Simple, Strategy
@@ -14,9 +17,9 @@ from tests.consensus.making import Feed, running, spec
 from tests.hivemind.orchestrator.test_reconcilers import cluster, place_all, serve_all
 
 
-def _deployed(replicas: int = 2, nodes: int = 3) -> Feed:
+def _deployed(replicas: int = 2, nodes: int = 3, **more: Any) -> Feed:
     feed = cluster(nodes)
-    feed.accepted(c.DeployApp(spec("db", replicas, keep_lost=True)))
+    feed.accepted(c.DeployApp(spec("db", replicas, keep_lost=True, **more)))
     serve_all(feed)
     return feed
 
@@ -81,6 +84,44 @@ def test_a_restart_and_a_drain_stop_first() -> None:
     _rounds(feed)
     assert not list(feed.state.tasks_on_node(drained))
     assert len(_images(feed)) == 2
+
+
+def test_a_drain_stops_first_only_what_min_available_spares() -> None:
+    """The only replica was stopped, whatever the app had said."""
+    feed = _deployed(1, min_available=1)
+    (task,) = feed.tasks("db")
+    drained = str(task.node_id)
+    feed.accepted(c.SetMaintenance(drained, enable=True, drain=True))
+    _rounds(feed)
+    assert feed.tasks("db") == [task]
+    progress = drain_progress(feed.state, feed.state.nodes[drained])
+    assert progress is not None
+    assert progress.remaining == [
+        Remaining(
+            task.id,
+            "db",
+            "it must not run twice and so would stop first, but min_available (1) lets none be missing;"
+            " more replicas, a lower min_available, or a restart of the app move it",
+            blocked=True,
+        )
+    ]
+    # A second one is enough, and the first one goes.
+    feed.accepted(c.ScaleApp("db", 2))
+    _rounds(feed)
+    assert not list(feed.state.tasks_on_node(drained))
+    assert len(_images(feed)) == 2
+
+
+def test_a_restart_is_a_way_out_of_a_drain_that_is_blocked() -> None:
+    feed = _deployed(1, min_available="100%")
+    drained = str(feed.tasks("db")[0].node_id)
+    feed.accepted(c.SetMaintenance(drained, enable=True, drain=True))
+    _rounds(feed)
+    assert list(feed.state.tasks_on_node(drained))
+    feed.accepted(c.RestartApp("db"))
+    _rounds(feed)
+    assert not list(feed.state.tasks_on_node(drained))
+    assert len(_images(feed)) == 1
 
 
 @pytest.mark.parametrize("strategy", [Simple(), RollingUpdate(), RollingUpdate(max_unavailable=1), Canary(interval=1)])
