@@ -113,6 +113,11 @@ class State(Struct, frozen=True, kw_only=True):
         """All attempts that are not forgotten, by slot and age."""
         return [task for task in self.tasks_of_app(run.owner) if task.run == run.id]
 
+    def in_the_way_of(self, run: Run) -> list[Task]:
+        """What is still at work of the owner's earlier runs, or of such that are forgotten."""
+        earlier = (task for task in self.tasks_of_app(run.owner) if task.run != run.id and not task.ended)
+        return [task for task in earlier if task.run not in self.runs or self.runs[task.run].number < run.number]
+
     def spec_of(self, task: Task) -> AppSpec:
         return self.specs[task.app, task.revision]
 

@@ -67,6 +67,7 @@ def _begin(draft: Draft, job: Job, reason: str, scheduled_at_s: float | None = N
         reason=reason,
         number=job.next_number,
         scheduled_at_s=scheduled_at_s,
+        alone=job.spec.concurrency_policy != "allow",
     )
     return RunStarted(run_id=run.id, task_ids=[task.id for task in tasks])
 

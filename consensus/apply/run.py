@@ -30,8 +30,12 @@ def begin(
     reason: str,
     number: int = 1,
     scheduled_at_s: float | None = None,
+    alone: bool = False,
 ) -> tuple[Run, list[Task]]:
-    """A new run, with its first tasks. (`owner`, `revision`) is stored as a spec already."""
+    """A new run, with its first tasks. (`owner`, `revision`) is stored as a spec already.
+
+    `alone`: they are made later, where anything of the owner's earlier runs is still at work.
+    """
     run = Run(
         id=f"{owner}-{draft.mint()}",
         owner=owner,
@@ -42,6 +46,8 @@ def begin(
         scheduled_at_s=scheduled_at_s,
         created_at_s=draft.time_s,
     )
+    if alone and draft.state.in_the_way_of(run):
+        run = replace(run, free_at_s=float("inf"), message="waits until the containers of the run before have ended")
     draft.put_run(run)
     emit(draft, EventType.RUN_STARTED, run)
     return run, attempt(draft, run, list(range(1, min(policy.parallelism, policy.completions) + 1)))
@@ -49,6 +55,11 @@ def begin(
 
 def attempt(draft: Draft, run: Run, slots: list[int]) -> list[Task]:
     """New tasks for those of `slots` that have none at work and have not ended well."""
+    if run.waits:
+        if draft.state.in_the_way_of(run):
+            return []
+        run = replace(run, free_at_s=draft.time_s, message="")
+        draft.put_run(run)
     taken = {task.slot for task in draft.state.tasks_of_run(run) if not task.ended} | set(run.completed)
     tasks = []
     for slot in slots:

@@ -33,9 +33,10 @@ class JobSpec(WorkloadSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         schedule: five fields of cron, six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly.
         time_zone: the IANA name of the zone in which `schedule` is read.
         concurrency_policy: what becomes of a run that is due while another goes on: both run (allow), it is left out
-            (forbid), or it takes the other's place (replace).
+            (forbid), or it takes the other's place (replace). With the last two, the first container of a run starts
+            when those of the runs before have ended.
         starting_deadline: a run that is later than this, because there was no leader, is left out.
-        timeout: for the whole run, with its retries, from its beginning.
+        timeout: for the whole run, with its retries, from its beginning; what it waited for others does not count.
     """
 
     kind: Literal["job"] = "job"

@@ -53,8 +53,9 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
         number: counts the runs of one owner, from 1.
         reason: what it was begun for, in a word: ``schedule``, ``manual``, ``created``.
         scheduled_at_s: the instant of the schedule that it stands for, in Unix seconds.
+        free_at_s: since when nothing of earlier runs is in its way, where it had to wait for that; infinity: it waits.
         retry_at_s: no attempt begins before.
-        message: why it failed or was stopped, or what the last failed attempt said.
+        message: why it failed or was stopped, what it waits for, or what the last failed attempt said.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     scheduled_at_s: float | None = None
     created_at_s: float
+    free_at_s: float = 0.0
     status: RunStatus = RunStatus.RUNNING
     message: str = ""
     failures: int = 0
@@ -74,5 +76,11 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def ends_by_s(self) -> float:
-        """When it is out of time."""
-        return float("inf") if self.policy.timeout_s is None else self.created_at_s + self.policy.timeout_s
+        """When it is out of time; what it waited for others does not count."""
+        began_at_s = max(self.created_at_s, self.free_at_s)
+        return float("inf") if self.policy.timeout_s is None else began_at_s + self.policy.timeout_s
+
+    @property
+    def waits(self) -> bool:
+        """For what is left of earlier runs."""
+        return self.free_at_s == float("inf")

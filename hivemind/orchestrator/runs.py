@@ -28,13 +28,15 @@ def _plan_run(state: State, run: Run, wall_s: float) -> list[Command]:
     # On a node that drains, an attempt is stopped; once it has ended, the next one begins elsewhere.
     evicted = [task.id for task in at_work if task.wanted and state.outdated(task)]
     commands: list[Command] = [RemoveTasks(evicted)] if evicted else []
-    slots = _slots_to_begin(run, {task.slot for task in at_work})
+    slots = _slots_to_begin(state, run, {task.slot for task in at_work})
     if slots and wall_s >= run.retry_at_s:
         commands.append(AttemptRun(run.id, slots))
     return commands
 
 
-def _slots_to_begin(run: Run, busy: set[int]) -> list[int]:
+def _slots_to_begin(state: State, run: Run, busy: set[int]) -> list[int]:
+    if run.waits and state.in_the_way_of(run):
+        return []
     policy, done = run.policy, set(run.completed)
     count = min(policy.parallelism, policy.completions - len(done)) - len(busy)
     slots: list[int] = []
@@ -52,6 +54,6 @@ def due_s(state: State, owner: str) -> float:
     for run in state.runs_of(owner):
         if not run.status.finished:
             instants.append(run.ends_by_s)
-            if _slots_to_begin(run, {task.slot for task in state.tasks_of_run(run) if not task.ended}):
+            if _slots_to_begin(state, run, {task.slot for task in state.tasks_of_run(run) if not task.ended}):
                 instants.append(run.retry_at_s)
     return min(instants)

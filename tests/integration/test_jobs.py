@@ -140,3 +140,28 @@ def test_each_instant_of_a_schedule_makes_one_run_although_the_leader_is_killed(
     assert set(instants.values()) == {1}, instants
     with three.client(number, timeout_s=30) as client:
         assert client.delete("/api/jobs/tick").status_code == 200
+
+
+@pytest.mark.soak
+def test_a_run_that_replaces_another_never_runs_beside_it(three: Cluster, tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    script = f"trap 'sleep 1; echo end >> {diary}; exit 0' TERM; echo begin >> {diary}; while :; do sleep 0.1; done"
+
+    def written() -> list[str]:
+        return diary.read_text().split() if diary.exists() else []
+
+    def trigger() -> str:
+        with three.client(2, timeout_s=30) as client:
+            return str(client.post("/api/jobs/replaced/trigger").json()["data"]["run_id"])
+
+    policy = {"schedule": "@yearly", "concurrency_policy": "replace"}
+    create(three, 1, {"name": "replaced", "command": ["sh", "-c", script], **policy})
+    trigger()
+    wait_until(lambda: written() == ["begin"], 30, "it runs", poll_s=0.1)
+    run_id = [trigger() for _ in range(3)][-1]
+    assert "waits until" in get(three, 2, f"/jobs/replaced/runs/{run_id}")["message"]
+    wait_until(lambda: len(written()) == 3, 30, "the last one runs", poll_s=0.1)
+    assert written() == ["begin", "end", "begin"], "the runs between were never begun"
+    assert get(three, 3, f"/jobs/replaced/runs/{run_id}")["active"] == 1
+    with three.client(2, timeout_s=30) as client:
+        assert client.delete("/api/jobs/replaced").status_code == 200

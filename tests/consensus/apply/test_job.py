@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import pytest
+
+from api.views.job import run_item
 from consensus import commands as c
 from consensus.model.job import JobSpec
 from consensus.model.run import Run, RunStatus
@@ -120,6 +123,30 @@ def test_replace_stops_the_run_that_goes_on_and_keeps_what_it_wrote() -> None:
     feed.report(TaskStatus(state=TaskState.STOPPED, engine_id="e"), task_id)
     assert task_id in feed.state.tasks
     assert first.failures == 0
+
+
+@pytest.mark.parametrize("policy", ["replace", "forbid"])
+def test_a_run_begins_when_the_containers_of_the_one_before_have_ended(policy: Literal["replace", "forbid"]) -> None:
+    """Both ran until the grace of the old one was over."""
+    feed = feed_with(schedule="* * * * *", concurrency_policy=policy, timeout="30s")
+    feed.accepted(c.ScheduleRun("backup", 1080.0))
+    (task_id,) = start(feed)
+    if policy == "forbid":
+        feed.accepted(c.EndRun(run_of(feed).id, RunStatus.STOPPED, "by hand"))
+    outcome = feed.accepted(c.TriggerJob("backup"))
+    assert isinstance(outcome, RunStarted)
+    assert (outcome.task_ids, list(feed.state.tasks)) == ([], [task_id])
+    run = feed.state.runs[outcome.run_id]
+    assert run.message == "waits until the containers of the run before have ended"
+    assert (run_item(feed.state, run).active, run.ends_by_s) == (0, float("inf"))
+    # Whoever was told otherwise, as a leader of before, does not begin it.
+    feed.accepted(c.AttemptRun(run.id, [1]))
+    assert list(feed.state.tasks) == [task_id]
+    feed.report(TaskStatus(state=TaskState.STOPPED, engine_id="e"), task_id)
+    feed.accepted(c.AttemptRun(run.id, [1]))
+    run = feed.state.runs[run.id]
+    (second,) = feed.state.tasks_of_run(run)
+    assert (run.message, run.ends_by_s) == ("", second.created_at_s + 30)
 
 
 def test_what_was_due_while_suspended_is_not_made_up_for() -> None:

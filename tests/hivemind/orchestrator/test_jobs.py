@@ -89,6 +89,32 @@ def test_a_run_out_of_time_fails() -> None:
     assert end == c.EndRun(run.id, RunStatus.FAILED, "it was not done within 90 s")
 
 
+def test_a_run_that_replaces_another_waits_for_its_containers_and_for_no_others() -> None:
+    feed = feed_with(concurrency_policy="replace")
+    (old,) = start(feed)
+    for _ in range(2):
+        feed.accepted(c.TriggerJob("backup"))
+    *_, waiting, run = feed.state.runs_of("backup")
+    assert waiting.status is RunStatus.STOPPED
+    assert plan_runs(feed, 2000.0) == []
+    assert runs.due_s(feed.state, "backup") == float("inf")
+    feed.report(TaskStatus(state=TaskState.STOPPED), old)
+    assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
+    feed.accepted(c.AttemptRun(run.id, [1]))
+    assert plan_runs(feed, 2000.0) == []
+
+
+def test_a_run_does_not_wait_for_containers_that_are_lost_with_their_node() -> None:
+    feed = feed_with(concurrency_policy="replace")
+    start(feed)
+    feed.accepted(c.TriggerJob("backup"))
+    run = feed.state.runs_of("backup")[-1]
+    node = feed.state.nodes["n1"]
+    feed.accepted(c.SetNodeStatus("n1", expected=node.status, status=node.status.LOST))
+    feed.accepted(*lost.plan(feed.state, 2000.0))
+    assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
+
+
 def test_a_drain_stops_the_attempt_and_the_next_begins_once_it_has_ended() -> None:
     feed = feed_with(retry_delay=0)
     (task_id,) = start(feed)
