@@ -285,13 +285,13 @@ class Draft:
         self.forget_unused_specs(run.owner, [run.revision])
 
     def put_deployment(self, deployment: Deployment) -> None:
-        """Forgets the oldest finished ones beyond REMEMBERED_DEPLOYMENTS."""
+        """Forgets the oldest of REMEMBERED_DEPLOYMENTS finished ones; what goes on, or waits, crowds out none."""
         self._put("deployments", deployment.id, deployment)
         deployments = self.state.deployments
         if len(deployments) > REMEMBERED_DEPLOYMENTS:
             finished = [d for d in deployments.values() if d.status.finished]
             finished.sort(key=lambda d: (d.created_at_s, d.id))
-            for old in finished[: len(deployments) - REMEMBERED_DEPLOYMENTS]:
+            for old in finished[: max(0, len(finished) - REMEMBERED_DEPLOYMENTS)]:
                 self._delete("deployments", old.id)
 
     def put_priority_class(self, priority_class: PriorityClass) -> None:

@@ -24,6 +24,9 @@ from consensus.model.event import EventType
 from consensus.model.strategy import ABTesting, RollingUpdate
 from consensus.outcomes import AnyOutcome, Done, Recorded, Refusal, conflict, invalid, not_found
 
+WAITING = 20
+"""Deployments of one app that are recorded and not executed; the oldest are given up for newer ones."""
+
 
 def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
     app = draft.state.apps.get(command.app)
@@ -55,7 +58,27 @@ def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
         refusal = _begin(draft, deployment)
         if refusal is not None:
             return refusal
+    else:
+        _give_up_oldest(draft, app)
     return Recorded(deployment_id=deployment.id, app=app.name)
+
+
+def _give_up_oldest(draft: Draft, app: App) -> None:
+    waiting = [
+        deployment
+        for deployment in draft.state.deployments.values()
+        if deployment.app == app.name and deployment.status is DeploymentStatus.PENDING
+    ]
+    waiting.sort(key=lambda deployment: (deployment.created_at_s, deployment.id))
+    for deployment in waiting[: max(0, len(waiting) - WAITING)]:
+        _give_up(draft, deployment, f"never executed, and {WAITING} newer ones wait")
+
+
+def _give_up(draft: Draft, deployment: Deployment, message: str) -> None:
+    given_up = rollout.put_deployment(
+        draft, deployment, status=DeploymentStatus.ROLLED_BACK, completed_at_s=draft.time_s, message=message
+    )
+    rollout.emit(draft, EventType.DEPLOYMENT_ROLLED_BACK, given_up)
 
 
 def execute(draft: Draft, command: ExecuteDeployment) -> AnyOutcome:
@@ -63,7 +86,9 @@ def execute(draft: Draft, command: ExecuteDeployment) -> AnyOutcome:
     if deployment is None:
         return not_found("deployment", command.deployment_id)
     if deployment.status is not DeploymentStatus.PENDING:
-        return conflict(f"deployment {deployment.id!r} was executed already: it is {deployment.status}")
+        never = deployment.started_at_s is None
+        told = deployment.message if never else "it was executed already"
+        return conflict(f"deployment {deployment.id!r} is {deployment.status}: {told}")
     return _begin(draft, deployment) or Done()
 
 
@@ -184,14 +209,7 @@ def rollback(draft: Draft, command: RollbackDeployment) -> AnyOutcome:
     if app is None:
         return not_found("app", deployment.app)
     if deployment.status is DeploymentStatus.PENDING:
-        given_up = rollout.put_deployment(
-            draft,
-            deployment,
-            status=DeploymentStatus.ROLLED_BACK,
-            completed_at_s=draft.time_s,
-            message="rolled back before it was executed",
-        )
-        rollout.emit(draft, EventType.DEPLOYMENT_ROLLED_BACK, given_up)
+        _give_up(draft, deployment, "rolled back before it was executed")
         return Done()
     if deployment.status is DeploymentStatus.COMPLETED:
         if app.rollout:

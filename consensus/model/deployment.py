@@ -14,6 +14,8 @@ from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate
 
 
 class DeploymentStatus(enum.StrEnum):
+    """`rolled_back`: also what was never executed, and was given up by hand or for newer ones."""
+
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
     PAUSED = "paused"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from consensus import commands as c
+from consensus.apply.deployment import WAITING
 from consensus.model.app_spec import Port
 from consensus.model.autoscale import Autoscale
 from consensus.model.deployment import Change, Deployment, DeploymentStatus, Move
@@ -42,6 +45,34 @@ def kinds(feed: Feed) -> list[str]:
     events = feed.machine.events.after(feed.machine.events.before_oldest)
     assert isinstance(events, list)
     return [event.type for event in events if event.type.startswith("deployment_")]
+
+
+def test_what_nobody_executes_is_given_up_for_newer_ones() -> None:
+    """It stayed for ever."""
+    feed = feed_with()
+    feed.accepted(c.DeployApp(spec("other")))
+    other = recorded(feed(c.CreateDeployment("other", Change(image="new"))))
+    first, *rest = (recorded(feed(c.CreateDeployment("web", Change(image="new")))) for _ in range(WAITING + 1))
+    assert of(feed, first).status is DeploymentStatus.ROLLED_BACK
+    assert of(feed, first).message == "never executed, and 20 newer ones wait"
+    assert {of(feed, waiting).status for waiting in (other, *rest)} == {DeploymentStatus.PENDING}
+    assert kinds(feed) == ["deployment_rolled_back"]
+    refused = feed(c.ExecuteDeployment(first))
+    assert isinstance(refused, Refusal)
+    assert refused.message.endswith("is rolled_back: never executed, and 20 newer ones wait")
+    # What is begun takes no place of them.
+    begin(feed, RollingUpdate())
+    assert {of(feed, waiting).status for waiting in (other, *rest)} == {DeploymentStatus.PENDING}
+
+
+def test_what_waits_crowds_out_nothing_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had just ended was forgotten at once, and who waited for its end was told that there is none."""
+    monkeypatch.setattr("consensus.draft.REMEMBERED_DEPLOYMENTS", 2)
+    feed = feed_with()
+    waiting = [recorded(feed(c.CreateDeployment("web", Change(image="new")))) for _ in range(6)]
+    for deployment_id in waiting[:3]:
+        feed.accepted(c.RollbackDeployment(deployment_id))
+    assert sorted(feed.state.deployments) == sorted(waiting[1:])
 
 
 def test_recording_changes_nothing_and_executing_begins() -> None:
