@@ -38,7 +38,10 @@ from consensus.outcomes import Recorded
 
 
 class DeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays as the app has it; `environment` and `labels` overlay the app's."""
+    """What is left out stays as the app has it; `environment` and `labels` overlay the app's.
+
+    Of those of one app that were not executed yet, the newest 20 are kept, and the others given up.
+    """
 
     app_name: str
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None

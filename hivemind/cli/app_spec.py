@@ -47,7 +47,7 @@ def deploy_body(
     merge(body, "resources", given(options, ("cpu", "memory", "cpu_limit", "memory_limit")))
     if (target := health_target(options["health_command"], options["health_http"], options["health_tcp"])) is not None:
         # Another kind of probe takes the place of the one before.
-        before = {name: value for name, value in (body.get("health_check") or {}).items() if name not in PROBES}
+        before = {name: value for name, value in mapping(body, "health_check").items() if name not in PROBES}
         body["health_check"] = {**before, **target}
     merge(body, "health_check", given(options, ("interval", "timeout", "retries", "start_period"), flag="health_"))
     _merge_numbers(body, options["autoscale"], options["min_available"])
@@ -136,7 +136,9 @@ def read_body(file: Path) -> dict[str, Any]:
 
     try:
         content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} is neither YAML nor JSON: {error}") from error
     if not isinstance(content, dict):
         raise click.UsageError(f"{file}: expected a mapping, the body of the request")
@@ -144,8 +146,17 @@ def read_body(file: Path) -> dict[str, Any]:
 
 
 def merge(body: dict[str, Any], key: str, values: dict[str, Any]) -> None:
+    """Overlays what `body` has there. Raises click.UsageError where that is no mapping."""
     if values:
-        body[key] = {**(body.get(key) or {}), **values}
+        body[key] = {**mapping(body, key), **values}
+
+
+def mapping(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What `body` has there; empty where it has nothing. Raises click.UsageError where that is no mapping."""
+    there = body.get(key) or {}
+    if not isinstance(there, dict):
+        raise click.UsageError(f"{key}: expected a mapping in the file, got {there!r:.60}")
+    return there
 
 
 def pair(flag: str, text: str) -> tuple[str, str]:

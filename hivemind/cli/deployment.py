@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from hivemind.cli.app_spec import given, mapping, merge, pair, read_body
 from hivemind.cli.output import show
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
@@ -40,7 +43,10 @@ def ls(session: Session, app_name: str | None, status: str | None) -> None:
 
 
 @deployment.command()
-@click.argument("app_name")
+@click.argument("app_name", required=False)
+@click.option(
+    "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deployments."
+)
 @click.option("--image")
 @click.option("--replicas", type=click.IntRange(min=0))
 @click.option("--env", "-e", multiple=True, metavar="KEY=VALUE")
@@ -50,13 +56,10 @@ def ls(session: Session, app_name: str | None, status: str | None) -> None:
 @_detach
 @_timeout
 @session_options
-def create(session: Session, app_name: str, execute: bool, detach: bool, timeout: float, **options: Any) -> None:
-    """Record how an app shall change."""
-    body = {"app_name": app_name, "strategy": strategy_body(options)}
-    pairs = {"environment": options.pop("env"), "labels": options.pop("label")}
-    body |= {key: dict(_pair(text) for text in texts) for key, texts in pairs.items() if texts}
-    body |= options
-    answer = session.run(lambda client: client.post("/deployments", {k: v for k, v in body.items() if v is not None}))
+def create(session: Session, file: Path | None, execute: bool, detach: bool, timeout: float, **options: Any) -> None:
+    """Record how an app shall change: --file, overlaid by the flags."""
+    body = _body(file, **options)
+    answer = session.run(lambda client: client.post("/deployments", body))
     if execute:
         session.run(lambda client: client.post(f"/deployments/{answer['id']}/execute"))
         if not detach:
@@ -66,11 +69,15 @@ def create(session: Session, app_name: str, execute: bool, detach: bool, timeout
     show(session.output, answer)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise click.UsageError(f"expected KEY=VALUE, got {text!r}")
-    return key, value
+def _body(file: Path | None, *, env: Sequence[str], label: Sequence[str], **options: Any) -> dict[str, Any]:
+    body = {} if file is None else read_body(file)
+    strategy = strategy_body(options, mapping(body, "strategy"))
+    body |= given({**options, "strategy": strategy}, ("app_name", "image", "replicas", "strategy"))
+    merge(body, "environment", dict(pair("--env", text) for text in env))
+    merge(body, "labels", dict(pair("--label", text) for text in label))
+    if not body.get("app_name"):
+        raise click.UsageError("APP_NAME is needed (or `app_name` in the file)")
+    return body
 
 
 add_request(deployment, "info", "GET", "/deployments/{deployment_id}", "Show one deployment.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -61,8 +61,9 @@ def strategy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def strategy_body(options: dict[str, Any]) -> dict[str, Any] | None:
-    """The API's `strategy`, or None where no flag was given; removes the flags from `options`.
+def strategy_body(options: dict[str, Any], base: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """The API's `strategy`: `base` overlaid by the flags, or by those alone where they name another kind. None where
+    there is neither; removes the flags from `options`.
 
     Raises click.UsageError for what cannot be understood.
     """
@@ -71,8 +72,11 @@ def strategy_body(options: dict[str, Any]) -> dict[str, Any] | None:
     hooks = {name: {"command": text} for name in _HOOKS if (text := options.pop(f"{name}_hook")) is not None}
     if hooks:
         fields["hooks"] = hooks
+    base = base or {}
+    if kind not in (None, base.get("type")):
+        base = {}
     if kind is None and not fields and not variants:
-        return None
+        return dict(base) or None
     for name in ("max_surge", "max_unavailable"):
         if name in fields and fields[name].isdecimal():
             fields[name] = int(fields[name])
@@ -80,7 +84,7 @@ def strategy_body(options: dict[str, Any]) -> dict[str, Any] | None:
         fields["steps"] = _steps(fields["steps"])
     if variants:
         fields["variants"] = [_variant(text) for text in variants]
-    return {"type": kind or "rolling-update", **fields}
+    return {"type": kind or "rolling-update", **base, **fields}
 
 
 def _steps(text: str) -> int | list[int]:

@@ -48,6 +48,8 @@ class Api:
             assert request.url.params.get("dry_run") == "true"
             planned = {"node_id": "n1", "message": "score 0.50", "score": {"total": 0.5}}
             return _good({"app_id": "web", "placements": [planned], "preempted": ["low.1.0"], "message": "1 of 1"})
+        if path == "/deployments":
+            return _good({"id": "deployment-1", "app_name": "web", "message": "Deployment created successfully"})
         if path == "/volumes/create":
             return _good({"name": json.loads(request.content)["name"], "message": "Volume created successfully"})
         if path == "/health":
@@ -123,6 +125,47 @@ def test_a_table_in_a_pipe_is_not_folded(hivemind: Hivemind) -> None:
     assert [line.split()[0] for line in lines if line.strip().startswith("v")] == ["v0", "v1", "v2"]
     assert "None" not in "".join(lines)
     assert "[]" not in "".join(lines)
+
+
+def test_a_deployment_is_its_file_overlaid_by_the_flags(hivemind: Hivemind, api: Api, tmp_path: Path) -> None:
+    """It took flags only."""
+    file = tmp_path / "deployment.yaml"
+    canary = {"type": "canary", "percentage": 10}
+    whole = {"app_name": "web", "image": "web:2", "strategy": canary, "environment": {"A": "1", "B": "2"}}
+    file.write_text(yaml.safe_dump(whole))
+    for flags, changed in (
+        ([], {}),
+        (["api", "--replicas", "3"], {"app_name": "api", "replicas": 3}),
+        (["-e", "B=3", "-l", "tier=front"], {"environment": {"A": "1", "B": "3"}, "labels": {"tier": "front"}}),
+        (["--interval", "5m"], {"strategy": {**canary, "interval": "5m"}}),
+        (["--strategy", "simple"], {"strategy": {"type": "simple"}}),
+    ):
+        found = hivemind("deployment", "create", "-f", str(file), *flags)
+        assert found.exit_code == 0, found.output
+        assert json.loads(api.asked[-1].content) == {**whole, **changed}, flags
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "told"),
+    [
+        (b"image: web:2", [], "APP_NAME is needed (or `app_name` in the file)"),
+        (b"app_name: [", [], "is neither YAML nor JSON"),
+        (b"\xff\xfe\x00", [], "is neither YAML nor JSON"),
+        (b"- web", [], "expected a mapping, the body of the request"),
+        (b"{app_name: web, strategy: canary}", [], "strategy: expected a mapping in the file, got 'canary'"),
+        (b"{app_name: web, labels: [a]}", ["-l", "b=c"], "labels: expected a mapping in the file, got ['a']"),
+        (None, [], "Is a directory"),
+    ],
+)
+def test_a_file_that_is_no_deployment_is_refused(
+    hivemind: Hivemind, api: Api, tmp_path: Path, content: bytes | None, flags: list[str], told: str
+) -> None:
+    file = tmp_path if content is None else tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    found = hivemind("deployment", "create", "-f", str(file), *flags)
+    assert (found.exit_code, api.asked) == (Exit.USAGE, [])
+    assert told in found.output
 
 
 def test_output_as_yaml(hivemind: Hivemind) -> None:
