@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from consensus.commands import (
+    CreateDeployment,
     CreateJob,
     DeleteApp,
     DeployApp,
@@ -22,6 +23,7 @@ from consensus.commands import (
     SetSetting,
     SuspendJob,
 )
+from consensus.model.deployment import Change, DeploymentStatus
 from consensus.model.job import JobSpec
 from consensus.model.node import NodeStatus
 from consensus.model.workload import Resources
@@ -223,6 +225,41 @@ async def test_what_rebalancing_may_not_touch_stays(autojump_clock: trio.testing
         await world.even_out()
         assert {task_id.partition(".")[0] for task_id in world.moved} == {"moves"}
         assert len(world.nodes["n2"].containers) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_app_says_anew_whether_it_may_be_rebalanced_and_no_replica_is_made_for_that(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        world = World(random.Random(9), nursery, nodes=3)
+        await world.open()
+        await world.propose(SetMaintenance("n2", enable=True))
+        await world.propose(DeployApp(spec("web", 6, rebalance=False)))
+        await world.settle()
+        await world.propose(SetMaintenance("n2", enable=False))
+        await world.even_out()
+        before = set(world.machine.state.tasks)
+        await world.propose(CreateDeployment("web", Change(spec=spec("web", 6)), execute=True))
+        await world.settle()
+        await world.even_out()
+        assert [len(node.containers) for node in world.nodes.values()] == [2, 2, 2]
+        assert len(world.moved) == 2
+        assert before - set(world.machine.state.tasks) == world.moved, "only those that were moved are others"
+        # And back: what is uneven from then on stays so.
+        before = set(world.machine.state.tasks)
+        await world.propose(CreateDeployment("web", Change(spec=spec("web", 6, rebalance=False)), execute=True))
+        await world.settle()
+        assert set(world.machine.state.tasks) == before
+        world.moved.clear()
+        await world.propose(SetMaintenance("n2", enable=True, drain=True))
+        await world.settle()
+        await world.propose(SetMaintenance("n2", enable=False))
+        await world.even_out()
+        assert not world.moved
+        assert {deployment.status for deployment in world.machine.state.deployments.values()} == {
+            DeploymentStatus.COMPLETED
+        }
         nursery.cancel_scope.cancel()
 
 
