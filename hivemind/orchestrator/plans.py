@@ -73,6 +73,7 @@ class Plans:
         self.autoscaling = Autoscaling()
         self._evenness = EvennessWatch()
         self._backups_due = BackupWatch()
+        self._rollouts_due_at_s = INF
         self._alerts_refreshed_s = -INF
         self._placed_on: tuple[object, ...] | None = None
         self._waiting: dict[tuple[str, int], str] = {}
@@ -136,7 +137,13 @@ class Plans:
         return Job("autoscaling", 0, lambda: self.autoscaling.plan(state, now_s)) if found else None
 
     def _rollouts(self, state: State, now_s: float, wall_s: float) -> Job | None:
-        return Job("rollouts", 0, lambda: rollout.plan(state, wall_s)) if state.changing_apps else None
+        self._rollouts_due_at_s = INF
+        return Job("rollouts", 0, lambda: self._judge_rollouts(state, wall_s)) if state.changing_apps else None
+
+    def _judge_rollouts(self, state: State, wall_s: float) -> Sequence[AnyCommand]:
+        # What is written after this is news, and they are judged anew.
+        commands, self._rollouts_due_at_s = rollout.judge(state, wall_s)
+        return commands
 
     def _conditions(self, state: State, now_s: float, wall_s: float) -> Job:
         apps = frozenset(self._due)
@@ -157,9 +164,10 @@ class Plans:
             self._agenda.note(name, min(runs.due_s(state, name), INF if job is None else jobs.due_s(job)))
         return Job("runs", 0, lambda: runs.plan(state, owners, wall_s)) if owners else None
 
-    def due_at_s(self, state: State, wall_s: float) -> float:
+    @property
+    def due_at_s(self) -> float:
         """When time alone makes something due next, in Unix seconds."""
-        return min(self._agenda.next_s, self._backups_due.due_at_s, rollout.due_at_s(state, wall_s))
+        return min(self._agenda.next_s, self._backups_due.due_at_s, self._rollouts_due_at_s)
 
     def _backups(self, state: State, now_s: float, wall_s: float) -> Job:
         return Job("backups", 0, lambda: self._backups_due.plan(state, wall_s))

@@ -32,14 +32,15 @@ Decision = Advance | Wait
 
 def plan(state: State, wall_s: float) -> list[Command]:
     """At most one decision for each app. `wall_s` is Unix time, compared with when the steps were agreed."""
-    decisions = (_decide_app(state, state.apps[name], wall_s) for name in sorted(state.changing_apps))
-    return [*(found for found in decisions if not isinstance(found, Wait)), *forgotten(state)]
+    return judge(state, wall_s)[0]
 
 
-def due_at_s(state: State, wall_s: float) -> float:
-    """When time alone makes another plan, in Unix seconds; infinity where it does not."""
-    decisions = (_decide_app(state, state.apps[name], wall_s) for name in state.changing_apps)
-    return min((found.until_s if isinstance(found, Wait) else wall_s for found in decisions), default=INF)
+def judge(state: State, wall_s: float) -> tuple[list[Command], float]:
+    """The plan, and when time alone makes another, in Unix seconds; infinity where it does not."""
+    decisions = [_decide_app(state, state.apps[name], wall_s) for name in sorted(state.changing_apps)]
+    commands = [*(found for found in decisions if not isinstance(found, Wait)), *forgotten(state)]
+    due_at_s = min((found.until_s if isinstance(found, Wait) else wall_s for found in decisions), default=INF)
+    return commands, due_at_s
 
 
 def _decide_app(state: State, app: App, wall_s: float) -> AdvanceDeployment | EndStandby | Wait:

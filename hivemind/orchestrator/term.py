@@ -168,7 +168,6 @@ class Term:
         ):
             deadlines_s.append(now_s + RECHECK_S)
         deadlines_s += self._plans.deadlines_s(state, now_s, self._deps.wall_s())
-        wall_s = self._deps.wall_s()
-        if (due_at_s := self._plans.due_at_s(state, wall_s)) < math.inf:
-            deadlines_s.append(now_s + min(LONGEST_WAIT_S, max(0.0, due_at_s - wall_s)))
+        if (due_at_s := self._plans.due_at_s) < math.inf:
+            deadlines_s.append(now_s + min(LONGEST_WAIT_S, max(0.0, due_at_s - self._deps.wall_s())))
         return min(deadlines_s, default=math.inf)

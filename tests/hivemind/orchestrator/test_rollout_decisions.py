@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus import commands as c
+from consensus.model.app import App
 from consensus.model.app_spec import AppSpec
 from consensus.model.deployment import Change, Deployment, Move
 from consensus.model.node import NodeStatus
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Strategy, Variant
 from consensus.model.task import Health
+from consensus.state import State
 from hivemind.orchestrator import replicas, rolling, rollout
+from hivemind.orchestrator.config import OrchestratorConfig
+from hivemind.orchestrator.observer import Observer
+from hivemind.orchestrator.plans import Plans
+from hivemind.orchestrator.scheduler.surroundings import Surroundings
 from tests.consensus.making import Feed, running, spec
 from tests.consensus.random_commands import random_command
 from tests.hivemind.orchestrator.test_reconcilers import cluster, serve_all
@@ -143,7 +150,8 @@ def test_nothing_is_decided_before_it_is_due(seed: int, steps: int) -> None:
         feed(random_command(rng, feed.state))
     wall_s = _now_s(feed)
     for _ in range(20):
-        due_at_s = rollout.due_at_s(feed.state, wall_s)
+        commands, due_at_s = rollout.judge(feed.state, wall_s)
+        assert commands == rollout.plan(feed.state, wall_s)
         assert (due_at_s == wall_s) == bool(_for_now(feed, wall_s)), (due_at_s, wall_s)
         if due_at_s in (wall_s, INF):
             break
@@ -151,6 +159,27 @@ def test_nothing_is_decided_before_it_is_due(seed: int, steps: int) -> None:
         wall_s = due_at_s
     if due_at_s == INF:
         assert not _for_now(feed, wall_s + 1e6)
+
+
+def test_a_round_judges_each_rollout_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It did so for what is to be done, and again for when to look next; what was written between made them differ."""
+    feed = _began(Canary(percentage=25, interval="10m"), spec("web", 4))
+    _settle(feed)
+    judged: list[str] = []
+    decide = rollout._decide_app
+
+    def noted(state: State, app: App, wall_s: float) -> object:
+        judged.append(app.name)
+        return decide(state, app, wall_s)
+
+    monkeypatch.setattr(rollout, "_decide_app", noted)
+    plans = Plans(Observer("n1", OrchestratorConfig()), OrchestratorConfig(), Surroundings, feed.state)
+    for stage in plans.stages():
+        if (job := stage(feed.state, 0.0, _now_s(feed))) is not None:
+            job.make()
+    assert judged == ["web"]
+    assert plans.due_at_s > _now_s(feed)
+    assert plans.due_at_s == rollout.judge(feed.state, _now_s(feed))[1]
 
 
 def _for_now(feed: Feed, wall_s: float) -> list[rollout.Command]:
