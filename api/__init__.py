@@ -8,6 +8,7 @@ versions.py, etags.py, longpoll.py, compression.py: conventions of every endpoin
 errors.py           exception → status and code, the only place
 body.py, times.py   request bodies and points in time, parsed with a clear complaint
 listing.py          pagination, filters, sort, fields: the same for every list; memo.py: what was made of rows
+image_pins.py       which images a deploy means, asked once
 batch.py            several operations in one request, each on its own or all as one log entry
 auth/               JWT, Basic, API keys, passwords, roles and their reach, lockout; journal.py: notes for the audit log
 limits.py           requests an IP and a user may make (ratelimit.py: the windows)

@@ -80,6 +80,20 @@ class ClusterView(Protocol):
         ...
 
 
+# -- images
+
+
+class ImageUnresolved(Exception):
+    """Which image a name means cannot be told now; the text says why."""
+
+
+ResolveImage = Callable[[str], Awaitable[str | None]]
+"""The digest (``sha256:…``) that an image's name has in its registry now; None: it is of no registry.
+
+Raises ImageUnresolved, after some seconds at most.
+"""
+
+
 # -- what only the node of a container knows
 
 
@@ -311,6 +325,7 @@ class Deps(Struct, frozen=True, kw_only=True):
         seal: encrypts for the members of the cluster, for what must be in the replicated state; None: no rotation.
         join_token: gives the token by which a new node joins.
         plan_deploy: what a deploy would do now; None where nobody schedules.
+        resolve_image: which image a name means now; None: every node finds out by itself.
         render_metrics: gives the answer to ``GET /metrics`` in Prometheus' text format.
         static: files that are served as they are, by path; none of them below ``/api``.
         now_s: unix time.
@@ -330,6 +345,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     render_metrics: Callable[[], bytes]
     settings: Settings
     plan_deploy: Callable[[AppSpec], Awaitable[DeployPlan | Refusal]] | None = None
+    resolve_image: ResolveImage | None = None
     static: Mapping[str, StaticFile] = field(default_factory=dict)
     now_s: Callable[[], float] = time.time
     previous_token_key: Callable[[], bytes | None] = lambda: None

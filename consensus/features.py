@@ -31,8 +31,11 @@ from consensus.commands.overlay import EncryptOverlay, ExtendOverlay
 from consensus.commands.service import CreateService
 from consensus.commands.task import RemoveTasks
 from consensus.model.app_spec import AppSpec
+from consensus.model.deployment import Change
+from consensus.model.hook import Hook
 from consensus.model.job import JobSpec
 from consensus.model.origin import Origin
+from consensus.model.strategy import Variant
 from consensus.model.volume import Volume
 
 LEVEL = 2
@@ -50,7 +53,14 @@ COMMANDS_SINCE: Mapping[type[Struct], int] = {
 FIELDS_SINCE: Mapping[tuple[type[Struct], str], int] = {
     (AppSpec, "autoscale"): 2,
     (AppSpec, "namespace"): 2,
+    (AppSpec, "image_digest"): 2,
+    (AppSpec, "resolve_image"): 2,
     (JobSpec, "namespace"): 2,
+    (JobSpec, "image_digest"): 2,
+    (JobSpec, "resolve_image"): 2,
+    (Change, "image_digest"): 2,
+    (Hook, "image_digest"): 2,
+    (Variant, "image_digest"): 2,
     (Volume, "namespace"): 2,
     (CreateService, "namespace"): 2,
     (Origin, "reach"): 2,

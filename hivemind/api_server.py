@@ -16,6 +16,7 @@ from hivemind.api_tls import OwnCertificate, TlsFiles
 from hivemind.api_volumes import ApiVolumes
 from hivemind.dashboard import static_files
 from hivemind.gossip_keys import GossipKeys
+from hivemind.image_resolver import ImageResolver
 from hivemind.observability import gossip_metrics, metrics
 from hivemind.planning import Planner
 from hivemind.standing import Standing
@@ -119,6 +120,7 @@ class ApiServer:
             join_token=join_token,
             render_metrics=self._metrics().render,
             plan_deploy=Planner(daemon.machine, self._membership),
+            resolve_image=ImageResolver(daemon.engine, now_s=trio.current_time),
             static=static_files(),
             settings=api_deps.Settings(
                 version=daemon.facts.version,

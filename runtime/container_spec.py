@@ -27,7 +27,7 @@ def container_spec(
     resources = spec.resources
     return ContainerSpec(
         name=labels.container_name(task.id),
-        image=spec.image,
+        image=spec.pinned_image,
         command=None if spec.command is None else tuple(spec.command),
         args=None if spec.args is None else tuple(spec.args),
         env={**_run_env(task), **spec.env},

@@ -276,7 +276,7 @@ class TaskMachine:
             # After a failed pull it stays failed, with the reason, until the image is here.
             if self.status.state < TaskState.PREPARING:
                 self._enter(TaskState.PREPARING)
-            self._begin(EnsureImage(self._number(), self._spec.image))
+            self._begin(EnsureImage(self._number(), self._spec.pinned_image))
             return
         self._enter(TaskState.STARTING)
         if container is None:

@@ -26,6 +26,8 @@ _BY_NAME: dict[str, Any] = {
     "app": "web-server",
     "apps": ["web-server"],
     "image": "nginx:latest",
+    "image_digest": "sha256:32da30332506740a2f7c34d5dc70467b7f14ec67d912703568daff790ab3f755",
+    "warnings": [],
     "service": "web.local",
     "domain": "web.local",
     "status": "running",

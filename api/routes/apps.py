@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from api import image_pins
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.deps import PlannedReplica
@@ -14,26 +15,32 @@ from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
+from consensus.model.image import known_digest
 from consensus.namespaces import namespace_of
 from consensus.outcomes import Deployed, Refusal, Scaled
 
 
-class DeployAnswer(Struct, frozen=True):
-    """`container_ids` are of the first 500 replicas; more are made a moment later."""
+class DeployAnswer(Struct, frozen=True, omit_defaults=True):
+    """`container_ids` are of the first 500 replicas; more are made a moment later. `warnings`: what did not go as
+    asked."""
 
     app_id: str
     container_ids: list[str]
     service_id: str
     message: str
+    warnings: list[str] = []
 
 
-class DryRunAnswer(Struct, frozen=True):
-    """What a deploy would do. `preempted`: the containers that would make room and be queued again."""
+class DryRunAnswer(Struct, frozen=True, omit_defaults=True):
+    """What a deploy would do. `preempted`: the containers that would make room and be queued again. `image_digest`:
+    which image all replicas would run."""
 
     app_id: str
     placements: list[PlannedReplica]
     preempted: list[str]
     message: str
+    image_digest: str | None = None
+    warnings: list[str] = []
 
 
 class ScaleBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,16 +62,19 @@ class NameBody(Struct, frozen=True, forbid_unknown_fields=True):
 async def deploy(call: Call) -> Answer:
     spec = await call.body(AppSpec)
     refuse_problems(spec.problems())
+    pins = await image_pins.ask(call, image_pins.images_of(spec))
+    spec = pins.spec(spec)
     if call.query.boolean("dry_run"):
-        return await _dry_run(call, spec)
+        return await _dry_run(call, spec, pins.warnings)
     outcome = await call.propose(DeployApp(spec=spec))
     if not isinstance(outcome, Deployed):
         raise InternalError(f"a deploy was answered with {type(outcome).__name__}")
-    answer = DeployAnswer(outcome.name, outcome.task_ids, outcome.service, "Application deployed successfully")
+    message = "Application deployed successfully"
+    answer = DeployAnswer(outcome.name, outcome.task_ids, outcome.service, message, pins.warnings)
     return Answer(answer, status=201)
 
 
-async def _dry_run(call: Call, spec: AppSpec) -> Answer:
+async def _dry_run(call: Call, spec: AppSpec, warnings: list[str]) -> Answer:
     call.require(spec.namespace)
     plan = call.deps.plan_deploy
     if plan is None:
@@ -78,7 +88,8 @@ async def _dry_run(call: Call, spec: AppSpec) -> Answer:
     message = f"{placed} of {len(found.placements)} replicas would be placed"
     if found.preempted:
         message += " at once; for others less important ones would make room"
-    return Answer(DryRunAnswer(spec.name, found.placements, preempted, message))
+    digest = known_digest(spec.image, spec.image_digest)
+    return Answer(DryRunAnswer(spec.name, found.placements, preempted, message, digest, warnings))
 
 
 async def list_apps(call: Call) -> Answer:

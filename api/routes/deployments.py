@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from api import image_pins
 from api.answer import Answer, Message
 from api.call import Call, refuse_problems
 from api.errors import InternalError, InvalidRequest, NotFound
@@ -33,28 +34,38 @@ from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.model.container import env_problems, image_problems
 from consensus.model.deployment import Change, Deployment
+from consensus.model.image import Digest, digest_in, digest_problems
+from consensus.model.image_pin import open_images
 from consensus.model.strategy import ONE_TEST, ABTesting, RollingUpdate, Strategy
 from consensus.outcomes import Recorded
 
 
 class DeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays as the app has it; `environment` and `labels` overlay the app's.
+    """What is left out stays as the app has it; `environment` and `labels` overlay the app's. `resolve_image`: whether
+    the registry is asked which image `image` is now, by default as for the app.
 
     Of those of one app that were not executed yet, the newest 20 are kept, and the others given up.
     """
 
     app_name: str
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    image_digest: Digest = ""
+    resolve_image: bool | None = None
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
     strategy: Strategy | None = None
     environment: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+
+    def open_images(self) -> list[str]:
+        """The image, where nothing says yet which one that is."""
+        return [] if self.image is None or self.image_digest or digest_in(self.image) else [self.image]
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.strategy is not None:
             yield from ((f"strategy.{name}", expected) for name, expected in self.strategy.problems())
         if self.image is not None:
             yield from image_problems("image", self.image)
+        yield from digest_problems("image_digest", self.image, self.image_digest)
         yield from env_problems("environment", self.environment or {})
 
 
@@ -71,16 +82,22 @@ class RevertBody(Struct, frozen=True, forbid_unknown_fields=True):
     strategy: Strategy | None = None
 
 
-class DeploymentAnswer(Struct, frozen=True):
+class DeploymentAnswer(Struct, frozen=True, omit_defaults=True):
+    """`warnings`: what did not go as asked."""
+
     id: str
     app_name: str
     message: str
+    warnings: list[str] = []
 
 
-class UpdateAnswer(Struct, frozen=True):
+class UpdateAnswer(Struct, frozen=True, omit_defaults=True):
+    """`warnings`: what did not go as asked."""
+
     name: str
     deployment_id: str
     message: str
+    warnings: list[str] = []
 
 
 def _deployment(call: Call) -> Deployment:
@@ -106,9 +123,22 @@ async def list_deployments(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     body = await call.body(DeploymentBody)
     refuse_problems(body.problems())
-    change = Change(image=body.image, replicas=body.replicas, environment=body.environment, labels=body.labels)
-    recorded = await _record(call, CreateDeployment(app=body.app_name, change=change, strategy=body.strategy))
-    answer = DeploymentAnswer(recorded.deployment_id, recorded.app, "Deployment created successfully")
+    app = call.state.apps.get(body.app_name)
+    before = None if app is None else app.spec
+    default = None if before is None else before.update_strategy
+    resolves = before is None or before.resolve_image if body.resolve_image is None else body.resolve_image
+    images = [*body.open_images(), *open_images(body.strategy or default)] if resolves else []
+    pins = await image_pins.ask(call, images, before)
+    change = Change(
+        image=body.image,
+        image_digest=body.image_digest or pins.digests.get(body.image or "", ""),
+        replicas=body.replicas,
+        environment=body.environment,
+        labels=body.labels,
+    )
+    strategy = pins.strategy(body.strategy, default)
+    recorded = await _record(call, CreateDeployment(app=body.app_name, change=change, strategy=strategy))
+    answer = DeploymentAnswer(recorded.deployment_id, recorded.app, "Deployment created successfully", pins.warnings)
     return Answer(answer, status=201)
 
 
@@ -139,14 +169,23 @@ async def promote(call: Call) -> Answer:
 
 
 async def update_app(call: Call) -> Answer:
-    """A whole new spec, rolled out by its `update_strategy`."""
+    """A whole new spec, rolled out by its `update_strategy`.
+
+    Where it names no `image_digest`, its tag may mean another image than before; that is rolled out, too.
+    """
     name = call.path["app_name"]
     spec = await call.body(AppSpec)
     if spec.name != name:
         raise InvalidRequest(f"name: expected {name!r}, as in the path, got {spec.name!r}")
     refuse_problems(spec.problems())
-    recorded = await _record(call, CreateDeployment(app=name, change=Change(spec=spec), execute=True))
-    return Answer(UpdateAnswer(name, recorded.deployment_id, "Application update started"))
+    app = call.state.apps.get(name)
+    before = None if app is None else app.spec
+    spec = image_pins.asked_anew(spec, before)
+    pins = await image_pins.ask(call, image_pins.images_of(spec, spec.update_strategy), before)
+    strategy = pins.strategy(None, spec.update_strategy)
+    command = CreateDeployment(app=name, change=Change(spec=pins.spec(spec)), strategy=strategy, execute=True)
+    recorded = await _record(call, command)
+    return Answer(UpdateAnswer(name, recorded.deployment_id, "Application update started", pins.warnings))
 
 
 async def history(call: Call) -> Answer:
@@ -170,9 +209,11 @@ async def revert(call: Call) -> Answer:
         raise NotFound(f"app {app.name!r} has no revision {number}; there are: {known}")
     spec = replace(call.state.specs[app.name, entry.revision], replicas=app.spec.replicas)
     strategy = body.strategy or app.spec.update_strategy or RollingUpdate()
-    command = CreateDeployment(app=app.name, change=Change(spec=spec), strategy=strategy, execute=True)
+    pins = await image_pins.ask(call, open_images(strategy) if app.spec.resolve_image else [])
+    command = CreateDeployment(app=app.name, change=Change(spec=spec), strategy=pins.strategy(strategy), execute=True)
     recorded = await _record(call, command)
-    return Answer(UpdateAnswer(app.name, recorded.deployment_id, f"Rollback to revision {number} started"))
+    message = f"Rollback to revision {number} started"
+    return Answer(UpdateAnswer(app.name, recorded.deployment_id, message, pins.warnings))
 
 
 _APP = Subject("apps", "app_name")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
+from api import image_pins
 from api.answer import Answer, Message, Stream
 from api.app_logs import of_run
 from api.call import Call, refuse_problems
@@ -17,13 +20,15 @@ from consensus.model.run import Run, RunStatus
 from consensus.outcomes import AnyOutcome, RunStarted
 
 
-class JobAnswer(Struct, frozen=True):
-    """`run_id` and `container_ids`: of the run that began with it, where one did."""
+class JobAnswer(Struct, frozen=True, omit_defaults=True):
+    """`run_id` and `container_ids`: of the run that began with it, where one did. `warnings`: what did not go as
+    asked."""
 
     name: str
     run_id: str | None
     container_ids: list[str]
     message: str
+    warnings: list[str] = []
 
 
 def _job(call: Call) -> Job:
@@ -38,10 +43,10 @@ def _run(call: Call) -> Run:
     return run
 
 
-def _answer(name: str, outcome: AnyOutcome, message: str) -> JobAnswer:
+def _answer(name: str, outcome: AnyOutcome, message: str, warnings: Sequence[str] = ()) -> JobAnswer:
     if isinstance(outcome, RunStarted):
-        return JobAnswer(name, outcome.run_id, outcome.task_ids, message)
-    return JobAnswer(name, None, [], message)
+        return JobAnswer(name, outcome.run_id, outcome.task_ids, message, [*warnings])
+    return JobAnswer(name, None, [], message, [*warnings])
 
 
 async def list_jobs(call: Call) -> Answer:
@@ -52,8 +57,9 @@ async def list_jobs(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     spec = await call.body(JobSpec)
     refuse_problems(spec.problems())
-    outcome = await call.propose(CreateJob(spec))
-    return Answer(_answer(spec.name, outcome, "Job created successfully"), status=201)
+    pins = await image_pins.ask(call, image_pins.images_of(spec))
+    outcome = await call.propose(CreateJob(pins.spec(spec)))
+    return Answer(_answer(spec.name, outcome, "Job created successfully", pins.warnings), status=201)
 
 
 async def get_job(call: Call) -> Answer:
@@ -61,12 +67,17 @@ async def get_job(call: Call) -> Answer:
 
 
 async def update(call: Call) -> Answer:
-    """A whole new spec, for the runs that begin from now on."""
+    """A whole new spec, for the runs that begin from now on. Without `image_digest`, its tag is asked for anew."""
     name, spec = call.path["name"], await call.body(JobSpec)
     if spec.name != name:
         raise InvalidRequest(f"name: expected {name!r}, as in the path, got {spec.name!r}")
     refuse_problems(spec.problems())
-    return Answer(_answer(name, await call.propose(UpdateJob(spec)), "Job updated successfully"))
+    job = call.state.jobs.get(name)
+    before = None if job is None else job.spec
+    spec = image_pins.asked_anew(spec, before)
+    pins = await image_pins.ask(call, image_pins.images_of(spec), before)
+    outcome = await call.propose(UpdateJob(pins.spec(spec)))
+    return Answer(_answer(name, outcome, "Job updated successfully", pins.warnings))
 
 
 async def delete(call: Call) -> Answer:

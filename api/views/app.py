@@ -23,6 +23,7 @@ from api.views.deployment import deployment_message
 from api.views.fields import same_fields
 from consensus.model.app import App
 from consensus.model.health_check import HttpProbe, TcpProbe
+from consensus.model.image import known_digest
 from consensus.model.quantity import Duration
 from consensus.model.strategy import Amount, Strategy
 from consensus.model.task import Task, TaskState
@@ -103,13 +104,17 @@ class AppContainer(Struct, frozen=True):
 
 
 class AppItem(Struct, frozen=True, kw_only=True):
-    """`status`: running when every wanted replica runs, scaled_down with none wanted, completed when all have ended
+    """`image_digest`: which image that is, in its registry; null: each node finds out by itself.
+
+    `status`: running when every wanted replica runs, scaled_down with none wanted, completed when all have ended
     well and are not started again; where some fail or their node is lost, degraded while others run, else failed;
-    else deploying."""
+    else deploying.
+    """
 
     name: str
     namespace: str
     image: str
+    image_digest: str | None
     replicas: int
     running_replicas: int
     status: str
@@ -122,6 +127,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     """`deployment_id`: of the one that goes on; `deployment_message`: how far it is, and what holds it up."""
 
     mode: str
+    resolve_image: bool
     containers: list[AppContainer]
     resources: ResourcesView
     env: dict[str, str]
@@ -179,6 +185,7 @@ def app_item(state: State, app: App) -> AppItem:
         name=app.name,
         namespace=app.spec.namespace,
         image=app.spec.image,
+        image_digest=known_digest(app.spec.image, app.spec.image_digest),
         replicas=wanted,
         running_replicas=running,
         status=_status(state, app, tasks, running),
@@ -198,6 +205,7 @@ def app_detail(state: State, app: App, now_s: float) -> AppDetail:
             for task in state.tasks_of_app(app.name)
         ],
         mode=spec.mode,
+        resolve_image=spec.resolve_image,
         resources=resources_view(spec.resources),
         env=spec.env,
         labels=spec.labels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consensus.model.app_spec import AppSpec, Port
+from consensus.model.image import known_digest
 from consensus.model.node import NodeStatus
 from consensus.model.quantity import Memory
 from consensus.model.task import Task, TaskState
@@ -48,6 +49,7 @@ class ContainerItem(Struct, frozen=True, kw_only=True):
     app: str
     namespace: str
     image: str
+    image_digest: str | None
     revision: int | None
     status: str
     message: str
@@ -140,6 +142,7 @@ def container_item(state: State, task: Task) -> ContainerItem:
         app=task.app,
         namespace=spec.namespace,
         image=spec.image,
+        image_digest=known_digest(spec.image, spec.image_digest),
         revision=revision_number(state, task),
         status=status_word(state, task),
         message=why(state, task),

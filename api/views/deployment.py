@@ -10,6 +10,7 @@ from msgspec import Struct
 from api.views.container import time_or_none
 from consensus.model.app import App, Revision
 from consensus.model.deployment import Deployment, DeploymentStatus, HookRun, steps_of
+from consensus.model.image import known_digest
 from consensus.model.strategy import ABTesting, BlueGreen, Simple
 from consensus.progress import Progress, hindrance, progress
 from consensus.state import State
@@ -21,6 +22,7 @@ class DeploymentItem(Struct, frozen=True, kw_only=True):
     app_name: str
     namespace: str
     image: str
+    image_digest: str | None
     replicas: int
     strategy: str
     status: str
@@ -47,6 +49,7 @@ class DeploymentDetail(Struct, frozen=True, kw_only=True):
     app_name: str
     namespace: str
     image: str
+    image_digest: str | None
     replicas: int
     strategy: dict[str, Any]
     environment: dict[str, str]
@@ -76,6 +79,7 @@ class RevisionItem(Struct, frozen=True, kw_only=True):
 
     number: int
     image: str
+    image_digest: str | None
     created_at: str
     reason: str
     current: bool
@@ -88,6 +92,7 @@ def deployment_item(deployment: Deployment) -> DeploymentItem:
         app_name=deployment.app,
         namespace=deployment.namespace,
         image=deployment.image,
+        image_digest=known_digest(deployment.image, deployment.image_digest),
         replicas=deployment.replicas,
         strategy=_strategy(deployment)["type"],
         status=deployment.status.value,
@@ -118,6 +123,7 @@ def deployment_detail(state: State, deployment: Deployment) -> DeploymentDetail:
         app_name=deployment.app,
         namespace=deployment.namespace,
         image=deployment.image,
+        image_digest=known_digest(deployment.image, deployment.image_digest),
         replicas=deployment.replicas,
         strategy=_strategy(deployment),
         environment=(change.spec.env if change.spec is not None else change.environment) or {},
@@ -198,6 +204,7 @@ def revision_item(state: State, app: App, entry: Revision) -> RevisionItem:
     return RevisionItem(
         number=entry.number,
         image=spec.image,
+        image_digest=known_digest(spec.image, spec.image_digest),
         created_at=iso_utc(entry.created_at_s),
         reason=entry.reason,
         current=entry == app.history[-1],

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from api.views.container import status_word, time_or_none, why
 from api.views.fields import same_fields
+from consensus.model.image import known_digest
 from consensus.model.job import Job, JobSpec
 from consensus.model.run import Run
 from consensus.model.schedule import next_due_s
@@ -20,6 +21,7 @@ class JobItem(Struct, frozen=True, kw_only=True):
     name: str
     namespace: str
     image: str
+    image_digest: str | None
     schedule: str | None
     time_zone: str
     concurrency_policy: str
@@ -93,6 +95,7 @@ def job_item(state: State, job: Job) -> JobItem:
         name=job.name,
         namespace=spec.namespace,
         image=spec.image,
+        image_digest=known_digest(spec.image, spec.image_digest),
         schedule=spec.schedule,
         time_zone=spec.time_zone,
         concurrency_policy=spec.concurrency_policy,

@@ -43,13 +43,16 @@ def create(draft: Draft, command: CreateDeployment) -> AnyOutcome:
     replicas = change.replicas
     if replicas is None:
         replicas = app.spec.replicas if spec is None or app.spec.is_global else spec.replicas
+    base = spec or app.spec
+    image, digest = (base.image, base.image_digest) if change.image is None else (change.image, change.image_digest)
     deployment = Deployment(
         id=f"deployment-{draft.mint()}",
         app=app.name,
         namespace=app.spec.namespace,
         change=change,
         strategy=strategy,
-        image=change.image or (spec or app.spec).image,
+        image=image,
+        image_digest=digest,
         replicas=replicas,
         created_at_s=draft.time_s,
     )
@@ -268,10 +271,12 @@ def advance(draft: Draft, command: AdvanceDeployment) -> AnyOutcome:
 def _choose(deployment: Deployment, number: int) -> Deployment:
     """The winner is the only new revision from now on."""
     assert isinstance(deployment.strategy, ABTesting)
+    variant = deployment.strategy.variants[number]
     return replace(
         deployment,
         new_revisions=(deployment.new_revisions[number],),
-        image=deployment.strategy.variants[number].image,
+        image=variant.image,
+        image_digest=variant.image_digest,
     )
 
 

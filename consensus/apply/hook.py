@@ -39,11 +39,13 @@ def begin_hook(draft: Draft, app: App, deployment: Deployment, name: str) -> Dep
 
 def _spec(base: AppSpec, hook: Hook, deployment: Deployment) -> AppSpec:
     plain = AppSpec(name=base.name, image=base.image)
+    image, digest = (base.image, base.image_digest) if hook.image is None else (hook.image, hook.image_digest)
     return replace(
         base,
         **{name: getattr(plain, name) for name in _OWN},
         name=deployment.id,
-        image=hook.image or base.image,
+        image=image,
+        image_digest=digest,
         command=hook.argv,
         args=None,
         replicas=0,

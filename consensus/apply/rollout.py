@@ -26,6 +26,7 @@ HISTORY = 20
 
 _NOT_OF_REPLICAS = (
     "replicas",
+    "resolve_image",
     "update_strategy",
     "min_available",
     "reschedule_after",
@@ -43,7 +44,7 @@ def target_spec(app: App, deployment: Deployment) -> AppSpec:
         return replace(change.spec, replicas=deployment.replicas)
     spec = replace(app.spec, replicas=deployment.replicas)
     if change.image is not None:
-        spec = replace(spec, image=change.image)
+        spec = replace(spec, image=change.image, image_digest=change.image_digest)
     if change.environment is not None:
         spec = replace(spec, env={**spec.env, **change.environment})
     if change.labels is not None:
@@ -55,7 +56,8 @@ def new_specs(app: App, deployment: Deployment) -> list[AppSpec]:
     """Of each of the deployment's new revisions: one, or one for each variant."""
     target = target_spec(app, deployment)
     if isinstance(deployment.strategy, ABTesting):
-        return [replace(target, image=variant.image) for variant in deployment.strategy.variants]
+        variants = deployment.strategy.variants
+        return [replace(target, image=variant.image, image_digest=variant.image_digest) for variant in variants]
     return [target]
 
 
@@ -76,7 +78,7 @@ def put_deployment(draft: Draft, deployment: Deployment, **changes: Any) -> Depl
 def begin(draft: Draft, app: App, deployment: Deployment) -> Deployment:
     """The first step, or the hook before it. The app keeps its spec until the new one has proved good."""
     app = end_standby(draft, app)
-    deployment = replace(deployment, replicas=_replicas(app, deployment), image=_image(app, deployment))
+    deployment = replace(_with_image(app, deployment), replicas=_replicas(app, deployment))
     specs = new_specs(app, deployment)
     same = len(specs) == 1 and alike(app.spec, specs[0])
     revisions = (app.revision,) if same else tuple(draft.put_spec(spec) for spec in specs)
@@ -114,10 +116,12 @@ def _replicas(app: App, deployment: Deployment) -> int:
     return target.sized(app.spec.replicas if unasked else deployment.replicas).replicas
 
 
-def _image(app: App, deployment: Deployment) -> str:
+def _with_image(app: App, deployment: Deployment) -> Deployment:
     """The variants of an A/B test have their own: there, the one that was given stays until one has won."""
-    variants = isinstance(deployment.strategy, ABTesting)
-    return deployment.image if variants else target_spec(app, deployment).image
+    if isinstance(deployment.strategy, ABTesting):
+        return deployment
+    target = target_spec(app, deployment)
+    return replace(deployment, image=target.image, image_digest=target.image_digest)
 
 
 def start(draft: Draft, app: App, deployment: Deployment) -> Deployment:

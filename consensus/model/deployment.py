@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
+from consensus.model.image import Digest
 from consensus.model.namespace import DEFAULT
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy
 
@@ -35,10 +36,14 @@ class DeploymentStatus(enum.StrEnum):
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What becomes different. `spec` is a whole new one; else what is given here overlays the app's own."""
+    """What becomes different. `spec` is a whole new one; else what is given here overlays the app's own.
+
+    `image_digest` goes with `image`, and never without it.
+    """
 
     spec: AppSpec | None = None
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    image_digest: Digest = ""
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
     environment: dict[str, str] | None = None
     labels: dict[str, str] | None = None
@@ -88,6 +93,7 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     change: Change
     strategy: Strategy
     image: str
+    image_digest: Digest = ""
     replicas: int
     status: DeploymentStatus = DeploymentStatus.PENDING
     message: str = ""

@@ -10,7 +10,7 @@ import click
 from hivemind.cli import app_update
 from hivemind.cli.app_spec import deploy_body
 from hivemind.cli.logs import print_logs
-from hivemind.cli.output import show
+from hivemind.cli.output import show, warned
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.spec_options import spec_options
 from hivemind.cli.verbs import add_list, add_request
@@ -42,7 +42,7 @@ def app() -> None:
 def deploy(session: Session, file: Path | None, detach: bool, timeout: float, **options: Any) -> None:
     """Deploy an app. What follows -- is the command's arguments."""
     body = deploy_body(file, **options)
-    answer = session.run(lambda client: client.post("/deploy", body))
+    answer = warned(session.output, session.run(lambda client: client.post("/deploy", body)))
     if not detach:
         from hivemind.cli.app_progress import wait_for_replicas
 
@@ -62,9 +62,12 @@ def plan(session: Session, file: Path | None, **options: Any) -> None:
     if session.output != "table":
         show(session.output, answer)
         return
+    warned(session.output, answer)
     show(session.output, answer["placements"], {"NODE": "node_id", "SCORE": "score.total", "WHY": "message"})
     for task_id in answer["preempted"]:
         click.echo(f"would be preempted, and queued again: {task_id}")
+    if "image_digest" in answer:
+        click.echo(f"all replicas would run {body['image']} of digest {answer['image_digest']}")
     click.echo(answer["message"])
 
 

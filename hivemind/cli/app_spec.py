@@ -8,6 +8,12 @@ from typing import Any
 
 import click
 
+_PLAIN = (
+    "name", "namespace", "image", "resolve_image", "mode", "replicas", "service", "node_affinity", "service_affinity",
+    "priority_class", "spread", "rebalance", "reschedule_after", "keep_lost", "stop_signal", "stop_grace_period",
+    "drain_timeout",
+)  # fmt: skip
+
 
 def deploy_body(
     file: Path | None,
@@ -24,26 +30,7 @@ def deploy_body(
 ) -> dict[str, Any]:
     """The file's content (else `base`), overlaid by the flags. Raises click.UsageError where that is nothing."""
     body = dict(base or {}) if file is None else read_body(file)
-    for name in (
-        "name",
-        "namespace",
-        "image",
-        "mode",
-        "replicas",
-        "service",
-        "node_affinity",
-        "service_affinity",
-        "priority_class",
-        "spread",
-        "rebalance",
-        "reschedule_after",
-        "keep_lost",
-        "stop_signal",
-        "stop_grace_period",
-        "drain_timeout",
-    ):
-        if options[name] is not None:
-            body[name] = options[name]
+    overlay(body, options, _PLAIN)
     merge(body, "resources", given(options, ("cpu", "memory", "cpu_limit", "memory_limit")))
     if (target := health_target(options["health_command"], options["health_http"], options["health_tcp"])) is not None:
         # Another kind of probe takes the place of the one before.
@@ -69,6 +56,14 @@ def deploy_body(
         if not body.get(required):
             raise click.UsageError(f"--{required} is needed (or `{required}` in the file)")
     return body
+
+
+def overlay(body: dict[str, Any], options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Of the spec `body`, what was given of the flags that are called as its fields."""
+    body |= given(options, names)
+    if options["image"] is not None:
+        # The registry is asked anew, also for the same tag.
+        body.pop("image_digest", None)
 
 
 def given(options: Mapping[str, Any], names: Sequence[str], *, flag: str = "") -> dict[str, Any]:

@@ -9,12 +9,20 @@ from typing import Any
 import click
 
 from hivemind.cli.app_spec import deploy_body
-from hivemind.cli.output import as_yaml, show
+from hivemind.cli.output import as_yaml, show, warned
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.spec_options import spec_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
 
-_COLUMNS = {"REVISION": "number", "IMAGE": "image", "CREATED": "created_at", "CURRENT": "current", "REASON": "reason"}
+_COLUMNS = {
+    "REVISION": "number",
+    "IMAGE": "image",
+    "DIGEST": "digest",
+    "CREATED": "created_at",
+    "CURRENT": "current",
+    "REASON": "reason",
+}
+_SHOWN_DIGITS = 12
 _detach = click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
 _timeout = click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait for the end.")
 
@@ -42,7 +50,8 @@ def _revision(session: Session, name: str, number: int) -> dict[str, Any]:
 @session_options
 def update(session: Session, name: str, file: Path | None, detach: bool, timeout: float, **options: Any) -> None:
     """Change an app: its present spec, or --file, overlaid by the flags. What follows -- takes the place of the
-    command's arguments."""
+    command's arguments. With --image or --file the registry is asked which image the tag is now; else it stays the one
+    that it was."""
     strategy = strategy_body(options)
     base = _revisions(session, name)[0]["spec"]
     if options["replicas"] is None and base.get("mode") != "global":
@@ -50,7 +59,7 @@ def update(session: Session, name: str, file: Path | None, detach: bool, timeout
     body = deploy_body(file, base=base, name=name, **options)
     if strategy is not None:
         body["update_strategy"] = strategy
-    answer = session.run(lambda client: client.put(f"/apps/{name}", body))
+    answer = warned(session.output, session.run(lambda client: client.put(f"/apps/{name}", body)))
     if not detach:
         from hivemind.cli.deployment_progress import wait_for_deployment
 
@@ -63,7 +72,14 @@ def update(session: Session, name: str, file: Path | None, detach: bool, timeout
 @session_options
 def history(session: Session, name: str) -> None:
     """List an app's revisions, the newest first."""
-    show(session.output, _revisions(session, name), _COLUMNS)
+    rows = _revisions(session, name)
+    show(session.output, [_with_digest(row) for row in rows] if session.output == "table" else rows, _COLUMNS)
+
+
+def _with_digest(revision: dict[str, Any]) -> dict[str, Any]:
+    """As many of its digits as engines show."""
+    _, _, digits = (revision.get("image_digest") or "").partition(":")
+    return {**revision, "digest": digits[:_SHOWN_DIGITS]}
 
 
 @click.command()
@@ -92,7 +108,7 @@ def diff(session: Session, name: str, old: int | None, new: int | None) -> None:
 @session_options
 def rollback(session: Session, name: str, to: int | None, detach: bool, timeout: float) -> None:
     """Deploy an earlier revision again."""
-    answer = session.run(lambda client: client.post(f"/apps/{name}/rollback", {"to": to}))
+    answer = warned(session.output, session.run(lambda client: client.post(f"/apps/{name}/rollback", {"to": to})))
     if not detach:
         from hivemind.cli.deployment_progress import wait_for_deployment
 

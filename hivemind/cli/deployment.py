@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from hivemind.cli.app_spec import given, mapping, merge, pair, read_body
-from hivemind.cli.output import show
+from hivemind.cli.app_spec import mapping, merge, overlay, pair, read_body
+from hivemind.cli.output import show, warned
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.strategy_options import strategy_body, strategy_options
 from hivemind.cli.verbs import add_request
@@ -48,6 +48,11 @@ def ls(session: Session, app_name: str | None, status: str | None) -> None:
     "--file", "-f", type=click.Path(exists=True, path_type=Path), help="A YAML or JSON body of POST /deployments."
 )
 @click.option("--image")
+@click.option(
+    "--resolve-image/--no-resolve-image",
+    default=None,
+    help="Whether all replicas run what the registry has under that tag now (default: as the app).",
+)
 @click.option("--replicas", type=click.IntRange(min=0))
 @click.option("--env", "-e", multiple=True, metavar="KEY=VALUE")
 @click.option("--label", "-l", multiple=True, metavar="KEY=VALUE")
@@ -59,7 +64,7 @@ def ls(session: Session, app_name: str | None, status: str | None) -> None:
 def create(session: Session, file: Path | None, execute: bool, detach: bool, timeout: float, **options: Any) -> None:
     """Record how an app shall change: --file, overlaid by the flags."""
     body = _body(file, **options)
-    answer = session.run(lambda client: client.post("/deployments", body))
+    answer = warned(session.output, session.run(lambda client: client.post("/deployments", body)))
     if execute:
         session.run(lambda client: client.post(f"/deployments/{answer['id']}/execute"))
         if not detach:
@@ -72,7 +77,7 @@ def create(session: Session, file: Path | None, execute: bool, detach: bool, tim
 def _body(file: Path | None, *, env: Sequence[str], label: Sequence[str], **options: Any) -> dict[str, Any]:
     body = {} if file is None else read_body(file)
     strategy = strategy_body(options, mapping(body, "strategy"))
-    body |= given({**options, "strategy": strategy}, ("app_name", "image", "replicas", "strategy"))
+    overlay(body, {**options, "strategy": strategy}, ("app_name", "image", "resolve_image", "replicas", "strategy"))
     merge(body, "environment", dict(pair("--env", text) for text in env))
     merge(body, "labels", dict(pair("--label", text) for text in label))
     if not body.get("app_name"):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hivemind.cli.app_spec import merge, pair, read_body, volume
+from hivemind.cli.app_spec import merge, overlay, pair, read_body, volume
 from hivemind.cli.listing import all_rows
 from hivemind.cli.logs import print_logs
-from hivemind.cli.output import show
+from hivemind.cli.output import show, warned
 from hivemind.cli.session import Session, session_options
 from hivemind.cli.verbs import add_list, add_request
 
@@ -40,8 +40,8 @@ _RUN_COLUMNS = {
     "MESSAGE": "message",
 }
 _PLAIN = (
-    "name", "namespace", "image", "schedule", "time_zone", "concurrency_policy", "completions", "parallelism",
-    "backoff_limit", "retry_delay", "timeout", "node_affinity", "priority_class",
+    "name", "namespace", "image", "resolve_image", "schedule", "time_zone", "concurrency_policy", "completions",
+    "parallelism", "backoff_limit", "retry_delay", "timeout", "node_affinity", "priority_class",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _body(
 ) -> dict[str, Any]:
     """The file's content, overlaid by the flags. Raises click.UsageError where that is nothing."""
     body = {} if file is None else read_body(file)
-    body |= {name: options[name] for name in _PLAIN if options[name] is not None}
+    overlay(body, options, _PLAIN)
     merge(body, "resources", {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v is not None})
     merge(body, "env", dict(pair("--env", text) for text in env))
     merge(body, "labels", dict(pair("--label", text) for text in label))
@@ -87,6 +87,11 @@ _SPEC_OPTIONS = (
     click.option("--name"),
     click.option("--namespace", help="The namespace that it belongs to, for good (default: default)."),
     click.option("--image", help="What to run."),
+    click.option(
+        "--resolve-image/--no-resolve-image",
+        default=None,
+        help="Whether all runs are of what the registry has under that tag now (default: they are).",
+    ),
     click.option("--schedule", help='As cron: "*/5 * * * *", or @daily. Without it, the job runs once, now.'),
     click.option("--time-zone", help="Of the schedule, such as Europe/Berlin (default: UTC)."),
     click.option("--concurrency-policy", type=click.Choice(["allow", "forbid", "replace"])),
@@ -120,7 +125,7 @@ def _spec_options(command: Any) -> Any:
 def create(session: Session, file: Path | None, wait: bool, **options: Any) -> None:
     """Create a job. What follows -- is the command's arguments."""
     body = _body(file, **options)
-    answer = session.run(lambda client: client.post("/jobs", body))
+    answer = warned(session.output, session.run(lambda client: client.post("/jobs", body)))
     show(session.output, answer)
     if wait and answer["run_id"]:
         _wait(session, body["name"], answer["run_id"])
@@ -132,7 +137,8 @@ def create(session: Session, file: Path | None, wait: bool, **options: Any) -> N
 def update(session: Session, file: Path | None, **options: Any) -> None:
     """Replace a job's spec, for the runs that begin from now on."""
     body = _body(file, **options)
-    show(session.output, session.run(lambda client: client.put(f"/jobs/{body['name']}", body)))
+    answer = session.run(lambda client: client.put(f"/jobs/{body['name']}", body))
+    show(session.output, warned(session.output, answer))
 
 
 add_list(job, "/jobs", "jobs", _COLUMNS, "List the jobs.")

@@ -30,6 +30,14 @@ def show(output: str, data: Any, columns: Mapping[str, str] | None = None) -> No
         _details(data)
 
 
+def warned(output: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """`answer`; its warnings go to people as such, and stay in what programs read."""
+    if output == "table":
+        for text in answer.pop("warnings", ()):
+            click.echo(f"warning: {text}", err=True)
+    return answer
+
+
 def as_yaml(data: Any) -> str:
     import yaml
 

@@ -14,6 +14,11 @@ _OPTIONS = (
     ),
     click.option("--namespace", help="The namespace that it belongs to, for good (default: default)."),
     click.option("--image", help="What to run; with the process engine, a name for it."),
+    click.option(
+        "--resolve-image/--no-resolve-image",
+        default=None,
+        help="Whether all replicas run what the registry has under that tag now (default: they do).",
+    ),
     click.option("--replicas", type=click.IntRange(min=0), help="How many of them (default: 1)."),
     click.option("--global", "mode", flag_value="global", default=None, help="One replica on each node that fits."),
     click.option("--service", help="The name under which the replicas are reached."),

@@ -220,6 +220,13 @@ class Engine(Protocol):
     async def ensure_image(self, image: str, *, on_progress: Callable[[PullProgress], None] | None = None) -> ImageRef:
         """Use the image if it is present, else pull it. ImageNotFound, ImagePullFailed."""
 
+    async def registry_digest(self, image: str) -> str | None:
+        """The digest (`sha256:…`) that the image's name has in its registry now; nothing is pulled.
+
+        None, and nothing is asked, where the engine has it and not from there: it was built or loaded. Raises
+        ImageNotFound, RegistryRefused, EngineBusy (what the registry said, or that it did not answer).
+        """
+
     async def create(self, spec: ContainerSpec) -> str:
         """Create without starting; the engine's id. NameConflict, ImageNotFound, InvalidSpec."""
 

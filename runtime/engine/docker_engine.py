@@ -27,7 +27,14 @@ from runtime.engine.docker import Docker, DockerConnectionError, DockerError
 from runtime.engine.docker.multiplexed import Message
 from runtime.engine.docker.streams import AnswerStream
 from runtime.engine.docker.times import unix_seconds
-from runtime.engine.docker_errors import CONTAINER_ERRORS, CREATE_ERRORS, RUNNING_ERRORS, VOLUME_ERRORS, translated
+from runtime.engine.docker_errors import (
+    CONTAINER_ERRORS,
+    CREATE_ERRORS,
+    REGISTRY_ERRORS,
+    RUNNING_ERRORS,
+    VOLUME_ERRORS,
+    translated,
+)
 from runtime.engine.docker_exec import DockerExecStream, exit_code_after_eof
 from runtime.engine.docker_networks import DockerEngineNetworks
 from runtime.engine.docker_values import (
@@ -40,6 +47,7 @@ from runtime.engine.docker_values import (
     image_ref,
     image_tag,
     is_as_seen,
+    is_of_registry,
     log_line,
     volume_state,
 )
@@ -100,6 +108,18 @@ class DockerEngine:
         await self._pull(image, on_progress)
         with translated({404: ImageNotFound}):
             return image_ref(await self._docker.images.inspect(image))
+
+    async def registry_digest(self, image: str) -> str | None:
+        try:
+            with translated({404: ImageNotFound}):
+                if not is_of_registry(image, await self._docker.images.inspect(image)):
+                    return None
+        except ImageNotFound:
+            pass  # it is not here: only its registry knows it
+        with translated(REGISTRY_ERRORS):
+            found = await self._docker.images.distribution(image)
+        digest: str = found["Descriptor"]["digest"]
+        return digest
 
     async def _pull(self, image: str, on_progress: Callable[[PullProgress], None] | None) -> None:
         meter = PullMeter()

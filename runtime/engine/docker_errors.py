@@ -16,6 +16,7 @@ from runtime.engine.errors import (
     ImageNotFound,
     InvalidSpec,
     NameConflict,
+    RegistryRefused,
     VolumeInUse,
     VolumeNotFound,
 )
@@ -27,6 +28,7 @@ Errors = Mapping[int, type[EngineError]]
 CONTAINER_ERRORS: Errors = {404: ContainerNotFound}
 RUNNING_ERRORS: Errors = {404: ContainerNotFound, 409: ContainerNotRunning}
 CREATE_ERRORS: Errors = {404: ImageNotFound, 409: NameConflict}
+REGISTRY_ERRORS: Errors = {401: RegistryRefused, 403: RegistryRefused, 404: ImageNotFound}
 VOLUME_ERRORS: Errors = {404: VolumeNotFound, 409: VolumeInUse}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from consensus.model.image import repository
 from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
@@ -232,6 +233,12 @@ def image_ref(document: Mapping[str, Any]) -> ImageRef:
         digest=digests[0].partition("@")[2] if digests else None,
         architecture=document.get("Architecture", ""),
     )
+
+
+def is_of_registry(image: str, document: Mapping[str, Any]) -> bool:
+    """Whether the image of that name was pulled from its registry, or pushed to it; from GET /images/{name}/json."""
+    names = document.get("RepoDigests") or []
+    return repository(image) in map(repository, names)
 
 
 def volume_state(document: Mapping[str, Any]) -> VolumeState:

@@ -6,6 +6,7 @@
     ├── ImageNotFound          not here and not in its registry
     ├── ForeignImage           it is here, and made for another architecture
     ├── ImagePullFailed        temporary: the pull failed, in the engine's words
+    ├── RegistryRefused        the registry wants other credentials, or forbids it
     ├── ContainerNotFound
     ├── ContainerNotRunning    exec, kill or stats on a container that is not running
     ├── ContainerRunning       remove without force of a container that runs
@@ -57,6 +58,10 @@ class ImagePullFailed(EngineError):
     """The pull failed: network, registry, credentials; the engine's words."""
 
     temporary: ClassVar[bool] = True
+
+
+class RegistryRefused(EngineError):
+    """The registry does not tell of the image to whoever asks with these credentials, or without any."""
 
 
 class ContainerNotFound(EngineError):

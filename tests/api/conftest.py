@@ -14,6 +14,7 @@ from api.app import Api, create_app
 from api.deps import (
     ContainerGone,
     ContainerStats,
+    DeployPlan,
     Deps,
     HealthReport,
     KeyRound,
@@ -260,6 +261,22 @@ class FakeKeys:
             raise self.fault
 
 
+class FakeRegistry:
+    """Knows the digests of `images`; fails at one whose digest is an exception. All others are of no registry."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, str | Exception] = {}
+        self.asked: list[str] = []
+
+    async def __call__(self, image: str) -> str | None:
+        self.asked.append(image)
+        await trio.lowlevel.checkpoint()
+        found = self.images.get(image)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 class PlainHasher:
     """Fast; counts its work."""
 
@@ -292,6 +309,7 @@ class World:
         self.volumes = FakeVolumes()
         self.upkeep = FakeUpkeep(self.cluster)
         self.hasher = PlainHasher()
+        self.registry = FakeRegistry()
         self.token_key = bytes(range(32))
         self.previous_token_key: bytes | None = None
         unlimited = {
@@ -309,6 +327,8 @@ class World:
             gossip_keys=self.keys,
             upkeep=self.upkeep,
             passwords=self.hasher,
+            resolve_image=self.registry,
+            plan_deploy=self._plan,
             token_key=lambda: self.token_key,
             previous_token_key=lambda: self.previous_token_key,
             seal=lambda plain: plain,
@@ -319,10 +339,13 @@ class World:
         )
         self.app: Api = create_app(self.deps)
 
+    async def _plan(self, spec: AppSpec) -> DeployPlan:
+        return DeployPlan([], [])
+
     async def _join_token(self) -> str:
         return "hm1.abc.def"
 
-    async def found(self) -> None:
+    async def found(self, *, feature_level: int = 1) -> None:
         cluster = Cluster(
             id="c1",
             epoch="e1",
@@ -332,6 +355,7 @@ class World:
             token_key_sealed=b"",
             join_secret_hash="",
             join_secret_sealed=b"",
+            feature_level=feature_level,
         )
         await self.propose(commands.FoundCluster(cluster=cluster, admin=user("admin", Role.ADMIN)))
         await self.propose(commands.CreateUser(user=user("olga", Role.OPERATOR)))

@@ -49,6 +49,8 @@ class FakeEngine:
         self.pull_error: EngineError | None = None
         self.image_architecture = "amd64"
         self.pull_s = 0.0
+        self.digests: dict[str, str | EngineError | None] = {}
+        self.registry_s = 0.0
         self.start_s = 0.1
         self.ignores_signal = False
         self.exec_exit_code = 0
@@ -106,6 +108,14 @@ class FakeEngine:
         if self.pull_error is not None:
             raise self.pull_error
         return ImageRef(image_id=f"sha256:{image}", digest=None, architecture=self.image_architecture)
+
+    async def registry_digest(self, image: str) -> str | None:
+        await self._call("registry_digest", image)
+        await trio.sleep(self.registry_s)
+        found = self.digests.get(image)
+        if isinstance(found, EngineError):
+            raise found
+        return found
 
     async def create(self, spec: ContainerSpec) -> str:
         await self._call("create", spec.name)

@@ -17,6 +17,7 @@ import platform
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 BUSYBOX_IMAGE = "busybox:local"
@@ -40,16 +41,8 @@ def find_busybox() -> Path:
 def busybox_archive(name: str = BUSYBOX_IMAGE, *, architecture: str = "") -> bytes:
     """A `docker load` archive (Docker Engine API, ImageLoad) of one image `name`; it says that it is made for
     `architecture` (default: this machine's)."""
-    layer = _layer(find_busybox())
-    config = json.dumps(
-        {
-            "architecture": architecture or _ARCHITECTURES.get(platform.machine(), platform.machine()),
-            "os": "linux",
-            "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
-            "history": [{"created": "1970-01-01T00:00:00Z"}],
-        }
-    ).encode()
+    layer = busybox_layer()
+    config = busybox_config(layer, architecture=architecture)
     config_name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
     archive = io.BytesIO()
@@ -60,6 +53,18 @@ def busybox_archive(name: str = BUSYBOX_IMAGE, *, architecture: str = "") -> byt
     return archive.getvalue()
 
 
+def busybox_config(layer: bytes, *, architecture: str = "", env: Mapping[str, str] = {}) -> bytes:
+    """The configuration (OCI image specification, config.md) of an image of that one layer."""
+    config = {
+        "architecture": architecture or _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin", *(f"{name}={value}" for name, value in env.items())]},
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+        "history": [{"created": "1970-01-01T00:00:00Z"}],
+    }
+    return json.dumps(config).encode()
+
+
 def write_busybox_archive(folder: Path, name: str = BUSYBOX_IMAGE) -> Path:
     """Write the archive to `folder`/busybox.tar and return its path."""
     path = folder / "busybox.tar"
@@ -67,7 +72,9 @@ def write_busybox_archive(folder: Path, name: str = BUSYBOX_IMAGE) -> Path:
     return path
 
 
-def _layer(busybox: Path) -> bytes:
+def busybox_layer() -> bytes:
+    """The tar archive of its files; the same bytes each time. Raises BusyboxMissing."""
+    busybox = find_busybox()
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:

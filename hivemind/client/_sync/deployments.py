@@ -24,14 +24,18 @@ class SyncDeploymentMethods(SyncOperations):
         app_name: str,
         *,
         image: str | None = None,
+        resolve_image: bool | None = None,
         replicas: int | None = None,
         strategy: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> models.DeploymentCreated:
-        """Recorded, not begun. What is left out stays as the app has it."""
+        """Recorded, not begun. What is left out stays as the app has it.
+
+        `resolve_image`: whether all replicas shall run what the registry has as `image` now; by default as the app.
+        """
         change = {"image": image, "replicas": replicas, "environment": environment, "labels": labels}
-        body = given({"app_name": app_name, "strategy": strategy, **change})
+        body = given({"app_name": app_name, "strategy": strategy, "resolve_image": resolve_image, **change})
         return typed(self.post("/deployments", body), models.DeploymentCreated)
 
     def deployment(self, deployment_id: str) -> models.Deployment:

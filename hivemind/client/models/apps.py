@@ -43,6 +43,7 @@ class Container(Struct, frozen=True, kw_only=True):
     image: str
     status: str
     created_at: datetime
+    image_digest: str | None = None
     app: str = ""
     namespace: str = "default"
     revision: int | None = None
@@ -86,6 +87,7 @@ class Deployed(Struct, frozen=True, kw_only=True):
     container_ids: list[str]
     service_id: str
     message: str
+    warnings: list[str] = field(default_factory=list)
 
 
 class App(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ class App(Struct, frozen=True, kw_only=True):
     service: str
     created_at: datetime
     namespace: str = "default"
+    image_digest: str | None = None
     updated_at: datetime | None = None
     running_replicas: int = 0
     status: str = ""
@@ -129,6 +132,7 @@ class Autoscale(Struct, frozen=True, kw_only=True):
 
 class AppDetail(App, frozen=True, kw_only=True):
     mode: str = "replicated"
+    resolve_image: bool = True
     containers: list[AppContainer] = field(default_factory=list)
     resources: Resources = Resources()
     env: dict[str, str] = field(default_factory=dict)
@@ -162,6 +166,7 @@ class Updated(Struct, frozen=True, kw_only=True):
     name: str
     deployment_id: str
     message: str
+    warnings: list[str] = field(default_factory=list)
 
 
 class Revision(Struct, frozen=True, kw_only=True):
@@ -173,6 +178,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     reason: str
     current: bool
     spec: dict[str, Any]
+    image_digest: str | None = None
 
 
 # -- deployments
@@ -182,6 +188,7 @@ class DeploymentCreated(Struct, frozen=True, kw_only=True):
     id: str
     app_name: str
     message: str
+    warnings: list[str] = field(default_factory=list)
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -194,6 +201,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     strategy: str | dict[str, Any]
     status: str
     created_at: datetime
+    image_digest: str | None = None
     namespace: str = "default"
     message: str = ""
     environment: dict[str, str] = field(default_factory=dict)

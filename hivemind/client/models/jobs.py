@@ -15,6 +15,7 @@ class JobAnswer(Struct, frozen=True, kw_only=True):
     message: str
     run_id: str | None = None
     container_ids: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class Job(Struct, frozen=True, kw_only=True):
     image: str
     created_at: datetime
     updated_at: datetime
+    image_digest: str | None = None
     namespace: str = "default"
     schedule: str | None = None
     time_zone: str = "UTC"

@@ -36,6 +36,13 @@ class DockerImages:
         answer: builtins.list[dict[str, Any]] = await self._connection.json("GET", f"/images/{_quoted(name)}/history")
         return answer
 
+    async def distribution(self, name: str, *, auth: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """What the registry has under that name: `Descriptor` and `Platforms`. GET /distribution/{name}/json"""
+        answer: dict[str, Any] = await self._connection.json(
+            "GET", f"/distribution/{_quoted(name)}/json", headers=_registry_auth(auth)
+        )
+        return answer
+
     def pull(
         self,
         from_image: str,

@@ -94,6 +94,10 @@ class ProcessEngine:
         """There are no images: any name is taken, and `create` says if a task has nothing to run."""
         return ImageRef(image_id=image, digest=None, architecture=platform.machine())
 
+    async def registry_digest(self, image: str) -> str | None:
+        """None: there are no images."""
+        return None
+
     async def create(self, spec: ContainerSpec) -> str:
         task_argv(spec)
         _stop_signal(spec.stop_signal)

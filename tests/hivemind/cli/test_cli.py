@@ -31,6 +31,9 @@ VOLUMES = [
 ]
 
 
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
 class Api:
     """Answers as the API does; keeps what was asked."""
 
@@ -50,6 +53,14 @@ class Api:
             return _good({"app_id": "web", "placements": [planned], "preempted": ["low.1.0"], "message": "1 of 1"})
         if path == "/deployments":
             return _good({"id": "deployment-1", "app_name": "web", "message": "Deployment created successfully"})
+        if path == "/apps/web/history":
+            spec = {"name": "web", "image": "web:1", "image_digest": DIGEST}
+            entry = {"number": 1, "image": "web:1", "image_digest": DIGEST, "current": True, "reason": "deployed"}
+            return _good({"revisions": [entry | {"created_at": "2025-06-01T12:00:00Z", "spec": spec}]})
+        if path == "/apps/web" and request.method == "PUT":
+            return _good({"name": "web", "deployment_id": "d1", "message": "Done", "warnings": ["it is not pinned"]})
+        if path == "/apps/web":
+            return _good({"name": "web", "replicas": 2})
         if path == "/volumes/create":
             return _good({"name": json.loads(request.content)["name"], "message": "Volume created successfully"})
         if path == "/health":
@@ -273,3 +284,28 @@ def test_exec_takes_a_command_with_and_without_dashes_before_it(
     monkeypatch.setattr("hivemind.cli.exec_terminal.run", run)
     done = hivemind("container", "exec", "web.1", *before, "ls", "--", "-l")
     assert (done.exit_code, ran) == (0, [("web.1", "ls", "--", "-l")])
+
+
+@pytest.mark.parametrize(
+    ("flags", "digest"),
+    [(("--env", "A=1"), DIGEST), (("--image", "web:1"), None), (("--no-resolve-image",), DIGEST)],
+)
+def test_an_update_asks_for_the_image_anew_where_it_is_given(
+    hivemind: Hivemind, api: Api, flags: tuple[str, ...], digest: str | None
+) -> None:
+    assert hivemind("app", "update", "web", "--detach", *flags).exit_code == 0
+    body = json.loads(api.asked[-1].content)
+    assert (body["image"], body.get("image_digest")) == ("web:1", digest)
+    assert body.get("resolve_image") is (False if "--no-resolve-image" in flags else None)
+
+
+def test_warnings_are_told_apart_from_the_answer(hivemind: Hivemind) -> None:
+    found = hivemind("app", "update", "web", "--detach")
+    assert (found.stderr, "not pinned" in found.stdout) == ("warning: it is not pinned\n", False)
+    found = hivemind("app", "update", "web", "--detach", "-o", "json")
+    assert (found.stderr, json.loads(found.stdout)["warnings"]) == ("", ["it is not pinned"])
+
+
+def test_the_history_shows_digests_as_engines_do(hivemind: Hivemind) -> None:
+    assert " 0123456789ab " in hivemind("app", "history", "web").stdout
+    assert json.loads(hivemind("app", "history", "web", "-o", "json").stdout)[0]["image_digest"] == DIGEST

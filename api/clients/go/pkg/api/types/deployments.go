@@ -4,36 +4,41 @@ import "time"
 
 // UpdateResult answers an update of an app; the deployment DeploymentID does it.
 type UpdateResult struct {
-	Name         string `json:"name"`
-	DeploymentID string `json:"deployment_id"`
-	Message      string `json:"message"`
+	Name         string   `json:"name"`
+	DeploymentID string   `json:"deployment_id"`
+	Message      string   `json:"message"`
+	Warnings     []string `json:"warnings"`
 }
 
 // Revision is what an app was.
 type Revision struct {
-	Number    int            `json:"number"`
-	Image     string         `json:"image"`
-	CreatedAt time.Time      `json:"created_at"`
-	Reason    string         `json:"reason"`
-	Current   bool           `json:"current"`
-	Spec      map[string]any `json:"spec"`
+	Number      int            `json:"number"`
+	Image       string         `json:"image"`
+	ImageDigest string         `json:"image_digest"`
+	CreatedAt   time.Time      `json:"created_at"`
+	Reason      string         `json:"reason"`
+	Current     bool           `json:"current"`
+	Spec        map[string]any `json:"spec"`
 }
 
 // NewDeployment is the body of POST /deployments. What is left out stays as the app has it.
 type NewDeployment struct {
-	AppName     string            `json:"app_name"`
-	Image       string            `json:"image,omitempty"`
-	Replicas    *int              `json:"replicas,omitempty"`
-	Strategy    map[string]any    `json:"strategy,omitempty"`
-	Environment map[string]string `json:"environment,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	AppName      string            `json:"app_name"`
+	Image        string            `json:"image,omitempty"`
+	ImageDigest  string            `json:"image_digest,omitempty"`
+	ResolveImage *bool             `json:"resolve_image,omitempty"`
+	Replicas     *int              `json:"replicas,omitempty"`
+	Strategy     map[string]any    `json:"strategy,omitempty"`
+	Environment  map[string]string `json:"environment,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
 }
 
 // DeploymentCreated answers the creation of a deployment.
 type DeploymentCreated struct {
-	ID      string `json:"id"`
-	AppName string `json:"app_name"`
-	Message string `json:"message"`
+	ID       string   `json:"id"`
+	AppName  string   `json:"app_name"`
+	Message  string   `json:"message"`
+	Warnings []string `json:"warnings"`
 }
 
 // DeploymentItem is a deployment in a list; Strategy is its name.
@@ -42,6 +47,7 @@ type DeploymentItem struct {
 	AppName     string     `json:"app_name"`
 	Namespace   string     `json:"namespace,omitempty"`
 	Image       string     `json:"image"`
+	ImageDigest string     `json:"image_digest"`
 	Replicas    int        `json:"replicas"`
 	Strategy    string     `json:"strategy"`
 	Status      string     `json:"status"`
@@ -57,6 +63,7 @@ type DeploymentDetail struct {
 	AppName     string            `json:"app_name"`
 	Namespace   string            `json:"namespace,omitempty"`
 	Image       string            `json:"image"`
+	ImageDigest string            `json:"image_digest"`
 	Replicas    int               `json:"replicas"`
 	Strategy    map[string]any    `json:"strategy"`
 	Environment map[string]string `json:"environment"`

@@ -7,6 +7,8 @@ type JobSpec struct {
 	Name              string            `json:"name"`
 	Namespace         string            `json:"namespace,omitempty"`
 	Image             string            `json:"image"`
+	ImageDigest       string            `json:"image_digest,omitempty"`
+	ResolveImage      *bool             `json:"resolve_image,omitempty"`
 	Command           []string          `json:"command,omitempty"`
 	Args              []string          `json:"args,omitempty"`
 	Env               map[string]string `json:"env,omitempty"`
@@ -32,6 +34,7 @@ type JobAnswer struct {
 	RunID        *string  `json:"run_id"`
 	ContainerIDs []string `json:"container_ids"`
 	Message      string   `json:"message"`
+	Warnings     []string `json:"warnings"`
 }
 
 // Job is one job; Spec only comes with the details.
@@ -39,6 +42,7 @@ type Job struct {
 	Name              string     `json:"name"`
 	Namespace         string     `json:"namespace,omitempty"`
 	Image             string     `json:"image"`
+	ImageDigest       string     `json:"image_digest"`
 	Schedule          *string    `json:"schedule"`
 	TimeZone          string     `json:"time_zone"`
 	ConcurrencyPolicy string     `json:"concurrency_policy"`

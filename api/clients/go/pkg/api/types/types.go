@@ -75,6 +75,8 @@ type Deployment struct {
 	Name            string            `json:"name"`
 	Namespace       string            `json:"namespace,omitempty"`
 	Image           string            `json:"image"`
+	ImageDigest     string            `json:"image_digest,omitempty"`
+	ResolveImage    *bool             `json:"resolve_image,omitempty"`
 	Mode            string            `json:"mode,omitempty"`
 	Service         string            `json:"service,omitempty"`
 	Replicas        int               `json:"replicas,omitempty"`
@@ -103,6 +105,7 @@ type DeployResult struct {
 	ContainerIDs []string `json:"container_ids"`
 	ServiceID    string   `json:"service_id"`
 	Message      string   `json:"message"`
+	Warnings     []string `json:"warnings"`
 }
 
 // ScaleResult answers a scale.
@@ -125,6 +128,7 @@ type App struct {
 	Name            string    `json:"name"`
 	Namespace       string    `json:"namespace,omitempty"`
 	Image           string    `json:"image"`
+	ImageDigest     string    `json:"image_digest"`
 	Replicas        int       `json:"replicas"`
 	RunningReplicas int       `json:"running_replicas"`
 	Status          string    `json:"status"`
@@ -179,6 +183,7 @@ type Container struct {
 	App          string          `json:"app"`
 	Namespace    string          `json:"namespace,omitempty"`
 	Image        string          `json:"image"`
+	ImageDigest  string          `json:"image_digest"`
 	Revision     *int            `json:"revision"`
 	Status       string          `json:"status"`
 	Message      string          `json:"message"`
