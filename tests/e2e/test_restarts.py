@@ -33,6 +33,7 @@ def told(container: dict[str, Any]) -> tuple[Any, ...]:
 def test_after_kill_9_of_all_daemons_everything_is_there_and_nothing_was_restarted(cluster: LabCluster) -> None:
     cluster.deploy(1, "web", 6, volumes=[{"name": "kept", "mount_path": "/kept"}])
     cluster.wait_engines_agree(1, "web", 6)
+    cluster.wait_alike("web")
     engines, listed = runs(cluster, "web"), [told(each) for each in cluster.containers(1, "web")]
     app = cluster.get(2, "/apps/web")
     for number in cluster.numbers:
@@ -76,6 +77,7 @@ def test_what_died_while_no_daemon_ran_is_started_again(cluster: LabCluster) -> 
 def test_sigterm_ends_a_daemon_in_order_and_moves_nothing(cluster: LabCluster, victim: str) -> None:
     cluster.deploy(1, "web", 6)
     cluster.wait_engines_agree(1, "web", 6)
+    cluster.wait_alike("web")
     leader = cluster.leader(1)
     number = leader if victim == "leader" else next(n for n in cluster.numbers if n != leader)
     other = next(n for n in cluster.numbers if n != number)

@@ -22,6 +22,7 @@ from tests.support import forked
 from tests.support.addresses import free_addresses
 from tests.support.apps import containers, delete, deploy, wait_running
 from tests.support.cluster import PROGRAM, Cluster, clean_environment
+from tests.support.leaders import catch_up
 
 
 def hivemind(cluster: Cluster, home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +38,7 @@ Asked = tuple[list[str], dict[str, str]]
 def asked(three: Cluster) -> Iterator[Asked]:
     """A command line at a node that does not have the container, and its environment."""
     deploy(three, 1, {"name": "box", "image": "x", "command": ["sleep", "600"], "replicas": 1})
+    catch_up(three)
     (container,) = containers(three, 1, "box")
     other = next(node for node in three.nodes if node.name != container["node_id"])
     env = {
@@ -77,6 +79,7 @@ class TestExitCodes:
         with three.client(1) as client:
             answer = client.post("/api/auth/api-keys", json={"name": "look", "role": "viewer"})
             key = answer.json()["data"]["key"]
+        catch_up(three)
         done = hivemind(three, tmp_path, "app", "deploy", "--name", "x", "--image", "y", "--detach", HIVEMIND_TOKEN=key)
         assert done.returncode == 5
         assert "operator" in done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.apps import NOT_YET, Sleeper, containers, delete, deploy, wait_running
 from tests.support.cluster import Cluster
+from tests.support.leaders import catch_up
 from tests.support.waiting import wait_until
 
 SERVER = "exec python3 -m http.server $PORT --bind $HIVEMIND_ADDRESS"
@@ -40,6 +41,7 @@ def test_an_unhealthy_replica_is_restarted_and_its_history_tells_why(three: Clus
         "drain_timeout": "0s",
     }
     (container_id,) = deploy(three, 1, body)
+    catch_up(three)
     owner = containers(three, 1, "sick")[0]["node_id"]
     asked = next(node.number for node in three.nodes if node.name != owner)
     health: dict[str, Any] = {}
@@ -65,6 +67,7 @@ def test_what_ends_too_often_is_given_up_and_alerted_until_it_is_deleted(three: 
     done = {"name": "done", "image": "x", "replicas": 1, "command": ["true"], "restart": restart}
     deploy(three, 2, done, running=False)
     deploy(three, 2, {**done, "name": "crash", "command": ["sh", "-c", "exit 3"]}, running=False)
+    catch_up(three)
 
     def shown(app: str) -> tuple[str, int, str]:
         (item,) = containers(three, 3, app)
@@ -114,6 +117,7 @@ def _listed(cluster: Cluster, service: str) -> list[dict[str, Any]]:
 
 def test_an_app_starts_after_the_one_that_it_depends_on(three: Cluster) -> None:
     deploy(three, 1, Sleeper("after").body(1, depends_on=[{"app": "first"}]), running=False)
+    catch_up(three)
 
     def waits(words: str) -> bool:
         (item,) = containers(three, 2, "after")

@@ -13,7 +13,7 @@ import pytest
 from hivemind.cli.exits import Exit
 from tests.support.cli import command_line
 from tests.support.cluster import Cluster
-from tests.support.leaders import followers, leader, wait_whole
+from tests.support.leaders import catch_up, followers, leader, wait_whole
 from tests.support.waiting import wait_until
 
 NOT_YET = (httpx2.TransportError,)
@@ -40,6 +40,7 @@ def test_a_job_is_tried_again_and_what_each_attempt_wrote_is_read_at_any_node(th
     flag = tmp_path / "tried"
     script = f'echo "part $HIVEMIND_RUN_INDEX of $HIVEMIND_RUN"; mkdir {flag} && exit 3; echo done'
     answer = create(three, 1, {"name": "import", "command": ["sh", "-c", script], "retry_delay": "200ms"})
+    catch_up(three)
     path = f"/jobs/import/runs/{answer['run_id']}"
 
     def over() -> bool:

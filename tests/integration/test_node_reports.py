@@ -13,7 +13,7 @@ from tests.support.apps import NOT_YET, Sleeper, containers, delete, deploy, wai
 from tests.support.cluster import Cluster
 from tests.support.engine_api import EngineApi
 from tests.support.images import busybox_archive
-from tests.support.leaders import leader
+from tests.support.leaders import catch_up, leader
 from tests.support.waiting import wait_until
 
 HOST_PORT = 18472
@@ -34,6 +34,7 @@ def test_the_number_of_replicas_follows_the_cpu_that_they_use(three: Cluster, tm
     rule = {"min": 1, "max": 3, "cpu_target": 5, "down_window": "2s"}
     body = {"name": "scaled", "image": "sh", "command": ["sh", "-c", script], "autoscale": rule, "replicas": 1}
     deploy(three, 1, body)
+    catch_up(three)
     chief = leader(three)
     other = next(node.number for node in three.nodes if node is not chief)
 

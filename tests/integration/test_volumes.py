@@ -24,6 +24,7 @@ from runtime.volumes.sealing import MAGIC
 from tests.support.apps import containers, deploy, wait_running
 from tests.support.cluster import API_PORT, Cluster, Node
 from tests.support.event_clients import basic
+from tests.support.leaders import catch_up
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
@@ -84,6 +85,7 @@ def filled(cluster: Cluster, name: str, size: int) -> str:
     with cluster.client(1) as client:
         assert client.post("/api/scale", json={"name": f"uses-{name}", "replicas": 0}).status_code == 200
     wait_until(lambda: not containers(cluster, 1, f"uses-{name}"), 20, "the volume has no user")
+    catch_up(cluster)
     return digest(directory)
 
 

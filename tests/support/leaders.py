@@ -48,6 +48,14 @@ def wait_voters(cluster: Cluster, numbers: Sequence[int], timeout_s: float = 60.
     wait_until(voting, timeout_s, f"{names} are the voters", errors=NOT_YET, poll_s=0.2)
 
 
+def catch_up(cluster: Cluster) -> None:
+    """Let every node apply all that was acknowledged until now: its own view follows the leader's a moment later."""
+    for node in cluster.nodes:
+        with cluster.client(node.number, timeout_s=30) as client:
+            answer = client.get("/api/cluster", params={"consistent": "true"})
+            assert answer.status_code == 200, answer.text
+
+
 def wait_whole(cluster: Cluster, timeout_s: float = 60.0) -> None:
     """Wait until every node is ready everywhere and votes."""
     numbers = [node.number for node in cluster.nodes]
