@@ -17,6 +17,7 @@ from api.upkeep import ClusterUpkeep
 from api.volume_gateway import VolumeGateway
 from consensus.machine import Machine
 from consensus.model.app_spec import AppSpec
+from consensus.model.image import ImageFound
 from consensus.model.task import Task
 from consensus.outcomes import Refusal
 from consensus.proposer import UserProposer
@@ -87,8 +88,8 @@ class ImageUnresolved(Exception):
     """Which image a name means cannot be told now; the text says why."""
 
 
-ResolveImage = Callable[[str], Awaitable[str | None]]
-"""The digest (``sha256:…``) that an image's name has in its registry now; None: it is of no registry.
+ResolveImage = Callable[[str], Awaitable[ImageFound | None]]
+"""What an image's name means in its registry now; None: it is of no registry.
 
 Raises ImageUnresolved, after some seconds at most.
 """

@@ -22,8 +22,8 @@ from api.call import Call
 from api.deps import ImageUnresolved, ResolveImage
 from consensus.features import FIELDS_SINCE
 from consensus.model.app_spec import AppSpec
-from consensus.model.image import digest_in
-from consensus.model.image_pin import open_images, with_digests
+from consensus.model.image import ImageFound, is_open
+from consensus.model.image_pin import open_images, settled_strategy
 from consensus.model.strategy import Strategy
 from consensus.model.workload import WorkloadSpec
 
@@ -31,52 +31,47 @@ W = TypeVar("W", bound=WorkloadSpec)
 
 
 class Pins(Struct, frozen=True):
-    """`digests` by image; `warnings` say which have none, or an old one, and why."""
+    """`found` by name; `warnings` say of which nothing is known, or what was known before, and why."""
 
-    digests: dict[str, str]
+    found: dict[str, ImageFound]
     warnings: list[str]
-
-    def spec(self, spec: W) -> W:
-        """`spec` of the image that was asked for."""
-        digest = self.digests.get(spec.image)
-        return spec if digest is None or spec.image_digest else replace(spec, image_digest=digest)
 
     def strategy(self, given: Strategy | None, default: Strategy | None = None) -> Strategy | None:
         """`given`, or `default` where that has images of its own: of those that were asked for."""
         wanted = given or default
-        if wanted is None or self.digests.keys().isdisjoint(open_images(wanted)):
+        if wanted is None or self.found.keys().isdisjoint(open_images(wanted)):
             return given
-        return with_digests(wanted, self.digests)
+        return settled_strategy(wanted, self.found)
 
 
 def asked_anew(spec: W, before: WorkloadSpec | None) -> W:
     """`spec` without a digest that belongs to another image: whoever edits the spec of before may leave it there."""
-    if before is None or spec.image == before.image or spec.image_digest != before.image_digest:
+    taken_over = before is not None and spec.image != before.image and spec.image_digest == before.image_digest
+    if not spec.image_digest or not taken_over:
         return spec
-    return replace(spec, image_digest="")
+    return replace(spec, image_digest="", image_architectures=[])
 
 
 def images_of(spec: WorkloadSpec, strategy: Strategy | None = None) -> list[str]:
     """What is to be asked for before `spec` is deployed by `strategy`."""
     if not spec.resolve_image:
         return []
-    own = [] if spec.image_digest or digest_in(spec.image) else [spec.image]
-    return [*own, *open_images(strategy)]
+    return [*([spec.image] if is_open(spec) else []), *open_images(strategy)]
 
 
 async def ask(call: Call, images: Iterable[str], before: WorkloadSpec | None = None) -> Pins:
     """All side by side. `before`: the spec whose place is taken."""
-    found: dict[str, str] = {}
+    found: dict[str, ImageFound] = {}
     failures: dict[str, str] = {}
 
     async def ask_for(resolve: ResolveImage, image: str) -> None:
         try:
-            digest = await resolve(image)
+            meant = await resolve(image)
         except ImageUnresolved as error:
             failures[image] = str(error)
         else:
-            if digest is not None:
-                found[image] = digest
+            if meant is not None:
+                found[image] = meant
 
     resolve = call.deps.resolve_image
     if resolve is not None:
@@ -86,17 +81,15 @@ async def ask(call: Call, images: Iterable[str], before: WorkloadSpec | None = N
     if found and call.state.feature_level < FIELDS_SINCE[AppSpec, "image_digest"]:
         failures |= dict.fromkeys(found, "not all nodes are upgraded")
         found = {}
-    return Pins(*_settled(found, failures, before))
+    return _with_failures(found, failures, before)
 
 
-def _settled(
-    found: dict[str, str], failures: dict[str, str], before: WorkloadSpec | None
-) -> tuple[dict[str, str], list[str]]:
+def _with_failures(found: dict[str, ImageFound], failures: dict[str, str], before: WorkloadSpec | None) -> Pins:
     warnings = []
     for image, reason in sorted(failures.items()):
         if before is not None and before.image == image and before.image_digest:
-            found = {**found, image: before.image_digest}
+            found = {**found, image: ImageFound(before.image_digest, before.image_architectures)}
             warnings.append(f"image {image} stays at {before.image_digest}: {reason}")
         else:
             warnings.append(f"image {image} is not pinned to a digest, and nodes may run different ones: {reason}")
-    return found, warnings
+    return Pins(found, warnings)

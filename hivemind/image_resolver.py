@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from api.deps import ImageUnresolved
-from consensus.model.image import repository
+from consensus.model.image import ImageFound, repository
 from runtime.engine.base import Engine
 from runtime.engine.errors import EngineError
 
@@ -28,24 +28,24 @@ class ImageResolver:
         self._now_s = now_s
         self._silent_until_s: dict[str, float] = {}
 
-    async def __call__(self, image: str) -> str | None:
+    async def __call__(self, image: str) -> ImageFound | None:
         try:
             return await self._asked(image)
         except ImageUnresolved as error:
             log.warning("image_unresolved", image=image, reason=str(error))
             raise
 
-    async def _asked(self, image: str) -> str | None:
+    async def _asked(self, image: str) -> ImageFound | None:
         host = repository(image).partition("/")[0]
         if self._silent_until_s.get(host, 0.0) > self._now_s():
             raise ImageUnresolved(f"registry {host} did not answer in time a moment ago")
         try:
             with trio.fail_after(ANSWER_TIMEOUT_S):
-                digest = await self._engine.registry_digest(image)
+                found = await self._engine.look_up(image)
         except trio.TooSlowError:
             self._silent_until_s[host] = self._now_s() + SILENCE_S
             raise ImageUnresolved(f"registry {host} did not answer within {ANSWER_TIMEOUT_S:g} s") from None
         except EngineError as error:
             raise ImageUnresolved(str(error)) from error
         self._silent_until_s.pop(host, None)
-        return digest
+        return found

@@ -15,7 +15,7 @@ from api.route import Access, Kind, Listing, Parameter, Route, Subject
 from api.views.app import AppDetail, AppItem, app_detail, app_item
 from consensus.commands import DeleteApp, DeployApp, RestartApp, ScaleApp
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
-from consensus.model.image import known_digest
+from consensus.model.image import known_digest, settled
 from consensus.namespaces import namespace_of
 from consensus.outcomes import Deployed, Refusal, Scaled
 
@@ -63,7 +63,7 @@ async def deploy(call: Call) -> Answer:
     spec = await call.body(AppSpec)
     refuse_problems(spec.problems())
     pins = await image_pins.ask(call, image_pins.images_of(spec))
-    spec = pins.spec(spec)
+    spec = settled(spec, pins.found)
     if call.query.boolean("dry_run"):
         return await _dry_run(call, spec, pins.warnings)
     outcome = await call.propose(DeployApp(spec=spec))

@@ -34,7 +34,7 @@ from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
 from consensus.model.container import env_problems, image_problems
 from consensus.model.deployment import Change, Deployment
-from consensus.model.image import Digest, digest_in, digest_problems
+from consensus.model.image import Architectures, Digest, digest_problems, image_fields, is_open, settled
 from consensus.model.image_pin import open_images
 from consensus.model.strategy import ONE_TEST, ABTesting, RollingUpdate, Strategy
 from consensus.outcomes import Recorded
@@ -50,22 +50,19 @@ class DeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     app_name: str
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     image_digest: Digest = ""
+    image_architectures: Architectures = []
     resolve_image: bool | None = None
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
     strategy: Strategy | None = None
     environment: dict[str, str] | None = None
     labels: dict[str, str] | None = None
 
-    def open_images(self) -> list[str]:
-        """The image, where nothing says yet which one that is."""
-        return [] if self.image is None or self.image_digest or digest_in(self.image) else [self.image]
-
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.strategy is not None:
             yield from ((f"strategy.{name}", expected) for name, expected in self.strategy.problems())
         if self.image is not None:
             yield from image_problems("image", self.image)
-        yield from digest_problems("image_digest", self.image, self.image_digest)
+        yield from digest_problems(self)
         yield from env_problems("environment", self.environment or {})
 
 
@@ -127,11 +124,10 @@ async def create(call: Call) -> Answer:
     before = None if app is None else app.spec
     default = None if before is None else before.update_strategy
     resolves = before is None or before.resolve_image if body.resolve_image is None else body.resolve_image
-    images = [*body.open_images(), *open_images(body.strategy or default)] if resolves else []
-    pins = await image_pins.ask(call, images, before)
+    own = [body.image] if body.image is not None and is_open(body) else []
+    pins = await image_pins.ask(call, [*own, *open_images(body.strategy or default)] if resolves else [], before)
     change = Change(
-        image=body.image,
-        image_digest=body.image_digest or pins.digests.get(body.image or "", ""),
+        **image_fields(settled(body, pins.found)),
         replicas=body.replicas,
         environment=body.environment,
         labels=body.labels,
@@ -183,7 +179,7 @@ async def update_app(call: Call) -> Answer:
     spec = image_pins.asked_anew(spec, before)
     pins = await image_pins.ask(call, image_pins.images_of(spec, spec.update_strategy), before)
     strategy = pins.strategy(None, spec.update_strategy)
-    command = CreateDeployment(app=name, change=Change(spec=pins.spec(spec)), strategy=strategy, execute=True)
+    command = CreateDeployment(app=name, change=Change(spec=settled(spec, pins.found)), strategy=strategy, execute=True)
     recorded = await _record(call, command)
     return Answer(UpdateAnswer(name, recorded.deployment_id, "Application update started", pins.warnings))
 

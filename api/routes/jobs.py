@@ -15,6 +15,7 @@ from api.route import Access, Listing, Route, Subject
 from api.routes.containers import LOG_PARAMETERS, LogsAnswer, answer_logs
 from api.views.job import JobDetail, JobItem, RunDetail, RunItem, job_detail, job_item, run_detail, run_item
 from consensus.commands import CreateJob, DeleteJob, EndRun, ForgetRuns, SuspendJob, TriggerJob, UpdateJob
+from consensus.model.image import settled
 from consensus.model.job import Job, JobSpec
 from consensus.model.run import Run, RunStatus
 from consensus.outcomes import AnyOutcome, RunStarted
@@ -58,7 +59,7 @@ async def create(call: Call) -> Answer:
     spec = await call.body(JobSpec)
     refuse_problems(spec.problems())
     pins = await image_pins.ask(call, image_pins.images_of(spec))
-    outcome = await call.propose(CreateJob(pins.spec(spec)))
+    outcome = await call.propose(CreateJob(settled(spec, pins.found)))
     return Answer(_answer(spec.name, outcome, "Job created successfully", pins.warnings), status=201)
 
 
@@ -76,7 +77,7 @@ async def update(call: Call) -> Answer:
     before = None if job is None else job.spec
     spec = image_pins.asked_anew(spec, before)
     pins = await image_pins.ask(call, image_pins.images_of(spec), before)
-    outcome = await call.propose(UpdateJob(pins.spec(spec)))
+    outcome = await call.propose(UpdateJob(settled(spec, pins.found)))
     return Answer(_answer(name, outcome, "Job updated successfully", pins.warnings))
 
 

@@ -127,6 +127,7 @@ class AppDetail(AppItem, frozen=True, kw_only=True):
     """`deployment_id`: of the one that goes on; `deployment_message`: how far it is, and what holds it up."""
 
     mode: str
+    image_architectures: list[str]
     resolve_image: bool
     containers: list[AppContainer]
     resources: ResourcesView
@@ -205,6 +206,7 @@ def app_detail(state: State, app: App, now_s: float) -> AppDetail:
             for task in state.tasks_of_app(app.name)
         ],
         mode=spec.mode,
+        image_architectures=spec.image_architectures,
         resolve_image=spec.resolve_image,
         resources=resources_view(spec.resources),
         env=spec.env,

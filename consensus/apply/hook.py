@@ -10,6 +10,7 @@ from consensus.model.app import App
 from consensus.model.app_spec import AppSpec
 from consensus.model.deployment import Deployment, HookRun
 from consensus.model.hook import Hook
+from consensus.model.image import image_fields
 from consensus.model.run import RunStatus
 
 _OWN = (
@@ -39,13 +40,11 @@ def begin_hook(draft: Draft, app: App, deployment: Deployment, name: str) -> Dep
 
 def _spec(base: AppSpec, hook: Hook, deployment: Deployment) -> AppSpec:
     plain = AppSpec(name=base.name, image=base.image)
-    image, digest = (base.image, base.image_digest) if hook.image is None else (hook.image, hook.image_digest)
     return replace(
         base,
         **{name: getattr(plain, name) for name in _OWN},
         name=deployment.id,
-        image=image,
-        image_digest=digest,
+        **image_fields(base if hook.image is None else hook),
         command=hook.argv,
         args=None,
         replicas=0,

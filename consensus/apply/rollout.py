@@ -19,6 +19,7 @@ from consensus.model.app import App, Revision, Standby
 from consensus.model.app_spec import AppSpec
 from consensus.model.deployment import Deployment, DeploymentStatus, steps_of
 from consensus.model.event import EventType
+from consensus.model.image import image_fields
 from consensus.model.strategy import ABTesting, BlueGreen
 
 HISTORY = 20
@@ -44,7 +45,7 @@ def target_spec(app: App, deployment: Deployment) -> AppSpec:
         return replace(change.spec, replicas=deployment.replicas)
     spec = replace(app.spec, replicas=deployment.replicas)
     if change.image is not None:
-        spec = replace(spec, image=change.image, image_digest=change.image_digest)
+        spec = replace(spec, **image_fields(change))
     if change.environment is not None:
         spec = replace(spec, env={**spec.env, **change.environment})
     if change.labels is not None:
@@ -56,8 +57,7 @@ def new_specs(app: App, deployment: Deployment) -> list[AppSpec]:
     """Of each of the deployment's new revisions: one, or one for each variant."""
     target = target_spec(app, deployment)
     if isinstance(deployment.strategy, ABTesting):
-        variants = deployment.strategy.variants
-        return [replace(target, image=variant.image, image_digest=variant.image_digest) for variant in variants]
+        return [replace(target, **image_fields(variant)) for variant in deployment.strategy.variants]
     return [target]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from consensus.model.app import App
 from consensus.model.app_spec import MAX_REPLICAS, AppSpec
-from consensus.model.image import Digest
+from consensus.model.image import Architectures, Digest
 from consensus.model.namespace import DEFAULT
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy
 
@@ -38,12 +38,13 @@ class DeploymentStatus(enum.StrEnum):
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What becomes different. `spec` is a whole new one; else what is given here overlays the app's own.
 
-    `image_digest` goes with `image`, and never without it.
+    `image_digest` and `image_architectures` go with `image`, and never without it.
     """
 
     spec: AppSpec | None = None
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     image_digest: Digest = ""
+    image_architectures: Architectures = field(default_factory=list)
     replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] | None = None
     environment: dict[str, str] | None = None
     labels: dict[str, str] | None = None

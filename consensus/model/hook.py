@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from consensus.model.container import env_problems, image_problems
-from consensus.model.image import Digest, digest_problems
+from consensus.model.image import Architectures, Digest, digest_problems
 from consensus.model.quantity import Duration, duration_problems, duration_s
 from consensus.model.run import RunPolicy
 
@@ -21,7 +21,7 @@ class Hook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     Attributes:
         command: a text is for the shell.
         image: default: the new one; of `rollback` the one before.
-        image_digest: which image that meant when the deployment was made; the default's goes with it.
+        image_digest, image_architectures: as an app's, of `image`. The default's go with it.
         timeout: by default ten minutes.
         retries: how often it is tried again where it fails.
     """
@@ -29,6 +29,7 @@ class Hook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     command: Annotated[str, Meta(min_length=1)] | Annotated[list[str], Meta(min_length=1)]
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     image_digest: Digest = ""
+    image_architectures: Architectures = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     timeout: Duration | None = None
     retries: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -66,4 +67,4 @@ class Hooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
                 yield from env_problems(f"{name}.env", hook.env)
                 if hook.image is not None:
                     yield from image_problems(f"{name}.image", hook.image)
-                yield from digest_problems(f"{name}.image_digest", hook.image, hook.image_digest)
+                yield from ((f"{name}.{path}", text) for path, text in digest_problems(hook))

@@ -1,4 +1,4 @@
-"""Which digests a deployment needs besides its spec's own, and the strategy with them."""
+"""Which images a strategy names besides its app's, and the strategy with what was found under those names."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from consensus.model.hook import Hook, Hooks
-from consensus.model.image import digest_in
+from consensus.model.image import ImageFound, is_open, settled
 from consensus.model.strategy import ABTesting, Strategy, Variant
 
 
 def open_images(strategy: Strategy | None) -> list[str]:
-    """The images that it names itself, where nothing says yet which those are."""
+    """The names of those where nothing says yet which images they are."""
     named: list[Variant | Hook] = list(strategy.variants) if isinstance(strategy, ABTesting) else []
     if strategy is not None and strategy.hooks is not None:
-        named += [hook for hook in map(strategy.hooks.named, Hooks.__struct_fields__) if hook is not None]
-    return [one.image for one in named if one.image is not None and not one.image_digest and not digest_in(one.image)]
+        named += _hooks(strategy.hooks).values()
+    return [one.image for one in named if one.image is not None and is_open(one)]
 
 
-def with_digests(strategy: Strategy, digests: Mapping[str, str]) -> Strategy:
-    """`digests` by image; what it names with a digest keeps that."""
+def settled_strategy(strategy: Strategy, found: Mapping[str, ImageFound]) -> Strategy:
     hooks = strategy.hooks
     if hooks is not None:
-        found = {name: hook for name in Hooks.__struct_fields__ if (hook := hooks.named(name)) is not None}
-        hooks = replace(hooks, **{name: _hook(hook, digests) for name, hook in found.items()})
-        strategy = replace(strategy, hooks=hooks)
+        known = {name: settled(hook, found) for name, hook in _hooks(hooks).items()}
+        strategy = replace(strategy, hooks=replace(hooks, **known))
     if isinstance(strategy, ABTesting):
-        variants = [
-            replace(variant, image_digest=variant.image_digest or digests.get(variant.image, ""))
-            for variant in strategy.variants
-        ]
-        strategy = replace(strategy, variants=variants)
+        strategy = replace(strategy, variants=[settled(variant, found) for variant in strategy.variants])
     return strategy
 
 
-def _hook(hook: Hook, digests: Mapping[str, str]) -> Hook:
-    return hook if hook.image is None else replace(hook, image_digest=hook.image_digest or digests.get(hook.image, ""))
+def _hooks(hooks: Hooks) -> dict[str, Hook]:
+    return {name: hook for name in Hooks.__struct_fields__ if (hook := hooks.named(name)) is not None}

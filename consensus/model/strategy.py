@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from consensus.model.container import image_problems
 from consensus.model.hook import Hooks
-from consensus.model.image import Digest, digest_problems
+from consensus.model.image import Architectures, Digest, digest_problems
 from consensus.model.quantity import Duration, duration_problems, duration_s
 
 Amount = int | str
@@ -237,6 +237,7 @@ ONE_TEST = "a test names its own images, so POST /deployments begins each"
 class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     image: Annotated[str, Meta(min_length=1, max_length=512)]
     image_digest: Digest = ""
+    image_architectures: Architectures = field(default_factory=list)
     percentage: Percent
     name: Annotated[str, Meta(min_length=1, max_length=63)] | None = None
 
@@ -273,7 +274,7 @@ class ABTesting(BaseStrategy, frozen=True, tag_field="type", tag="ab-testing"):
         yield from super().problems()
         for i, variant in enumerate(self.variants):
             yield from image_problems(f"variants[{i}].image", variant.image)
-            yield from digest_problems(f"variants[{i}].image_digest", variant.image, variant.image_digest)
+            yield from ((f"variants[{i}].{name}", text) for name, text in digest_problems(variant))
         total = sum(variant.percentage for variant in self.variants)
         if total > 100:
             yield "variants", f"expected percentages of 100 together at most, got {total}"

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from consensus.model.affinity import parse_affinity
 from consensus.model.container import env_problems, image_problems
-from consensus.model.image import Digest, digest_problems, pinned
+from consensus.model.image import Architectures, Digest, digest_problems, pinned
 from consensus.model.namespace import DEFAULT
 from consensus.model.node import Taint
 from consensus.model.quantity import Duration, Memory, duration_s, memory_bytes
@@ -71,14 +71,16 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `keep_lost`: it must not run twice. So it waits for its node when that is lost, and is stopped before its successor
     starts, unless a strategy says otherwise.
-    `image_digest`: which image `image` meant in its registry when that was given; all containers run this one. Where it
-    is left out, the registry is asked, unless `resolve_image` is off: then each node finds out by itself.
+    `image_digest`: which image `image` meant in its registry when that was given; all containers run this one, on nodes
+    of one of `image_architectures`. Where it is left out, the registry is asked for both, unless `resolve_image` is
+    off: then each node finds out by itself.
     """
 
     name: Name
     namespace: Name = DEFAULT
     image: Annotated[str, Meta(min_length=1, max_length=512)]
     image_digest: Digest = ""
+    image_architectures: Architectures = field(default_factory=list)
     resolve_image: bool = True
     command: list[str] | None = None
     args: list[str] | None = None
@@ -122,7 +124,7 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 yield f"volumes[{i}].mount_path", f"{volume.mount_path} is mounted twice"
             paths.add(volume.mount_path)
         yield from image_problems("image", self.image)
-        yield from digest_problems("image_digest", self.image, self.image_digest)
+        yield from digest_problems(self)
         yield from env_problems("env", self.env)
 
 

@@ -63,7 +63,8 @@ def overlay(body: dict[str, Any], options: Mapping[str, Any], names: Sequence[st
     body |= given(options, names)
     if options["image"] is not None:
         # The registry is asked anew, also for the same tag.
-        body.pop("image_digest", None)
+        for name in ("image_digest", "image_architectures"):
+            body.pop(name, None)
 
 
 def given(options: Mapping[str, Any], names: Sequence[str], *, flag: str = "") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from consensus.model.image import ImageFound
+
 ContainerStatus = Literal["created", "running", "paused", "restarting", "exited", "dead"]
 LogStreamName = Literal["stdout", "stderr"]
 PortProtocol = Literal["tcp", "udp"]
@@ -220,8 +222,8 @@ class Engine(Protocol):
     async def ensure_image(self, image: str, *, on_progress: Callable[[PullProgress], None] | None = None) -> ImageRef:
         """Use the image if it is present, else pull it. ImageNotFound, ImagePullFailed."""
 
-    async def registry_digest(self, image: str) -> str | None:
-        """The digest (`sha256:…`) that the image's name has in its registry now; nothing is pulled.
+    async def look_up(self, image: str) -> ImageFound | None:
+        """What the image's name means in its registry now; nothing is pulled.
 
         None, and nothing is asked, where the engine has it and not from there: it was built or loaded. Raises
         ImageNotFound, RegistryRefused, EngineBusy (what the registry said, or that it did not answer).

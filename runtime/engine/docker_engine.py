@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from consensus.model.image import ImageFound
 from runtime.engine.base import (
     EXEC_OUTPUT_LIMIT_BYTES,
     ContainerSpec,
@@ -44,6 +45,7 @@ from runtime.engine.docker_values import (
     container_stats,
     cpu_time,
     engine_event,
+    image_found,
     image_ref,
     image_tag,
     is_as_seen,
@@ -109,7 +111,7 @@ class DockerEngine:
         with translated({404: ImageNotFound}):
             return image_ref(await self._docker.images.inspect(image))
 
-    async def registry_digest(self, image: str) -> str | None:
+    async def look_up(self, image: str) -> ImageFound | None:
         try:
             with translated({404: ImageNotFound}):
                 if not is_of_registry(image, await self._docker.images.inspect(image)):
@@ -117,9 +119,7 @@ class DockerEngine:
         except ImageNotFound:
             pass  # it is not here: only its registry knows it
         with translated(REGISTRY_ERRORS):
-            found = await self._docker.images.distribution(image)
-        digest: str = found["Descriptor"]["digest"]
-        return digest
+            return image_found(await self._docker.images.distribution(image))
 
     async def _pull(self, image: str, on_progress: Callable[[PullProgress], None] | None) -> None:
         meter = PullMeter()

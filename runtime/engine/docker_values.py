@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from consensus.model.image import repository
+from consensus.model.image import ImageFound, repository
 from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
@@ -233,6 +233,13 @@ def image_ref(document: Mapping[str, Any]) -> ImageRef:
         digest=digests[0].partition("@")[2] if digests else None,
         architecture=document.get("Architecture", ""),
     )
+
+
+def image_found(document: Mapping[str, Any]) -> ImageFound:
+    """From GET /distribution/{name}/json. Attestations beside the images are of an unknown system."""
+    platforms = document.get("Platforms") or []
+    found = {platform.get("architecture", "") for platform in platforms if platform.get("os") == "linux"}
+    return ImageFound(document["Descriptor"]["digest"], sorted(found - {"", "unknown"}))
 
 
 def is_of_registry(image: str, document: Mapping[str, Any]) -> bool:

@@ -33,6 +33,7 @@ from consensus.errors import StorageFull, Unavailable
 from consensus.machine import Machine
 from consensus.model.app_spec import AppSpec
 from consensus.model.cluster import Cluster
+from consensus.model.image import ImageFound
 from consensus.model.node import NodeFacts
 from consensus.model.task import Health, Task, TaskState, TaskStatus
 from consensus.model.user import Role, User
@@ -262,19 +263,20 @@ class FakeKeys:
 
 
 class FakeRegistry:
-    """Knows the digests of `images`; fails at one whose digest is an exception. All others are of no registry."""
+    """Knows the digests of `images`, all for amd64; fails at one whose digest is an exception. All others are of no
+    registry."""
 
     def __init__(self) -> None:
         self.images: dict[str, str | Exception] = {}
         self.asked: list[str] = []
 
-    async def __call__(self, image: str) -> str | None:
+    async def __call__(self, image: str) -> ImageFound | None:
         self.asked.append(image)
         await trio.lowlevel.checkpoint()
         found = self.images.get(image)
         if isinstance(found, Exception):
             raise found
-        return found
+        return None if found is None else ImageFound(found, ["amd64"])
 
 
 class PlainHasher:

@@ -47,6 +47,7 @@ async def test_a_deploy_asks_once_and_tells_the_digest_everywhere(world: Any, ad
     assert "warnings" not in answer
     app = await admin.get("/apps/web")
     assert (app["image"], app["image_digest"], app["resolve_image"]) == ("web:1", ONE, True)
+    assert app["image_architectures"] == ["amd64"]
     containers = (await admin.get("/containers"))["containers"]
     assert {(item["image"], item["image_digest"]) for item in containers} == {("web:1", ONE)}
     (revision,) = (await admin.get("/apps/web/history"))["revisions"]
@@ -83,6 +84,7 @@ async def test_bad_digests_are_refused_and_nothing_is_asked(world: Any, admin: A
         ({"image_digest": "sha256:12"}, "image_digest: expected `str` matching regex"),
         ({"image": f"web@{ONE}", "image_digest": TWO}, "image_digest: expected none, or the one of the image's name"),
         ({"resolve_image": "no"}, "resolve_image: expected `bool`"),
+        ({"image_architectures": [""]}, "image_architectures[0]: expected `str` of length >= 1"),
     ):
         status, error = await admin.send("POST", "/deploy", APP | more)
         assert (status, field in error["message"]) == (400, True), error

@@ -63,7 +63,7 @@ def test_replicas_stay_at_the_digest_until_the_image_is_given_anew(docker_host: 
         Cluster(nodes=2, data_dir=tmp_path / "cluster", runtime="docker", docker_host=docker_host) as cluster,
     ):
         site = Site(cluster, engine, registry)
-        old = registry.push(site.tag, VERSION="old")
+        old, foreign = registry.push(site.tag, VERSION="old"), f"f{site.tag}"
         try:
             site.ask(1, "POST", "/deploy", site.body | {"replicas": 1})
             site.wait_for({"old": 1}, old)
@@ -79,6 +79,11 @@ def test_replicas_stay_at_the_digest_until_the_image_is_given_anew(docker_host: 
             site.ask(2, "POST", "/apps/web/rollback")
             site.wait_for({"old": 2}, old)
             site.settle()
+            # What no node can run is not even tried.
+            registry.push(foreign, architectures=("s390x",))
+            site.ask(1, "POST", "/deploy", {"name": "foreign", "image": f"{registry.host}/{foreign}"})
+            words = "no node fits: 2 nodes of another architecture than the image's (s390x)"
+            wait_until(lambda: [c["message"] for c in containers(cluster, 1, "foreign")] == [words], 30.0, words)
             registry.close()
             answer = site.ask(2, "PUT", "/apps/web", site.body | {"replicas": 1, "env": {"A": "1"}})
             (warning,) = answer["warnings"]

@@ -10,6 +10,7 @@ from typing import Literal
 import trio
 from msgspec.structs import replace
 
+from consensus.model.image import ImageFound
 from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
@@ -49,7 +50,7 @@ class FakeEngine:
         self.pull_error: EngineError | None = None
         self.image_architecture = "amd64"
         self.pull_s = 0.0
-        self.digests: dict[str, str | EngineError | None] = {}
+        self.registry: dict[str, ImageFound | EngineError | None] = {}
         self.registry_s = 0.0
         self.start_s = 0.1
         self.ignores_signal = False
@@ -109,10 +110,10 @@ class FakeEngine:
             raise self.pull_error
         return ImageRef(image_id=f"sha256:{image}", digest=None, architecture=self.image_architecture)
 
-    async def registry_digest(self, image: str) -> str | None:
-        await self._call("registry_digest", image)
+    async def look_up(self, image: str) -> ImageFound | None:
+        await self._call("look_up", image)
         await trio.sleep(self.registry_s)
-        found = self.digests.get(image)
+        found = self.registry.get(image)
         if isinstance(found, EngineError):
             raise found
         return found

@@ -4,7 +4,7 @@
         digest = registry.push("web:1", VERSION="1")
         docker pull {registry.host}/web:1
 
-Each image is busybox with an environment that tells them apart, behind an index over two architectures.
+Each image is busybox with an environment that tells them apart, behind an index over its architectures.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import json
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -67,11 +68,11 @@ class Registry:
             self._thread.join()
         self._server.server_close()
 
-    def push(self, name: str, **env: str) -> str:
+    def push(self, name: str, *, architectures: Sequence[str] = ("amd64", "arm64"), **env: str) -> str:
         """Makes an image of that environment, and has `name` (``web:1``) mean it. Returns the digest of its index."""
         manifests = [
             {**self._manifest(architecture, env), "platform": {"architecture": architecture, "os": "linux"}}
-            for architecture in ("amd64", "arm64")
+            for architecture in architectures
         ]
         index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}
         self._tags[name] = self._put(_INDEX, json.dumps(index).encode())["digest"]

@@ -132,6 +132,7 @@ class Autoscale(Struct, frozen=True, kw_only=True):
 
 class AppDetail(App, frozen=True, kw_only=True):
     mode: str = "replicated"
+    image_architectures: list[str] = field(default_factory=list)
     resolve_image: bool = True
     containers: list[AppContainer] = field(default_factory=list)
     resources: Resources = Resources()

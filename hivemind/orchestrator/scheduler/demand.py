@@ -15,8 +15,8 @@ from consensus.state import State
 class Demand(Struct, frozen=True):
     """`cpu` and `cpu_limit` in cores; a limit of 0 is none. `volumes` are the named local volumes that it mounts;
     `affinity` (to nodes) and `company` (to services) as the user wrote them; `spread` is the label of nodes over whose
-    values replicas are spread; `architecture` of the image, where a node has
-    found that it cannot run it; `host_ports` are published, and taken somewhere."""
+    values replicas are spread; `architectures` of the image, one of which
+    the node must run, where they are known; `host_ports` are published, and taken somewhere."""
 
     cpu: float = 0.0
     memory_bytes: int = 0
@@ -27,7 +27,7 @@ class Demand(Struct, frozen=True):
     company: str = ""
     spread: str = ""
     tolerations: tuple[Toleration, ...] = ()
-    architecture: str = ""
+    architectures: tuple[str, ...] = ()
     host_ports: frozenset[HostPort] = frozenset()
 
     @classmethod
@@ -39,7 +39,8 @@ class Demand(Struct, frozen=True):
         architecture: str = "",
         taken_ports: frozenset[HostPort] = frozenset(),
     ) -> Demand:
-        """`taken_ports`: those that another program has on any node; the others are no obstacle anywhere."""
+        """`architecture`: the image's, where a node has found that it cannot run it; else the registry's word counts.
+        `taken_ports`: those that another program has on any node; the others are no obstacle anywhere."""
         return cls(
             cpu=spec.resources.cpu,
             memory_bytes=spec.resources.memory_bytes,
@@ -50,7 +51,7 @@ class Demand(Struct, frozen=True):
             company=spec.service_affinity or "",
             spread=spec.spread or "",
             tolerations=tuple(spec.tolerations),
-            architecture=architecture,
+            architectures=(architecture,) if architecture else tuple(spec.image_architectures),
             host_ports=spec.host_ports & taken_ports if taken_ports else taken_ports,
         )
 

@@ -108,14 +108,16 @@ class LargeEnough:
 
 
 class RunsImage:
-    def __init__(self, architecture: str) -> None:
-        self._architecture = architecture
+    """The image is there for these architectures."""
+
+    def __init__(self, architectures: Sequence[str]) -> None:
+        self._architectures = architectures
 
     def check(self, room: Room) -> bool:
-        return room.node.facts.runs(self._architecture)
+        return any(room.node.facts.runs(architecture) for architecture in self._architectures)
 
     def explain(self, count: int) -> str:
-        return f"{count} of another architecture than the image's ({self._architecture})"
+        return f"{count} of another architecture than the image's ({', '.join(self._architectures)})"
 
 
 class HasHostPorts:
@@ -188,8 +190,8 @@ def lasting_filters(demand: Demand, terms: Sequence[Term] | str) -> list[Filter]
         filters.append(LargeEnough(demand.cpu_limit, demand.memory_limit_bytes))
     if demand.host_ports:
         filters.append(HasHostPorts(demand.host_ports))
-    if demand.architecture:
-        filters.append(RunsImage(demand.architecture))
+    if demand.architectures:
+        filters.append(RunsImage(demand.architectures))
     if isinstance(terms, str):
         filters.append(UnreadableAffinity(terms))
     elif terms:

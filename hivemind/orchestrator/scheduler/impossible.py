@@ -17,7 +17,7 @@ def why_impossible(state: State, app: App, revision: int) -> str:
     demand = Demand.of(state.specs[app.name, revision], frozenset(), architecture=app.architectures.get(revision, ""))
     filters: list[Filter] = [
         LargeEnough(demand.cpu_limit, demand.memory_limit_bytes),
-        *([RunsImage(demand.architecture)] if demand.architecture else []),
+        *([RunsImage(demand.architectures)] if demand.architectures else []),
         HasCpu(demand.cpu),
         HasMemory(demand.memory_bytes),
     ]

@@ -20,6 +20,7 @@ import msgspec
 import psutil
 import structlog
 
+from consensus.model.image import ImageFound
 from runtime.engine.base import (
     ContainerSpec,
     ContainerState,
@@ -94,7 +95,7 @@ class ProcessEngine:
         """There are no images: any name is taken, and `create` says if a task has nothing to run."""
         return ImageRef(image_id=image, digest=None, architecture=platform.machine())
 
-    async def registry_digest(self, image: str) -> str | None:
+    async def look_up(self, image: str) -> ImageFound | None:
         """None: there are no images."""
         return None
 

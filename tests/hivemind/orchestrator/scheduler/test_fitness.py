@@ -60,6 +60,33 @@ def gone(feed: Feed) -> None:
             feed.accepted(c.ReportTasks(task.node_id, [], [task.id]))
 
 
+@pytest.mark.parametrize(
+    ("told", "where"),
+    [
+        (["arm64"], ["n3", "n3"]),
+        (["amd64", "s390x"], ["n1", "n2"]),
+        (["arm64", "amd64"], ["n1", "n2"]),
+        ([], ["n1", "n2"]),
+    ],
+)
+def test_what_the_registry_says_of_an_image_is_heeded_before_any_node_tries(told: list[str], where: list[str]) -> None:
+    feed = cluster("x86_64", "x86_64", "aarch64")
+    feed.accepted(c.DeployApp(spec("web", 2, image_architectures=told)))
+    plan(feed)
+    assert places(feed) == where
+
+
+def test_an_image_for_machines_that_are_not_here_waits_and_says_so() -> None:
+    feed = cluster("x86_64", "aarch64")
+    feed.accepted(c.DeployApp(spec("web", 1, image_architectures=["ppc64le", "s390x"])))
+    plan(feed)
+    (task,) = wanted(feed)
+    words = "no node fits: 2 nodes of another architecture than the image's (ppc64le, s390x)"
+    assert (task.node_id, task.placement_message) == (None, words)
+    app = feed.state.apps["web"]
+    assert why_impossible(feed.state, app, app.revision) == words
+
+
 def test_an_image_that_one_node_cannot_run_goes_to_those_that_can() -> None:
     feed = cluster("x86_64", "x86_64", "aarch64")
     feed.accepted(c.DeployApp(spec("web", 3)))

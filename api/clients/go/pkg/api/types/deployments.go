@@ -23,14 +23,15 @@ type Revision struct {
 
 // NewDeployment is the body of POST /deployments. What is left out stays as the app has it.
 type NewDeployment struct {
-	AppName      string            `json:"app_name"`
-	Image        string            `json:"image,omitempty"`
-	ImageDigest  string            `json:"image_digest,omitempty"`
-	ResolveImage *bool             `json:"resolve_image,omitempty"`
-	Replicas     *int              `json:"replicas,omitempty"`
-	Strategy     map[string]any    `json:"strategy,omitempty"`
-	Environment  map[string]string `json:"environment,omitempty"`
-	Labels       map[string]string `json:"labels,omitempty"`
+	AppName            string            `json:"app_name"`
+	Image              string            `json:"image,omitempty"`
+	ImageDigest        string            `json:"image_digest,omitempty"`
+	ImageArchitectures []string          `json:"image_architectures,omitempty"`
+	ResolveImage       *bool             `json:"resolve_image,omitempty"`
+	Replicas           *int              `json:"replicas,omitempty"`
+	Strategy           map[string]any    `json:"strategy,omitempty"`
+	Environment        map[string]string `json:"environment,omitempty"`
+	Labels             map[string]string `json:"labels,omitempty"`
 }
 
 // DeploymentCreated answers the creation of a deployment.

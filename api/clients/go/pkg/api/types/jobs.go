@@ -4,28 +4,29 @@ import "time"
 
 // JobSpec is what a job shall be; without a Schedule it runs once, now.
 type JobSpec struct {
-	Name              string            `json:"name"`
-	Namespace         string            `json:"namespace,omitempty"`
-	Image             string            `json:"image"`
-	ImageDigest       string            `json:"image_digest,omitempty"`
-	ResolveImage      *bool             `json:"resolve_image,omitempty"`
-	Command           []string          `json:"command,omitempty"`
-	Args              []string          `json:"args,omitempty"`
-	Env               map[string]string `json:"env,omitempty"`
-	Labels            map[string]string `json:"labels,omitempty"`
-	Schedule          string            `json:"schedule,omitempty"`
-	TimeZone          string            `json:"time_zone,omitempty"`
-	ConcurrencyPolicy string            `json:"concurrency_policy,omitempty"`
-	StartingDeadline  string            `json:"starting_deadline,omitempty"`
-	Suspended         bool              `json:"suspended,omitempty"`
-	Completions       int               `json:"completions,omitempty"`
-	Parallelism       int               `json:"parallelism,omitempty"`
-	BackoffLimit      *int              `json:"backoff_limit,omitempty"`
-	RetryDelay        string            `json:"retry_delay,omitempty"`
-	Timeout           string            `json:"timeout,omitempty"`
-	NodeAffinity      string            `json:"node_affinity,omitempty"`
-	PriorityClass     string            `json:"priority_class,omitempty"`
-	KeepLost          bool              `json:"keep_lost,omitempty"`
+	Name               string            `json:"name"`
+	Namespace          string            `json:"namespace,omitempty"`
+	Image              string            `json:"image"`
+	ImageDigest        string            `json:"image_digest,omitempty"`
+	ImageArchitectures []string          `json:"image_architectures,omitempty"`
+	ResolveImage       *bool             `json:"resolve_image,omitempty"`
+	Command            []string          `json:"command,omitempty"`
+	Args               []string          `json:"args,omitempty"`
+	Env                map[string]string `json:"env,omitempty"`
+	Labels             map[string]string `json:"labels,omitempty"`
+	Schedule           string            `json:"schedule,omitempty"`
+	TimeZone           string            `json:"time_zone,omitempty"`
+	ConcurrencyPolicy  string            `json:"concurrency_policy,omitempty"`
+	StartingDeadline   string            `json:"starting_deadline,omitempty"`
+	Suspended          bool              `json:"suspended,omitempty"`
+	Completions        int               `json:"completions,omitempty"`
+	Parallelism        int               `json:"parallelism,omitempty"`
+	BackoffLimit       *int              `json:"backoff_limit,omitempty"`
+	RetryDelay         string            `json:"retry_delay,omitempty"`
+	Timeout            string            `json:"timeout,omitempty"`
+	NodeAffinity       string            `json:"node_affinity,omitempty"`
+	PriorityClass      string            `json:"priority_class,omitempty"`
+	KeepLost           bool              `json:"keep_lost,omitempty"`
 }
 
 // JobAnswer answers what was done to a job; RunID is nil where no run began with it.

@@ -72,31 +72,32 @@ type Dependency struct {
 // Deployment is the body of POST /deploy. Replicas is 1 where it is 0; Scale takes 0.
 // With Mode "global" there is one replica on each node that fits.
 type Deployment struct {
-	Name            string            `json:"name"`
-	Namespace       string            `json:"namespace,omitempty"`
-	Image           string            `json:"image"`
-	ImageDigest     string            `json:"image_digest,omitempty"`
-	ResolveImage    *bool             `json:"resolve_image,omitempty"`
-	Mode            string            `json:"mode,omitempty"`
-	Service         string            `json:"service,omitempty"`
-	Replicas        int               `json:"replicas,omitempty"`
-	Command         []string          `json:"command,omitempty"`
-	Args            []string          `json:"args,omitempty"`
-	Resources       Resources         `json:"resources"`
-	Env             map[string]string `json:"env,omitempty"`
-	Labels          map[string]string `json:"labels,omitempty"`
-	Volumes         []Volume          `json:"volumes,omitempty"`
-	Ports           []Port            `json:"ports,omitempty"`
-	HealthCheck     *HealthCheck      `json:"health_check,omitempty"`
-	Restart         *Restart          `json:"restart,omitempty"`
-	NodeAffinity    string            `json:"node_affinity,omitempty"`
-	ServiceAffinity string            `json:"service_affinity,omitempty"`
-	PriorityClass   string            `json:"priority_class,omitempty"`
-	Rebalance       *bool             `json:"rebalance,omitempty"`
-	Autoscale       *Autoscale        `json:"autoscale,omitempty"`
-	DependsOn       []Dependency      `json:"depends_on,omitempty"`
-	MinAvailable    Quantity          `json:"min_available,omitempty"`
-	RescheduleAfter Quantity          `json:"reschedule_after,omitempty"`
+	Name               string            `json:"name"`
+	Namespace          string            `json:"namespace,omitempty"`
+	Image              string            `json:"image"`
+	ImageDigest        string            `json:"image_digest,omitempty"`
+	ImageArchitectures []string          `json:"image_architectures,omitempty"`
+	ResolveImage       *bool             `json:"resolve_image,omitempty"`
+	Mode               string            `json:"mode,omitempty"`
+	Service            string            `json:"service,omitempty"`
+	Replicas           int               `json:"replicas,omitempty"`
+	Command            []string          `json:"command,omitempty"`
+	Args               []string          `json:"args,omitempty"`
+	Resources          Resources         `json:"resources"`
+	Env                map[string]string `json:"env,omitempty"`
+	Labels             map[string]string `json:"labels,omitempty"`
+	Volumes            []Volume          `json:"volumes,omitempty"`
+	Ports              []Port            `json:"ports,omitempty"`
+	HealthCheck        *HealthCheck      `json:"health_check,omitempty"`
+	Restart            *Restart          `json:"restart,omitempty"`
+	NodeAffinity       string            `json:"node_affinity,omitempty"`
+	ServiceAffinity    string            `json:"service_affinity,omitempty"`
+	PriorityClass      string            `json:"priority_class,omitempty"`
+	Rebalance          *bool             `json:"rebalance,omitempty"`
+	Autoscale          *Autoscale        `json:"autoscale,omitempty"`
+	DependsOn          []Dependency      `json:"depends_on,omitempty"`
+	MinAvailable       Quantity          `json:"min_available,omitempty"`
+	RescheduleAfter    Quantity          `json:"reschedule_after,omitempty"`
 }
 
 // DeployResult answers a deploy.
@@ -149,24 +150,25 @@ type AppContainer struct {
 // AppDetail is an application with what was asked for.
 type AppDetail struct {
 	App
-	Containers      []AppContainer    `json:"containers"`
-	Resources       Resources         `json:"resources"`
-	Env             map[string]string `json:"env"`
-	Labels          map[string]string `json:"labels"`
-	Command         []string          `json:"command"`
-	Args            []string          `json:"args"`
-	Volumes         []Volume          `json:"volumes"`
-	Ports           []Port            `json:"ports"`
-	HealthCheck     *HealthCheck      `json:"health_check"`
-	Restart         *Restart          `json:"restart"`
-	NodeAffinity    string            `json:"node_affinity"`
-	ServiceAffinity string            `json:"service_affinity"`
-	PriorityClass   string            `json:"priority_class"`
-	Rebalance       bool              `json:"rebalance"`
-	Autoscale       *Autoscale        `json:"autoscale"`
-	DependsOn       []Dependency      `json:"depends_on"`
-	MinAvailable    Quantity          `json:"min_available"`
-	RescheduleAfter Quantity          `json:"reschedule_after"`
+	ImageArchitectures []string          `json:"image_architectures"`
+	Containers         []AppContainer    `json:"containers"`
+	Resources          Resources         `json:"resources"`
+	Env                map[string]string `json:"env"`
+	Labels             map[string]string `json:"labels"`
+	Command            []string          `json:"command"`
+	Args               []string          `json:"args"`
+	Volumes            []Volume          `json:"volumes"`
+	Ports              []Port            `json:"ports"`
+	HealthCheck        *HealthCheck      `json:"health_check"`
+	Restart            *Restart          `json:"restart"`
+	NodeAffinity       string            `json:"node_affinity"`
+	ServiceAffinity    string            `json:"service_affinity"`
+	PriorityClass      string            `json:"priority_class"`
+	Rebalance          bool              `json:"rebalance"`
+	Autoscale          *Autoscale        `json:"autoscale"`
+	DependsOn          []Dependency      `json:"depends_on"`
+	MinAvailable       Quantity          `json:"min_available"`
+	RescheduleAfter    Quantity          `json:"reschedule_after"`
 }
 
 // ContainerHealth is the state of a container's health.
