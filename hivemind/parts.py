@@ -232,6 +232,7 @@ class Parts:
         channel.serve(state_check.CHECKPOINT_SERVICE, self.state_check.serve_checkpoint)
         channel.serve(state_check.DOUBT_SERVICE, self.state_check.serve_doubt)
         channel.serve_stream(state_check.STATE_SERVICE, self.state_check.serve_state)
+        channel.on_contact(self.membership.contact)
         channel.listen(daemon.raft)
         channel.turn_away(self.standing.why_removed)
         self.mesh.serve(channel)

@@ -1,8 +1,8 @@
 """Push-pull: two members exchange all they know (SWIM's gossip is only probably complete; this makes it sure).
 
 It runs when a member joins, now and then with a random member, and now and then with a dead one, which heals a
-partition that outlasted the gossip. What the other calls dead is only suspected here while we believe it alive: it
-gets its chance to refute.
+partition that outlasted the gossip; with a dead one that a layer above has met, at once. What the other calls dead is
+only suspected here while we believe it alive: it gets its chance to refute.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class AntiEntropy:
         self._events = events
         self._effects = effects
         self._rng = rng
+        self._met_s: dict[str, float] = {}
 
     def join(self, peers: Sequence[str], now_s: float) -> None:
         """Push-pull with each; each gets a JoinOutcome."""
@@ -97,6 +98,19 @@ class AntiEntropy:
         dead = [m.name for m in self._table.members.values() if m.state is MemberState.DEAD]
         if dead and self._rng.random() * self._table.live_count() < len(dead):
             self._ask(SyncExchange(dead[self._rng.randrange(len(dead))]), now_s)
+
+    def contact(self, name: str, now_s: float) -> None:
+        """Exchange with one that is believed dead and was met by another way, once in a protocol period at most."""
+        member = self._table.get(name)
+        if member is None or member.state is not MemberState.DEAD or name == self._own_name:
+            return
+        if now_s >= self._met_s.get(name, -math.inf) + self._config.probe_interval_s:
+            self._met_s[name] = now_s
+            self._ask(SyncExchange(name), now_s)
+
+    def forget(self, name: str) -> None:
+        """A member was reaped."""
+        self._met_s.pop(name, None)
 
     def asked(self, number: int, peer: str, body: PushPull, now_s: float) -> None:
         """Answer another member's push-pull, and learn from it."""

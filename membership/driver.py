@@ -41,6 +41,7 @@ from membership.effects import (
 from membership.errors import CodecError, ExchangeRefused, NotRunning
 from membership.health import Health, Traffic, snapshot
 from membership.inputs import (
+    Contact,
     ExchangeAnswered,
     ExchangeFailed,
     ExchangeReceived,
@@ -182,6 +183,12 @@ class Membership:
         for peer in self._other_keys.intersection(joining.joined):
             await self._catch_up_with_keys(peer)
         return JoinReport(tuple(joining.joined), joining.failed)
+
+    def contact(self, name: str) -> None:
+        """A layer above has just spoken with this member: where it is believed dead, it is asked at once, so that a
+        long partition heals with the first contact and not with the next reconnect."""
+        if self._nursery is not None:
+            self._handle(Contact(name))
 
     async def leave(self, *, timeout_s: float) -> None:
         """Tell the others good-bye, and wait until that has spread or the time is over. Raises NotRunning."""

@@ -43,6 +43,12 @@ class Join(Struct, frozen=True):
     peers: Sequence[Peer]
 
 
+class Contact(Struct, frozen=True):
+    """A layer above has just spoken with a member: one that is believed dead is asked at once."""
+
+    name: str
+
+
 class Leave(Struct, frozen=True):
     """Tell the others good-bye; a LeaveSpread follows."""
 
@@ -93,6 +99,7 @@ Input: TypeAlias = (
     | PacketReceived
     | TimerFired
     | Join
+    | Contact
     | Leave
     | SetMeta
     | SetVitals

@@ -31,6 +31,7 @@ from membership.errors import CodecError, MetaTooLarge
 from membership.events import EventBoard
 from membership.gossip import Gossip
 from membership.inputs import (
+    Contact,
     ExchangeAnswered,
     ExchangeFailed,
     ExchangeReceived,
@@ -191,6 +192,8 @@ class Swim:
                 self._start(now_s)
             case Join():
                 self._anti_entropy.join([peer.name for peer in happening.peers], now_s)
+            case Contact():
+                self._anti_entropy.contact(happening.name, now_s)
             case Leave():
                 self._view.leave(now_s)
             case SetMeta():
@@ -322,6 +325,7 @@ class Swim:
                     self.events.forget(name)
                     self.round_trips.forget(name)
                     self.coordinates.forget(name)
+                    self._anti_entropy.forget(name)
         if self._view.leaving and not self._leave_told and self._is_leave_spread():
             self._leave_told = True
             self._effects.append(LeaveSpread())

@@ -100,6 +100,10 @@ class PeerChannel:
         """
         self._services.join = handler
 
+    def on_contact(self, handler: Callable[[str], None]) -> None:
+        """Tell ``handler`` which node a connection came from, and to which one a link is up. It must not raise."""
+        self._services.contact = handler
+
     def turn_away(self, reason: Callable[[str], str | None]) -> None:
         """Refuse new connections of those nodes, by id, for which ``reason`` gives one."""
         self._services.turn_away = reason

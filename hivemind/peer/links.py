@@ -118,6 +118,7 @@ class Link:
         reason = "the link was ended"
         self._connection, self._outbox, self._last_problem = connection, outbox, ""
         log.info("link_up", peer=self.node_id)
+        self._services.contact(self.node_id)
         if receiver is not None:
             receiver.up(self.node_id)
         try:
@@ -247,6 +248,7 @@ class Links:
 
     def heard(self, node_id: str) -> None:
         """The node has just come to us, so it can be reached again (or for the first time)."""
+        self._services.contact(node_id)
         if node_id in self._links:
             self._links[node_id].heard()
 

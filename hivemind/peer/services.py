@@ -32,6 +32,7 @@ class Services:
         self._streams: dict[str, StreamHandler] = {}
         self.join: CallHandler | None = None
         self.receiver: LinkReceiver | None = None
+        self.contact: Callable[[str], None] = lambda node_id: None
         self.turn_away: Callable[[str], str | None] = lambda node_id: None
 
     def add_call(self, service: str, handler: CallHandler) -> None:

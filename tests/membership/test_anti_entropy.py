@@ -17,7 +17,16 @@ from membership.effects import (
     StartTimer,
     SyncExchange,
 )
-from membership.inputs import ExchangeAnswered, ExchangeFailed, ExchangeReceived, Join, Leave, Peer, TimerFired
+from membership.inputs import (
+    Contact,
+    ExchangeAnswered,
+    ExchangeFailed,
+    ExchangeReceived,
+    Join,
+    Leave,
+    Peer,
+    TimerFired,
+)
 from membership.member import MemberState
 from membership.messages import Dead, Left, MemberRecord, PushPull, Refusal, StreamAck, StreamPing, Suspect, Vitals
 from membership.timers import PushPullTick, ReapTick, ReconnectTick, SettleTick
@@ -153,6 +162,19 @@ def test_the_dead_are_tried_and_the_left_are_not(kit: Any, me: Any) -> None:
         for exchange in kit.only(Exchange, me.swim.handle(TimerFired(ReconnectTick()), 0.0))
     ]
     assert asked == ["a"] * 20
+
+
+def test_the_dead_are_tried_at_once_when_a_layer_above_has_met_them(kit: Any, me: Any) -> None:
+    """A long partition was over, and for up to a `reconnect_interval_s` nobody noticed."""
+    me.hear(kit.alive("a"), Dead("a", 1, "b"), kit.alive("l"), Left("l", 1), kit.alive("b"))
+
+    def asked(name: str, now_s: float) -> list[str]:
+        return [exchange.name for exchange in kit.only(Exchange, me.swim.handle(Contact(name), now_s))]
+
+    assert asked("a", 10.0) == ["a"]
+    assert asked("a", 10.9) == [], "many connections are one contact"
+    assert asked("a", 11.0) == ["a"]
+    assert [asked(name, 20.0) for name in ("b", "l", "me", "stranger")] == [[]] * 4
 
 
 def test_who_has_left_alone_with_the_dead_still_ticks(kit: Any, me: Any) -> None:

@@ -11,6 +11,7 @@ from membership import lan
 from membership.codec import DATAGRAM_OVERHEAD_BYTES, decode_exchange, decode_packet, encode_exchange
 from membership.effects import AnswerExchange, Exchange, Send, StartTimer
 from membership.inputs import (
+    Contact,
     ExchangeAnswered,
     ExchangeFailed,
     ExchangeReceived,
@@ -81,6 +82,7 @@ STEPS = st.one_of(
     st.builds(Join, st.lists(st.builds(Peer, NAMES, st.tuples(HOSTS, PORTS)), max_size=2).map(tuple)),
     st.builds(SetMeta, META),
     st.builds(SetVitals, META.map(lambda data: data[:256])),
+    st.builds(Contact, NAMES),
     st.just(Leave()),
     st.tuples(st.just("timer"), st.integers(0, 1000), st.floats(0, 50)),
     st.tuples(st.just("answer"), st.integers(0, 1000), st.one_of(st.none(), BODIES)),

@@ -8,7 +8,7 @@ import pytest
 
 from membership import MemberState, lan
 from membership.faults import LinkQuality
-from membership.inputs import Leave, SetMeta, SetVitals
+from membership.inputs import Contact, Leave, SetMeta, SetVitals
 from tests.sim.swim.world import Simulation
 
 ROUGH = LinkQuality(loss=0.01, duplication=0.01, delay_min_s=0.001, delay_max_s=0.03)
@@ -70,6 +70,24 @@ def test_a_partition_heals(seed: int) -> None:
     assert sim.hosts["n11"].swim.table.live_count() == 7, f"seed {seed}"
     sim.faults.heal()
     sim.run_until(sim.all_see_all_alive, within_s=90)
+
+
+@SEEDS
+@pytest.mark.parametrize(("size", "apart"), [(3, 1), (5, 2), (15, 1)])
+def test_a_long_partition_is_over_with_the_first_contact(seed: int, size: int, apart: int) -> None:
+    """The layers above find each other within seconds; gossip waited for its reconnect, up to half a minute."""
+    sim = Simulation(lan(), seed=seed, quality=ROUGH)
+    sim.start_cluster(size)
+    names = list(sim.hosts)
+    addresses = [host.address for host in sim.hosts.values()]
+    sim.faults.partition(addresses[:apart], addresses[apart:])
+    sim.run(90)
+    sim.faults.heal()
+    for here in names[:apart]:
+        for there in names[apart:]:
+            sim.input(here, Contact(there))
+            sim.input(there, Contact(here))
+    sim.run_until(sim.all_see_all_alive, within_s=2)
 
 
 @SEEDS

@@ -62,6 +62,18 @@ async def test_up_and_down_alternate_while_the_other_side_is_killed_and_restarte
     assert at_a.changes == [("up", "b"), ("down", "b")] * 3
 
 
+async def test_who_was_met_is_told_on_both_sides(cluster: Any, recorder: Any) -> None:
+    met, meetings = trio.open_memory_channel[tuple[str, str]](9)
+    a, b = cluster.channel("a"), cluster.channel("b")
+    for channel, name in ((a, "a"), (b, "b")):
+        channel.listen(recorder())
+        channel.on_contact(lambda peer, name=name: met.send_nowait((name, peer)))
+    await cluster.start(a, b)
+    a.connect("b")
+    with trio.fail_after(5):
+        assert {await meetings.receive(), await meetings.receive()} == {("a", "b"), ("b", "a")}
+
+
 async def test_a_peer_that_never_answers_is_never_up(cluster: Any, recorder: Any) -> None:
     """The port accepts (the kernel does) and no handshake comes: each attempt has its deadline."""
     a = cluster.channel("a", config=PeerConfig(connect_timeout_s=0.2, redial_max_s=0.1))

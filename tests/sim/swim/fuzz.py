@@ -31,6 +31,7 @@ from membership.codec import (
 from membership.coordinates import PACKED_BYTES
 from membership.effects import AnswerExchange, Exchange, Send, StartTimer
 from membership.inputs import (
+    Contact,
     ExchangeAnswered,
     ExchangeFailed,
     ExchangeReceived,
@@ -158,6 +159,8 @@ class Fuzzer:
             self._handle(SetVitals(self.rng.randbytes(self.rng.randrange(257))))
         elif kind == 2:
             self._handle(SayEvent("e", self.rng.randbytes(self.rng.randrange(513))))
+        elif kind == 3:
+            self._handle(Contact(self._name()))
         elif self._timers:
             self._now_s += self.rng.expovariate(1.0)
             self._handle(TimerFired(self._timers.pop(self.rng.randrange(len(self._timers)))))
