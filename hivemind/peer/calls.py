@@ -46,6 +46,8 @@ class CallConnection:
         self._pending: dict[int, OutgoingCall] = {}
         self._last_id = 0
         self._users = 0
+        self._owed = False
+        """The peer has not sent anything since we last said something that has an answer."""
         self._activity_s = 0.0
 
     async def call(self, call: OutgoingCall) -> Any:
@@ -71,7 +73,7 @@ class CallConnection:
         self._pending[call_id] = call
         try:
             await self._outbox.put(frame)
-            call.sent = True
+            call.sent = self._owed = True
             await call.settled.wait()
         except trio.Cancelled:
             if call.sent:
@@ -127,10 +129,11 @@ class CallConnection:
             now_s = trio.current_time()
             if not scope.cancelled_caught:
                 silent_since_s = now_s
+                self._owed = False
                 problem = self._take(messages)
                 if problem:
                     return problem
-            elif not self._users:
+            elif not self._users and not self._owed:
                 silent_since_s = now_s
                 if now_s - self._activity_s >= self._config.rpc_idle_s:
                     return "idle"
@@ -165,10 +168,11 @@ class CallConnection:
             scope.cancel()
 
     async def _ping(self, connection: Connection) -> None:
+        """Also after calls that were given up: where nothing comes back, the next one shall not wait for that."""
         while True:
             await trio.sleep(self._config.ping_interval_s)
-            if self._pending and not len(self._outbox):
-                self._outbox.offer(connection.encode(Ping()))
+            if (self._pending or self._owed) and not len(self._outbox):
+                self._owed |= self._outbox.offer(connection.encode(Ping()))
 
     def _settle(self, call_id: int, body: Any, error: PeerError | None) -> None:
         pending = self._pending.pop(call_id, None)

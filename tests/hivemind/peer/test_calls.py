@@ -218,6 +218,25 @@ async def test_calls_to_a_peer_that_stops_reading_all_end(cluster: Any, stalled_
     assert outcomes.count(False) >= 1
 
 
+async def test_a_connection_on_which_a_call_was_given_up_is_not_kept_for_the_next(
+    cluster: Any, stalled_peer: Any, eventually: Any
+) -> None:
+    """As in a partition, where calls are short: it stayed, and when the network was back the next calls waited for
+    the kernel, that sends again what was lost ever more rarely, or for the silence."""
+    a = cluster.channel("a", config=PeerConfig(rpc_silence_s=0.5, ping_interval_s=0.1))
+    await cluster.start(a)
+    async with trio.open_nursery() as peers:
+        cluster.addresses["b"] = await peers.start(stalled_peer, cluster.identity("b"))
+        with pytest.raises(PeerTimeout):
+            await a.call("b", "echo", 1, timeout_s=0.2)
+        await eventually(lambda: a.metrics().open_outbound == 0)
+        peers.cancel_scope.cancel()
+    b = cluster.channel("b")
+    b.serve("echo", echo)
+    await cluster.start(b)
+    await a.call("b", "echo", 1, timeout_s=5)
+
+
 async def test_idle_connections_are_closed_and_dialled_again(cluster: Any, eventually: Any) -> None:
     config = PeerConfig(rpc_idle_s=0.3, ping_interval_s=0.1, link_silence_s=1)
     a, b = cluster.channel("a", config=config), cluster.channel("b")
