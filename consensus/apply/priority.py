@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from consensus.commands import CreatePriorityClass, DeletePriorityClass
 from consensus.draft import Draft
 from consensus.model.priority import BUILT_IN
+from consensus.model.workload import WorkloadSpec
 from consensus.outcomes import AnyOutcome, Done, conflict, not_found
+from consensus.state import State
 
 
 def create(draft: Draft, command: CreatePriorityClass) -> AnyOutcome:
@@ -16,14 +20,25 @@ def create(draft: Draft, command: CreatePriorityClass) -> AnyOutcome:
     return Done()
 
 
+def _specs(state: State) -> Iterator[WorkloadSpec]:
+    """Of all that there is, and of what apps are being changed to, or back to."""
+    for workload in (*state.apps.values(), *state.jobs.values()):
+        yield workload.spec
+    for name in state.changing_apps:
+        app = state.apps[name]
+        deployment, standby = state.deployment_of(app), app.standby
+        revisions = () if deployment is None else (deployment.old_revision, *deployment.new_revisions)
+        for revision in (*revisions, *(() if standby is None else (standby.revision,))):
+            yield state.specs[name, revision]
+
+
 def delete(draft: Draft, command: DeletePriorityClass) -> AnyOutcome:
     if command.name in BUILT_IN:
         return conflict(f"priority class {command.name!r} is built in")
     if command.name not in draft.state.priority_classes:
         return not_found("priority class", command.name)
-    workloads = (*draft.state.apps.values(), *draft.state.jobs.values())
-    users = [workload.name for workload in workloads if workload.spec.priority_class == command.name]
+    users = sorted({spec.name for spec in _specs(draft.state) if spec.priority_class == command.name})
     if users:
-        return conflict(f"priority class {command.name!r} is used by {', '.join(sorted(users)[:5])}")
+        return conflict(f"priority class {command.name!r} is used by {', '.join(users[:5])}")
     draft.delete_priority_class(command.name)
     return Done()
