@@ -27,6 +27,19 @@ class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     cpu_limit: Annotated[float, Meta(gt=0, le=1024)] | None = None
     memory_limit: Memory | None = None
 
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What the types cannot say: pairs of field and what was expected there."""
+        given = {name: getattr(self, name) for name in ("memory", "memory_limit") if getattr(self, name) is not None}
+        unread = [problem for name, value in given.items() for problem in unreadable(name, memory_bytes, value)]
+        yield from unread
+        if not unread and self.memory_limit_bytes is not None:
+            if self.memory_limit_bytes < self.memory_bytes:
+                yield "memory_limit", f"expected at least resources.memory ({self.memory}), got {self.memory_limit}"
+            elif not self.memory_limit_bytes:
+                yield "memory_limit", "expected more than 0; without it there is no limit"
+        if self.cpu_limit is not None and self.cpu_limit < self.cpu:
+            yield "cpu_limit", f"expected at least resources.cpu ({self.cpu}), got {self.cpu_limit}"
+
     @property
     def memory_bytes(self) -> int:
         return memory_bytes(self.memory)
@@ -108,14 +121,8 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say: pairs of field path and what was expected there."""
-        for name in ("memory", "memory_limit"):
-            value = getattr(self.resources, name)
-            if value is not None:
-                yield from unreadable(f"resources.{name}", memory_bytes, value)
+        yield from ((f"resources.{name}", text) for name, text in self.resources.problems())
         yield from unreadable("stop_grace_period", duration_s, self.stop_grace_period)
-        limit, request = self.resources.cpu_limit, self.resources.cpu
-        if limit is not None and limit < request:
-            yield "resources.cpu_limit", f"expected at least resources.cpu ({request}), got {limit}"
         for name in ("node_affinity", "service_affinity"):
             yield from unreadable(name, parse_affinity, getattr(self, name) or "")
         paths: set[str] = set()
