@@ -7,7 +7,7 @@ from msgspec import Struct
 from consensus.model.app import App
 from consensus.model.deployment import Deployment, Share, shares
 from consensus.model.strategy import ABTesting, BlueGreen, RollingUpdate
-from consensus.model.task import Task
+from consensus.model.task import AWAITS, Task
 from consensus.state import State
 from consensus.timestamp import iso_utc
 
@@ -130,12 +130,12 @@ def complaint(state: State, app: App, deployment: Deployment) -> str:
 
 
 def hindrance(app: App, deployment: Deployment, seen: Progress) -> str:
-    """Why the present step gets no further for lack of room, and what comes of it; "" where there is room."""
+    """Why a new replica of the present step has no place, and what comes of it; "" where all have one."""
     if not seen.blocked:
         return ""
     strategy, replicas = deployment.strategy, max(1, app.spec.replicas)
     keeper = ""
-    if isinstance(strategy, RollingUpdate) and not strategy.stop_first:
+    if isinstance(strategy, RollingUpdate) and not strategy.stop_first and not seen.blocked.startswith(AWAITS):
         if not strategy.at_once(replicas)[1]:
             keeper = "max_unavailable"
         elif app.spec.min_available is not None and app.spec.least_available >= app.spec.replicas:
@@ -143,4 +143,4 @@ def hindrance(app: App, deployment: Deployment, seen: Progress) -> str:
     held = f", and no old replica stops first, since {keeper} lets none be missing" if keeper else ""
     until = iso_utc(seen.moved_at_s + strategy.progress_deadline_s)
     then = {"rollback": "is rolled back", "pause": "is paused", "continue": "goes on without it"}
-    return f"{seen.blocked}{held}: waits for room until {until}, then {then[strategy.failure_action]}"
+    return f"{seen.blocked}{held}; awaited until {until}, then it {then[strategy.failure_action]}"

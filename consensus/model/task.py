@@ -107,6 +107,10 @@ class TaskStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.restart_count, self.state) >= (other.restart_count, other.state)
 
 
+AWAITS = "waits for "
+"""How the `placement_message` begins of one that has, or may have, a place, but not yet."""
+
+
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`revision` is the log index at which its spec was stored: (app, revision) finds the spec.
 
@@ -132,6 +136,11 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def wanted(self) -> bool:
         return self.desired_state is DesiredState.RUNNING
+
+    @property
+    def lacks_place(self) -> bool:
+        """Whether no node would take it, and nobody makes room."""
+        return self.node_id is None and bool(self.placement_message) and not self.placement_message.startswith(AWAITS)
 
     @property
     def ended(self) -> bool:

@@ -16,8 +16,6 @@ from consensus.model.app import App
 from consensus.model.node import NodeStatus
 from consensus.model.task import Health, Task, TaskState
 from consensus.state import State
-from hivemind.orchestrator.dependencies import WAITS_FOR
-from hivemind.orchestrator.placement import awaits_room
 
 APP_FAILING = "app-failing."
 ROLLOUT_FAILED = "rollout-failed."
@@ -123,8 +121,7 @@ def _fails(task: Task) -> bool:
     status = task.status
     if task.node_id is None:
         # Whoever waits for another app has not failed; that one has its own alert.
-        waits = task.placement_message.startswith(WAITS_FOR) or awaits_room(task)
-        return bool(task.placement_message) and not waits
+        return task.lacks_place
     if task.health is Health.UNHEALTHY:
         return True
     loops = status.restart_count >= _LOOPS_FROM

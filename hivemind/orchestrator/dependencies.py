@@ -6,11 +6,8 @@ Only the start is ordered: while a replica of the same revision serves, others f
 from __future__ import annotations
 
 from consensus.model.dependency import Dependency
-from consensus.model.task import TaskState
+from consensus.model.task import AWAITS, TaskState
 from consensus.state import State
-
-WAITS_FOR = "waits for "
-"""How the messages begin."""
 
 
 def waiting(state: State) -> dict[tuple[str, int], str]:
@@ -25,7 +22,7 @@ def waiting(state: State) -> dict[tuple[str, int], str]:
             continue
         unmet = [text for dependency in spec.depends_on if (text := _unmet(state, dependency))]
         if unmet:
-            found[name, revision] = f"{WAITS_FOR}{'; '.join(unmet)}"
+            found[name, revision] = f"{AWAITS}{'; '.join(unmet)}"
     return found
 
 

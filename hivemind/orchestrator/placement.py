@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from consensus.commands import Placement, PlaceTasks, RemoveTasks
 from consensus.features import FIELDS_SINCE
-from consensus.model.task import Task
+from consensus.model.task import AWAITS, Task
 from consensus.state import State
 from hivemind.orchestrator import dependencies
 from hivemind.orchestrator.batches import batched
@@ -19,7 +19,7 @@ from hivemind.orchestrator.scheduler.preempt import make_room
 from hivemind.orchestrator.scheduler.snapshot import pending_tasks, take_snapshot
 from hivemind.orchestrator.scheduler.surroundings import Surroundings
 
-AWAITS_ROOM = "waits for room on "
+AWAITS_ROOM = f"{AWAITS}room on "
 
 
 def basis(state: State) -> tuple[Any, ...]:

@@ -78,20 +78,21 @@ def _look(state: State, app: App, replica_set: ReplicaSet, limits: Limits, spare
         revision = replica_set.revisions[slot]
         new = [task for task in tasks if fits(state, task, revision)]
         old = [task for task in tasks if not fits(state, task, revision)]
+        lacks_place = any(task.lacks_place for task in new)
         if not old:
             seen.unsettled |= any(task.node_id is not None and not state.serves(task) for task in new)
         elif _replaced(state, new, limits) or not any(map(runs, old)):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             seen.finished += old
-        elif _no_place(new) and app.rollout and not any(state.serves(task) for task in old):
+        elif lacks_place and app.rollout and not any(state.serves(task) for task in old):
             # Nothing is lost here, either, and the update may be what mends the app.
             seen.finished += old
-        elif _no_place(new) and (limits.give_way or (spare > 0 and all(task.revision == revision for task in old))):
+        elif lacks_place and (limits.give_way or (spare > 0 and all(task.revision == revision for task in old))):
             seen.finished += old
             spare -= 1
         elif new:
             seen.under_way += 1
-            if _no_place(new):
+            if lacks_place:
                 seen.blocked.append(old)
             if limits.stop_first:
                 seen.candidates += old
@@ -102,10 +103,6 @@ def _look(state: State, app: App, replica_set: ReplicaSet, limits: Limits, spare
 
 def _replaced(state: State, new: list[Task], limits: Limits) -> bool:
     return any(state.serves(task) or (limits.accept_failing and task.failing) for task in new)
-
-
-def _no_place(tasks: list[Task]) -> bool:
-    return any(task.node_id is None and task.placement_message for task in tasks)
 
 
 def _next(state: State, app: App, turnover: Turnover, limits: Limits, to_stop: int) -> tuple[list[Task], list[Task]]:

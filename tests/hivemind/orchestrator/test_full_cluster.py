@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from api.views.deployment import deployment_message
 from consensus import commands as c
 from consensus.model.app_spec import AppSpec
+from consensus.model.dependency import Dependency
 from consensus.model.deployment import Change, DeploymentStatus, batch_size
 from consensus.model.strategy import BlueGreen, RollingUpdate, Strategy
 from consensus.model.task import Health
@@ -20,14 +22,14 @@ from tests.hivemind.orchestrator.test_reconcilers import cluster, place_all, ser
 ROUNDS = 60
 
 
-def _full(strategy: Strategy, app: AppSpec, nodes: int = 2, ill: int | None = None) -> Feed:
+def _full(strategy: Strategy, app: AppSpec, nodes: int = 2, ill: int | None = None, **changed: Any) -> Feed:
     """Nodes have room for two replicas each, of 3 of their 6 cores; the update has begun. `ill`: which one is."""
     feed = cluster(nodes)
     feed.accepted(c.DeployApp(app))
     serve_all(feed)
     if ill is not None:
         feed.report(running(health=Health.UNHEALTHY), feed.tasks()[ill].id)
-    feed.accepted(c.CreateDeployment("web", Change(image="new"), strategy, execute=True))
+    feed.accepted(c.CreateDeployment("web", Change(spec=replace(app, image="new", **changed)), strategy, execute=True))
     return feed
 
 
@@ -100,8 +102,29 @@ def test_it_says_at_once_what_it_waits_for(strategy: RollingUpdate | BlueGreen, 
     wanted = 4 if isinstance(strategy, BlueGreen) else batch_size(strategy, 4)
     assert message == (
         f"Deploying new containers: 0 of {wanted} new replicas healthy;"
-        f" no node fits: 2 nodes lack cpu (need 3 cores){told}: waits for room until {until}, then is rolled back"
+        f" no node fits: 2 nodes lack cpu (need 3 cores){told}; awaited until {until}, then it is rolled back"
     )
+
+
+def test_no_old_one_makes_room_for_what_waits_for_another_app() -> None:
+    """Its room would not help: it was stopped, and its successor waited on."""
+    strategy = RollingUpdate(max_unavailable=1, max_surge=4)
+    feed = _full(strategy, spec("web", 4, cpu=3), depends_on=[Dependency(app="db")])
+    assert _walk(feed) == (DeploymentStatus.IN_PROGRESS, {4})
+    (deployment,) = feed.state.deployments.values()
+    message = deployment_message(feed.state, feed.state.apps["web"], deployment, 1000.0 + feed.machine.index)
+    assert "waits for app db, which does not exist; awaited until " in message
+
+
+def test_no_old_one_makes_room_where_less_important_ones_do() -> None:
+    feed = cluster(2)
+    feed.accepted(c.DeployApp(spec("low", 2, cpu=3, priority_class="low-priority")))
+    feed.accepted(c.DeployApp(spec("web", 2, cpu=3)))
+    serve_all(feed)
+    strategy = RollingUpdate(max_unavailable=1, max_surge=2)
+    feed.accepted(c.CreateDeployment("web", Change(image="new"), strategy, execute=True))
+    status, serving = _walk(feed)
+    assert (status, min(serving)) == (DeploymentStatus.COMPLETED, 2)
 
 
 def test_old_replicas_that_serve_nobody_make_room_for_what_may_mend_them() -> None:
