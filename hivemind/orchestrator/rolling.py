@@ -84,8 +84,7 @@ def _look(state: State, app: App, replica_set: ReplicaSet, limits: Limits, spare
         elif _replaced(state, new, limits) or not any(map(runs, old)):
             # One that does not run serves nobody: nothing is lost when it goes first, and its room may be needed.
             seen.finished += old
-        elif lacks_place and app.rollout and not any(state.serves(task) for task in old):
-            # Nothing is lost here, either, and the update may be what mends the app.
+        elif lacks_place and _may_go_first(state, app, old, revision):
             seen.finished += old
         elif lacks_place and (limits.give_way or (spare > 0 and all(task.revision == revision for task in old))):
             seen.finished += old
@@ -99,6 +98,14 @@ def _look(state: State, app: App, replica_set: ReplicaSet, limits: Limits, spare
         else:
             seen.candidates += old
     return seen
+
+
+def _may_go_first(state: State, app: App, old: list[Task], revision: int) -> bool:
+    """In an update, what serves nobody: that loses nothing, and may be what mends the app. After one that went on
+    without room, all that is not of the app's revision: nobody wants those any more."""
+    if app.rollout:
+        return not any(state.serves(task) for task in old)
+    return any(task.revision != revision for task in old)
 
 
 def _replaced(state: State, new: list[Task], limits: Limits) -> bool:

@@ -20,6 +20,7 @@ from consensus.model.event import EventType
 from consensus.model.hook import Hook, Hooks
 from consensus.model.strategy import ABTesting, BlueGreen, Canary, RollingUpdate, Simple, Strategy, Variant
 from consensus.model.task import Health, TaskState, TaskStatus
+from consensus.model.workload import Resources
 from tests.consensus.making import spec
 from tests.sim.orchestrator_world import World
 from tests.sim.trouble import KINDS, Trouble
@@ -33,6 +34,12 @@ APPS = [
     spec("everywhere", mode="global"),
     spec(ONCE, 3, keep_lost=True),
 ]
+PRIORITIES = {"api": "high-priority", "web": "low-priority", "patient": "low-priority"}
+CROWDED = [
+    replace(app, resources=Resources(cpu=1.2), priority_class=PRIORITIES.get(app.name), min_available=least)
+    for app, least in zip(APPS, (None, None, "50%", None, None), strict=True)
+]
+"""Five of them fill a node. When all is well there is room for all, and none for one more of each."""
 BAD = {
     "crashes": TaskStatus(state=TaskState.FAILED, restart_count=2, message="exited with code 1"),
     "sick": TaskStatus(state=TaskState.RUNNING, health=Health.UNHEALTHY),
@@ -157,7 +164,7 @@ class Watch:
         self.wrong += [f"slot {slot} of {app} runs {count} times" for (slot, app), count in slots.items() if count > 1]
 
 
-async def _change(world: World) -> None:
+async def _change(world: World, apps: list[AppSpec]) -> None:
     rng, state = world.rng, world.machine.state
     app = rng.choice(sorted(state.apps))
     mine = [one for one in state.deployments.values() if one.app == app]
@@ -186,13 +193,9 @@ async def _change(world: World) -> None:
         # Who deletes an app has given up what may run of it on a lost node.
         case "renew" if app != ONCE and rng.random() < 0.3:
             await world.propose(c.DeleteApp(app))
-            await world.propose(c.DeployApp(_original(app)))
+            await world.propose(c.DeployApp(next(one for one in apps if one.name == app)))
         case _:
             world.raft.new_term()
-
-
-def _original(app: str) -> AppSpec:
-    return next(one for one in APPS if one.name == app)
 
 
 async def _end_all(world: World) -> None:
@@ -211,9 +214,17 @@ async def _end_all(world: World) -> None:
         await world.propose(c.CreateDeployment(app, Change(image="good"), mend, execute=True))
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 60))])
+@pytest.mark.parametrize(
+    ("apps", "seed"),
+    [
+        *(pytest.param(APPS, seed, id=f"{seed}") for seed in range(3)),
+        *(pytest.param(APPS, seed, id=f"{seed}", marks=pytest.mark.soak) for seed in range(3, 60)),
+        pytest.param(CROWDED, 0, id="crowded-0"),
+        *(pytest.param(CROWDED, seed, id=f"crowded-{seed}", marks=pytest.mark.soak) for seed in range(1, 60)),
+    ],
+)
 async def test_all_rollouts_end_and_nothing_is_lost_or_doubled(
-    seed: int, autojump_clock: trio.testing.MockClock
+    apps: list[AppSpec], seed: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -222,10 +233,10 @@ async def test_all_rollouts_end_and_nothing_is_lost_or_doubled(
         world.bad_images.update(BAD)
         await world.open()
         watch = Watch(world)
-        for app in APPS:
+        for app in apps:
             await world.propose(c.DeployApp(app))
         await world.settle()
-        await TROUBLE.run(world, lambda _: _change(world))
+        await TROUBLE.run(world, lambda _: _change(world, apps))
         await _end_all(world)
         await world.settle(timeout_s=1500)
         state = world.machine.state

@@ -133,3 +133,15 @@ def test_old_replicas_that_serve_nobody_make_room_for_what_may_mend_them() -> No
     place_all(feed)
     ill = feed.tasks()[2]
     assert rolling.plan(feed.state, ["web"]) == [c.RemoveTasks([ill.id])]
+
+
+def test_what_goes_on_without_room_leaves_no_old_replica_at_its_end() -> None:
+    """It was completed, and the app ran both revisions until somebody made room."""
+    strategy = RollingUpdate(max_surge=1, on_failure="continue", progress_deadline="10s", monitor=0)
+    feed = _full(strategy, spec("web", 4, cpu=3))
+    for _ in range(20):
+        feed.accepted(*rollout.plan(feed.state, 1000.0 + feed.machine.index + 20))
+        _walk(feed)
+    (deployment,) = feed.state.deployments.values()
+    assert deployment.status is DeploymentStatus.COMPLETED
+    assert {feed.state.spec_of(task).image for task in feed.tasks()} == {"new"}
