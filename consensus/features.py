@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from msgspec import Struct, inspect
+from msgspec import NODEFAULT, Struct, inspect
+from msgspec.structs import fields
 
 from consensus.commands.app import ScaleApp
 from consensus.commands.backup import (
@@ -125,8 +126,7 @@ def _levels(value: Any) -> Iterator[int]:
 @cache
 def _defaults(kind: type[Struct]) -> list[Any]:
     """One a field; what has none is not equal to anything."""
-    given = list(kind.__struct_defaults__)
-    return [object()] * (len(kind.__struct_fields__) - len(given)) + given
+    return [field.default if field.default_factory is NODEFAULT else field.default_factory() for field in fields(kind)]
 
 
 def not_known(level: int, what: str) -> str:

@@ -11,6 +11,10 @@ from consensus import features
 from consensus.commands.base import Command
 from consensus.entry import CommandId, Entry, encode
 from consensus.machine import Machine
+from consensus.model.deployment import Change
+from consensus.model.hook import Hook, Hooks
+from consensus.model.job import JobSpec
+from consensus.model.strategy import ABTesting, Variant
 from consensus.model.task import TaskStatus
 from consensus.outcomes import Done, Refusal
 from consensus.proposer import ClusterProposer, NotAccepted
@@ -49,6 +53,16 @@ def test_what_a_command_needs_is_what_is_new_in_it() -> None:
     for message, level in (("", 1), ("died", 2)):
         report = c.TaskReport("web.1.a", TaskStatus(message=message))
         assert features.level_of(c.ReportTasks("n1", [report], [])) == level
+
+
+def test_fields_that_are_left_out_need_nothing() -> None:
+    """Those of lists, too: their default is made anew for each value."""
+    hooks = Hooks(pre=Hook(command="true", image="migrate:1"))
+    test = ABTesting(variants=[Variant(image="web:2", percentage=50)], hooks=hooks)
+    plain = [c.DeployApp(spec("web")), c.CreateJob(JobSpec(name="job", image="job:1"))]
+    plain.append(c.CreateDeployment("web", Change(image="web:2"), test))
+    assert [features.level_of(command) for command in plain] == [1, 1, 1]
+    assert features.level_of(c.DeployApp(spec("web", image_architectures=["amd64"]))) == 2
 
 
 def test_the_level_is_raised_when_all_nodes_know_it_and_never_lowered() -> None:

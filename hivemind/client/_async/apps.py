@@ -36,7 +36,10 @@ class AsyncAppMethods(AsyncOperations):
         return typed(await self.delete(f"/apps/{path_part(name)}"), Done)
 
     async def update_app(self, app: Mapping[str, Any] | AppSpec) -> models.Updated:
-        """`app` is all of what it shall be, as for `deploy`; it is rolled out."""
+        """`app` is all of what it shall be, as for `deploy`; it is rolled out.
+
+        Without `image_digest`, its registry is asked anew which image its tag is.
+        """
         name = app["name"] if isinstance(app, Mapping) else app.name
         return typed(await self.put(f"/apps/{path_part(name)}", app), models.Updated)
 

@@ -37,7 +37,10 @@ class SyncAppMethods(SyncOperations):
         return typed(self.delete(f"/apps/{path_part(name)}"), Done)
 
     def update_app(self, app: Mapping[str, Any] | AppSpec) -> models.Updated:
-        """`app` is all of what it shall be, as for `deploy`; it is rolled out."""
+        """`app` is all of what it shall be, as for `deploy`; it is rolled out.
+
+        Without `image_digest`, its registry is asked anew which image its tag is.
+        """
         name = app["name"] if isinstance(app, Mapping) else app.name
         return typed(self.put(f"/apps/{path_part(name)}", app), models.Updated)
 
