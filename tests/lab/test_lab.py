@@ -24,9 +24,9 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
-def answers(address: str, port: int) -> bool:
+def answers(address: str, port: int, timeout_s: float = 0.3) -> bool:
     try:
-        with socket.create_connection((address, port), timeout=0.3):
+        with socket.create_connection((address, port), timeout_s):
             return True
     except OSError:
         return False
@@ -81,7 +81,7 @@ def test_a_partition_and_a_loss_and_their_ends(lab: Lab, served: int) -> None:
 def test_a_delay_is_felt(lab: Lab, served: int) -> None:
     lab.host(1).delay(80)
     started_s = time.monotonic()
-    assert answers(lab.host(1).address, served)
+    assert answers(lab.host(1).address, served, timeout_s=5)
     assert time.monotonic() - started_s >= 0.08
     lab.host(1).delay(0)
 
