@@ -208,8 +208,8 @@ DEPLOYMENT = Noun(
     permission="deployments:read",
     table="deployments",
     keys=lambda state: sorted(state.deployments, key=lambda i: (-state.deployments[i].created_at_s, i)),
-    item=lambda world, key: deployment_item(world.state.deployments[key]),
-    detail=lambda world, key: deployment_detail(world.state, world.state.deployments[key]),
+    item=lambda world, key: deployment_item(world.state, world.state.deployments[key], world.now_s),
+    detail=lambda world, key: deployment_detail(world.state, world.state.deployments[key], world.now_s),
     listing=Listing("deployments", DeploymentItem),
     type=DeploymentDetail,
 )

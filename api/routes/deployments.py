@@ -113,8 +113,9 @@ async def _record(call: Call, command: CreateDeployment) -> Recorded:
 
 
 async def list_deployments(call: Call) -> Answer:
-    newest_first = sorted(call.state.deployments.values(), key=lambda d: (-d.created_at_s, d.id))
-    return await call.listed(newest_first, deployment_item)
+    state, now_s = call.state, call.now_s
+    newest_first = sorted(state.deployments.values(), key=lambda d: (-d.created_at_s, d.id))
+    return await call.listed(newest_first, lambda deployment: deployment_item(state, deployment, now_s))
 
 
 async def create(call: Call) -> Answer:
@@ -139,7 +140,7 @@ async def create(call: Call) -> Answer:
 
 
 async def get_deployment(call: Call) -> Answer:
-    return Answer(deployment_detail(call.state, _deployment(call)))
+    return Answer(deployment_detail(call.state, _deployment(call), call.now_s))
 
 
 async def get_status(call: Call) -> Answer:

@@ -86,7 +86,7 @@ class RevisionItem(Struct, frozen=True, kw_only=True):
     spec: dict[str, Any]
 
 
-def deployment_item(deployment: Deployment) -> DeploymentItem:
+def deployment_item(state: State, deployment: Deployment, now_s: float) -> DeploymentItem:
     return DeploymentItem(
         id=deployment.id,
         app_name=deployment.app,
@@ -96,11 +96,18 @@ def deployment_item(deployment: Deployment) -> DeploymentItem:
         replicas=deployment.replicas,
         strategy=_strategy(deployment)["type"],
         status=deployment.status.value,
-        message=deployment.message,
+        message=_told(state, deployment, now_s),
         created_at=iso_utc(deployment.created_at_s),
         started_at=time_or_none(deployment.started_at_s),
         completed_at=time_or_none(deployment.completed_at_s),
     )
+
+
+def _told(state: State, deployment: Deployment, now_s: float) -> str:
+    """Of one that goes on, what its status says; of others, what became of them."""
+    if deployment.status is not DeploymentStatus.IN_PROGRESS:
+        return deployment.message
+    return deployment_message(state, state.apps.get(deployment.app), deployment, now_s)
 
 
 def _hook_item(state: State, hook: HookRun) -> HookItem:
@@ -116,7 +123,7 @@ def _hook_item(state: State, hook: HookRun) -> HookItem:
     )
 
 
-def deployment_detail(state: State, deployment: Deployment) -> DeploymentDetail:
+def deployment_detail(state: State, deployment: Deployment, now_s: float) -> DeploymentDetail:
     change = deployment.change
     return DeploymentDetail(
         id=deployment.id,
@@ -129,7 +136,7 @@ def deployment_detail(state: State, deployment: Deployment) -> DeploymentDetail:
         environment=(change.spec.env if change.spec is not None else change.environment) or {},
         labels=(change.spec.labels if change.spec is not None else change.labels) or {},
         status=deployment.status.value,
-        message=deployment.message,
+        message=_told(state, deployment, now_s),
         created_at=iso_utc(deployment.created_at_s),
         started_at=time_or_none(deployment.started_at_s),
         completed_at=time_or_none(deployment.completed_at_s),

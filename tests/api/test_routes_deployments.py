@@ -49,7 +49,10 @@ async def test_the_references_deployment_is_answered_as_it_says(admin: Any, worl
     )
     progress = await admin.get(f"/deployments/{deployment_id}/status")
     assert (progress["status"], progress["current_step"], progress["current_replicas"]) == ("in_progress", 1, 0)
-    assert progress["message"] == "Deploying new containers: 0 of 3 new replicas healthy"
+    told = "Deploying new containers: 0 of 3 new replicas healthy"
+    (item,) = (await admin.get("/deployments"))["deployments"]
+    detail, app = await admin.get(f"/deployments/{deployment_id}"), await admin.get("/apps/web")
+    assert {progress["message"], item["message"], detail["message"], app["deployment_message"]} == {told}
     assert await admin.send("POST", f"/deployments/{deployment_id}/rollback") == (
         200,
         {"id": deployment_id, "message": "Deployment rollback started"},

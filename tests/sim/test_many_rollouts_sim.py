@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from consensus import commands as c
 from consensus.model.app_spec import AppSpec
+from consensus.model.autoscale import Autoscale
 from consensus.model.deployment import Change, Deployment, DeploymentStatus
 from consensus.model.event import EventType
 from consensus.model.hook import Hook, Hooks
@@ -33,11 +34,12 @@ APPS = [
     spec("patient", 3, reschedule_after="15s"),
     spec("everywhere", mode="global"),
     spec(ONCE, 3, keep_lost=True),
+    spec("busy", 2, autoscale=Autoscale(min=2, max=5, cpu_target=50, down_window="20s")),
 ]
 PRIORITIES = {"api": "high-priority", "web": "low-priority", "patient": "low-priority"}
 CROWDED = [
     replace(app, resources=Resources(cpu=1.2), priority_class=PRIORITIES.get(app.name), min_available=least)
-    for app, least in zip(APPS, (None, None, "50%", None, None), strict=True)
+    for app, least in zip(APPS[:5], (None, None, "50%", None, None), strict=True)
 ]
 """Five of them fill a node. When all is well there is room for all, and none for one more of each."""
 BAD = {
@@ -49,7 +51,7 @@ TROUBLE = Trouble(
     times=50,
     per_s=0.25,
     changes=0.75,
-    kinds=(*KINDS, "drain"),
+    kinds=(*KINDS, "drain", "taint", "taint"),
     at_once=2,
     longest_s=30,
     longest_restart_s=70,
@@ -168,7 +170,8 @@ async def _change(world: World, apps: list[AppSpec]) -> None:
     rng, state = world.rng, world.machine.state
     app = rng.choice(sorted(state.apps))
     mine = [one for one in state.deployments.values() if one.app == app]
-    match rng.choice(["deploy", "deploy", "deploy", "scale", "restart", "promote", "back", "put", "term", "renew"]):
+    kinds = ["deploy", "deploy", "deploy", "scale", "load", "restart", "promote", "back", "put", "term", "renew"]
+    match rng.choice(kinds):
         case "deploy":
             image = rng.choice(["v1", "v2", "v3", *BAD])
             replicas = rng.choice([None, None, 2, 5])
@@ -184,6 +187,8 @@ async def _change(world: World, apps: list[AppSpec]) -> None:
                 await world.propose(c.CreateDeployment(app, Change(spec=new), execute=True))
         case "scale":
             await world.propose(c.ScaleApp(app, rng.randint(0, 6)))
+        case "load":
+            world.load.cores["busy"] = rng.uniform(0, 3)
         case "restart":
             await world.propose(c.RestartApp(app))
         case "promote" if mine:

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 from msgspec import Struct
 
-from consensus.commands import SetMaintenance
+from consensus.commands import ChangeNodeLabels, SetMaintenance
+from consensus.model.node import Taint
 from tests.sim.orchestrator_world import Machinery, World
 
 KINDS = ("power", "daemon", "restart", "pause", "drain")
+TAINTS = [Taint("out", effect=effect) for effect in ("NoSchedule", "NoExecute")]
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
@@ -67,6 +69,11 @@ class Trouble(Struct, frozen=True, kw_only=True):
                 node.pause()
                 await trio.sleep(rng.uniform(0.5, self.longest_s))
                 await node.resume()
+            case "taint":
+                taint = rng.choice(TAINTS)
+                await world.propose(ChangeNodeLabels(node.id, add_taints=[taint]))
+                await trio.sleep(rng.uniform(1, self.longest_s))
+                await world.propose(ChangeNodeLabels(node.id, remove_taints=[taint]))
             case "drain":
                 await world.propose(SetMaintenance(node.id, enable=True, drain=True))
                 await trio.sleep(rng.uniform(1, self.longest_s))
