@@ -122,12 +122,14 @@ class State(Struct, frozen=True, kw_only=True):
         return self.specs[task.app, task.revision]
 
     def waits_for_node(self, task: Task) -> bool:
-        """Whether it may still run on its node, that is lost, and must not run twice while its app, or its run, goes
-        on."""
+        """Whether it may still run on its node, that is lost, and must not run twice while its app, or its run, or
+        runs that never stand beside another, go on."""
         node = None if task.node_id is None else self.nodes.get(task.node_id)
         if node is None or node.status is not NodeStatus.LOST:
             return False
-        return (task.app in self.apps or (bool(task.run) and task.wanted)) and self.spec_of(task).keep_lost
+        job = self.jobs.get(task.app)
+        alone = job is not None and job.spec.concurrency_policy != "allow" and not task.ended
+        return (task.app in self.apps or (bool(task.run) and (task.wanted or alone))) and self.spec_of(task).keep_lost
 
     def outdated(self, task: Task) -> bool:
         """Whether a new replica must take the place of `task`: made before a restart, of a revision that nobody

@@ -115,6 +115,34 @@ def test_a_run_does_not_wait_for_containers_that_are_lost_with_their_node() -> N
     assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
 
 
+def test_what_must_not_run_twice_waits_for_the_lost_node_of_the_run_whose_place_it_takes() -> None:
+    """What was stopped there was forgotten, and the new run began although the old one may have run on."""
+    feed = feed_with(concurrency_policy="replace", keep_lost=True)
+    (old,) = start(feed)
+    feed.accepted(c.TriggerJob("backup"))
+    run = feed.state.runs_of("backup")[-1]
+    node = feed.state.nodes["n1"]
+    feed.accepted(c.SetNodeStatus("n1", expected=node.status, status=node.status.LOST))
+    assert lost.plan(feed.state, 2000.0) == []
+    assert plan_runs(feed, 2000.0) == []
+    feed.accepted(c.SetNodeStatus("n1", expected=node.status.LOST, status=node.status))
+    feed.report(TaskStatus(state=TaskState.STOPPED), old)
+    assert plan_runs(feed, 2000.0) == [c.AttemptRun(run.id, [1])]
+
+
+def test_it_waits_no_longer_when_the_lost_node_is_removed_or_the_job_is_deleted() -> None:
+    for give_up in (c.RemoveNode("n1", force=True), c.DeleteJob("backup")):
+        feed = feed_with(concurrency_policy="replace", keep_lost=True)
+        start(feed)
+        feed.accepted(c.TriggerJob("backup"))
+        run = feed.state.runs_of("backup")[-1]
+        node = feed.state.nodes["n1"]
+        feed.accepted(c.SetNodeStatus("n1", expected=node.status, status=node.status.LOST), give_up)
+        feed.accepted(*lost.plan(feed.state, 2000.0))
+        assert not feed.state.tasks
+        assert plan_runs(feed, 2000.0) == ([c.AttemptRun(run.id, [1])] if run.id in feed.state.runs else [])
+
+
 def test_a_drain_stops_the_attempt_and_the_next_begins_once_it_has_ended() -> None:
     feed = feed_with(retry_delay=0)
     (task_id,) = start(feed)
