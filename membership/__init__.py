@@ -17,8 +17,9 @@ and replayed claims change nothing. `store.py` keeps our own incarnation over re
 **Spreading the news** (`dissemination.py`, `packing.py`). News ride on pings and acks, each O(log n) times, least sent
 first, and in rounds of gossip besides (`gossip.py`). Vitals (`vitals.py`: load and the like, opaque to us) have a
 queue of their own and get only the room that news leave over. Gossip is only probably complete, so members also
-exchange all they know with a random other now and then, when they join, and with the dead, to heal partitions
-(`anti_entropy.py`). The layers above may send events to all along the same ways (`events.py`).
+exchange all they know with a random other now and then, when they join, and with the dead, to heal partitions: now
+and then, and at once with one that a layer above has met (`anti_entropy.py`). The layers above may send events to all
+along the same ways (`events.py`).
 
 **Knowing the distances** (`coordinates.py`). Acks carry network coordinates (Vivaldi), from which the round trip
 between any two members is estimated.

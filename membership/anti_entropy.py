@@ -28,7 +28,7 @@ from membership.events import EventBoard
 from membership.member import Member, MemberState, MemberTable
 from membership.messages import Alive, Dead, ExchangeBody, Left, MemberRecord, PushPull, Refusal, Suspect
 from membership.randomness import Randomness
-from membership.timers import PushPullTick, ReconnectTick, SettleTick
+from membership.timers import ContactRetry, PushPullTick, ReconnectTick, SettleTick
 from membership.view import View
 from membership.vitals import VitalsBoard
 
@@ -39,6 +39,9 @@ SCALE_FROM_MEMBERS = 32
 SETTLE_GOSSIP_INTERVALS = 2
 """After joining, one more push-pull with somebody after so many to twice as many gossip intervals: by then the news
 of who joined at the same time have had their chance."""
+
+CONTACT_RETRIES = 3
+"""A stream that was dialled while nothing came through takes seconds to fail, on both sides at once now and then."""
 
 
 def scaled_interval_s(interval_s: float, live_members: int) -> float:
@@ -71,6 +74,7 @@ class AntiEntropy:
         self._effects = effects
         self._rng = rng
         self._met_s: dict[str, float] = {}
+        self._retries: dict[str, int] = {}
 
     def join(self, peers: Sequence[str], now_s: float) -> None:
         """Push-pull with each; each gets a JoinOutcome."""
@@ -105,12 +109,19 @@ class AntiEntropy:
         if member is None or member.state is not MemberState.DEAD or name == self._own_name:
             return
         if now_s >= self._met_s.get(name, -math.inf) + self._config.probe_interval_s:
-            self._met_s[name] = now_s
+            self._met_s[name], self._retries[name] = now_s, CONTACT_RETRIES
+            self._ask(SyncExchange(name), now_s)
+
+    def contact_again(self, name: str, now_s: float) -> None:
+        """The exchange with one that was met has failed."""
+        member = self._table.get(name)
+        if member is not None and member.state is MemberState.DEAD:
             self._ask(SyncExchange(name), now_s)
 
     def forget(self, name: str) -> None:
         """A member was reaped."""
         self._met_s.pop(name, None)
+        self._retries.pop(name, None)
 
     def asked(self, number: int, peer: str, body: PushPull, now_s: float) -> None:
         """Answer another member's push-pull, and learn from it."""
@@ -142,9 +153,12 @@ class AntiEntropy:
             self._effects.append(JoinOutcome(token.peer, error))
 
     def failed(self, token: JoinExchange | SyncExchange, reason: str) -> None:
-        """A push-pull came to nothing; only a join has somebody who waits for it."""
+        """A push-pull came to nothing. Only a join has somebody who waits for it; who was met is asked again."""
         if isinstance(token, JoinExchange):
             self._effects.append(JoinOutcome(token.peer, reason))
+        elif self._retries.get(token.peer):
+            self._retries[token.peer] -= 1
+            self._effects.append(StartTimer(ContactRetry(token.peer), self._config.probe_interval_s))
 
     def _ask(self, token: JoinExchange | SyncExchange, now_s: float) -> None:
         self._effects.append(

@@ -73,6 +73,7 @@ from membership.probe import FailureDetector
 from membership.randomness import Randomness
 from membership.rtt import RoundTrips
 from membership.timers import (
+    ContactRetry,
     DirectProbeTimeout,
     GossipTick,
     ProbePeriod,
@@ -282,6 +283,8 @@ class Swim:
                 self._anti_entropy.sync(now_s)
             case ReconnectTick():
                 self._anti_entropy.reconnect_tick(now_s)
+            case ContactRetry():
+                self._anti_entropy.contact_again(timer.name, now_s)
             case ReapTick():
                 self._effects.append(StartTimer(ReapTick(), self.config.reap_after_s / REAP_CHECKS))
                 if not self._view.leaving:

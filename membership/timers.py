@@ -66,6 +66,12 @@ class ReconnectTick(Struct, frozen=True):
     """Try one of the dead."""
 
 
+class ContactRetry(Struct, frozen=True):
+    """Ask a dead member, that a layer above has met, once more."""
+
+    name: str
+
+
 class ReapTick(Struct, frozen=True):
     """Forget the long dead."""
 
@@ -82,5 +88,6 @@ Timer: TypeAlias = (
     | PushPullTick
     | SettleTick
     | ReconnectTick
+    | ContactRetry
     | ReapTick
 )

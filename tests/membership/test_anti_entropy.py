@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from membership import lan
-from membership.anti_entropy import scaled_interval_s
+from membership.anti_entropy import CONTACT_RETRIES, scaled_interval_s
 from membership.effects import (
     AnswerExchange,
     Exchange,
@@ -175,6 +175,29 @@ def test_the_dead_are_tried_at_once_when_a_layer_above_has_met_them(kit: Any, me
     assert asked("a", 10.9) == [], "many connections are one contact"
     assert asked("a", 11.0) == ["a"]
     assert [asked(name, 20.0) for name in ("b", "l", "me", "stranger")] == [[]] * 4
+
+
+def test_a_contact_is_followed_up_a_few_times(kit: Any, me: Any) -> None:
+    """The stream that was used may have been dialled while nothing came through."""
+    me.hear(kit.alive("a"), Dead("a", 1, "b"))
+    [question] = kit.only(Exchange, me.swim.handle(Contact("a"), 0.0))
+    tries = 0
+    while starts := kit.only(StartTimer, me.swim.handle(ExchangeFailed(question.token, "no answer"), 0.0)):
+        [retry] = starts
+        assert retry.delay_s == lan().probe_interval_s
+        [question] = kit.only(Exchange, me.swim.handle(TimerFired(retry.timer), 0.0))
+        tries += 1
+    assert tries == CONTACT_RETRIES
+    [question] = kit.only(Exchange, me.swim.handle(TimerFired(ReconnectTick()), 9.0))
+    assert not kit.only(StartTimer, me.swim.handle(ExchangeFailed(question.token, "no answer"), 9.0)), "no contact"
+
+
+def test_a_contact_is_over_when_the_member_is_back(kit: Any, me: Any) -> None:
+    me.hear(kit.alive("a"), Dead("a", 1, "b"))
+    [question] = kit.only(Exchange, me.swim.handle(Contact("a"), 0.0))
+    [retry] = kit.only(StartTimer, me.swim.handle(ExchangeFailed(question.token, "no answer"), 0.0))
+    me.hear(kit.alive("a", 2))
+    assert not kit.only(Exchange, me.swim.handle(TimerFired(retry.timer), 1.0))
 
 
 def test_who_has_left_alone_with_the_dead_still_ticks(kit: Any, me: Any) -> None:
