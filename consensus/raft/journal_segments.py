@@ -142,8 +142,10 @@ class JournalSegments:
         self._synced = length
 
     def drop(self, first_index: int) -> None:
-        """Remove the segments that only have entries before `first_index`."""
+        """Remove the segments that only have entries before `first_index`, when what stays is durable."""
         while self.count > 1 and self._segments[1].first_index <= first_index:
+            # A crash could else leave a last segment without a record, and nothing before it.
+            self.sync()
             self._remove([self._segments[0].number])
             del self._segments[0]
 

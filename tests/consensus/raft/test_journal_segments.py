@@ -162,6 +162,19 @@ def test_any_damage_to_any_segment_is_refused_or_costs_nothing(no_syncs, whole, 
     assert len(entries) == 31
 
 
+def test_what_stays_is_durable_before_anything_is_dropped(tmp_path):
+    """Else a crash after the drop would leave a segment whose only records were never synced, and be called damage."""
+    folder = fresh(tmp_path)
+    log, entries = open_segments(folder, SEGMENT_BYTES)
+    batch = [Entry(b"\0" + bytes(89), 2 + number, 1) for number in range(9)]
+    log.append(batch)
+    log.drop(batch[-1].index)
+    tail, synced_bytes = log._segments[-1], log._synced
+    log.close()
+    os.truncate(segment_path(folder, tail.number), synced_bytes)
+    assert read(folder) == [*entries, *batch][tail.first_index - 1 :]
+
+
 def test_torn_tail_with_a_whole_record_after_it_is_cut(tmp_path):
     """Pages of one unsynced batch may reach the disk in any order: nobody was promised any of it."""
     folder = fresh(tmp_path, 1)
