@@ -36,7 +36,7 @@ from consensus.state import State
 
 S = TypeVar("S")
 T = TypeVar("T")
-SLICE = 500
+SLICE = 100
 MAX_KEY_LENGTH = 255
 MAX_TARGET_LENGTH = 500
 
@@ -237,7 +237,7 @@ class Call:
     async def listed(self, sources: Sequence[S], show: Callable[[S], Struct]) -> Answer:
         """The page that was asked for of what `show` makes of `sources`.
 
-        Long lists are made in slices, so that nobody waits for them, and only the page where it can be cut first.
+        They are made in slices, so that nobody waits for them, and only the page where it can be cut first.
         `sources` must not change meanwhile: they come from one State.
         """
         listing = self.route.listing
@@ -246,16 +246,17 @@ class Call:
         request = lists.read(self.query, listing)
         if self.route.place is None and not self.reach.everywhere:
             request = replace(request, filters=(self._within, *request.filters))
+        total = len(sources)
         if request.as_they_come:
-            page = [show(source) for source in sources[request.offset : request.offset + request.limit]]
-            return Answer(lists.page_of(page, len(sources), request, listing))
-        chosen: list[Struct] = []
+            sources = sources[request.offset : request.offset + request.limit]
+        found: list[Struct] = []
         for start in range(0, len(sources), SLICE):
-            chosen += [item for item in map(show, sources[start : start + SLICE]) if request.wants(item)]
+            found += [item for item in map(show, sources[start : start + SLICE]) if request.wants(item)]
             await trio.lowlevel.checkpoint()
-        chosen = lists.in_order(chosen, request)
-        page = chosen[request.offset : request.offset + request.limit]
-        return Answer(lists.page_of(page, len(chosen), request, listing))
+        if request.as_they_come:
+            return Answer(lists.page_of(found, total, request, listing))
+        page = lists.in_order(found, request)[request.offset : request.offset + request.limit]
+        return Answer(lists.page_of(page, len(found), request, listing))
 
 
 def refuse_problems(problems: Iterable[tuple[str, str]]) -> None:

@@ -23,6 +23,7 @@ from api.views.container import (
     container_item,
     in_order,
     out_of_sight,
+    revision_number,
 )
 from consensus.model.task import Task, TaskState
 from consensus.timestamp import iso_utc
@@ -69,7 +70,8 @@ async def list_containers(call: Call) -> Answer:
     tasks = call.services.order.get("tasks", state.tasks, lambda: in_order(state))
 
     def item(task: Task) -> ContainerItem:
-        return items.get((task.id, out_of_sight(state, task)), task, lambda: container_item(state, task))
+        beside = (out_of_sight(state, task), revision_number(state, task))
+        return items.get((task.id, *beside), task, lambda: container_item(state, task))
 
     return await call.listed(tasks, item)
 

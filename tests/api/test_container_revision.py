@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from api.views.container import container_item
 from consensus import commands as c
 from consensus.model.deployment import Change, Deployment, Move
@@ -32,3 +34,19 @@ def test_it_is_the_number_of_the_apps_history_once_it_is_in_there() -> None:
     feed.accepted(c.CreateJob(JobSpec(name="report", image="busybox")))
     (attempt,) = feed.tasks("report")
     assert container_item(feed.state, attempt).revision is None
+
+
+async def test_the_list_shows_it_as_soon_as_the_history_has_it(admin: Any, world: Any) -> None:
+    """Nothing else changes about the replica then."""
+    await world.deploy("web", replicas=1)
+    await world.propose(c.CreateDeployment("web", Change(image="new"), BlueGreen(keep_old="1m"), execute=True))
+    (made,) = world.machine.state.deployments.values()
+    await world.propose(c.CreateTasks("web", [1], made.new_revisions[0]))
+
+    async def shown() -> list[int | None]:
+        found = [item["revision"] for item in (await admin.get("/containers"))["containers"]]
+        return sorted(found, key=lambda number: number or 0)
+
+    assert await shown() == [None, 1]
+    await world.propose(c.AdvanceDeployment(made.id, made.version, Move.PROMOTE))
+    assert await shown() == [1, 2]
