@@ -90,7 +90,9 @@ class Standing:
                         raise Unavailable("no leader can confirm a consistent read now")
                     index = await self._channel.call(leader_id, BARRIER_SERVICE, None, timeout_s=BARRIER_TIMEOUT_S)
                 await self._raft.wait_applied(index)
-        except (RaftError, PeerError, trio.TooSlowError) as error:
+        except trio.TooSlowError as error:
+            raise Unavailable(f"no leader confirmed a consistent read within {BARRIER_TIMEOUT_S:g} s") from error
+        except (RaftError, PeerError) as error:
             raise Unavailable(f"no leader confirmed a consistent read: {error}") from error
 
     def why_removed(self, node_id: str) -> str | None:

@@ -18,6 +18,7 @@ import httpx2
 import trio
 
 from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
 
 NOWHERE = "place=nowhere"
 """An affinity that no node satisfies: tasks are made and stay pending, so that only the log is at work."""
@@ -191,9 +192,20 @@ def _all(client: httpx2.Client, noun: str, *, key: str = "name") -> dict[str, di
     items: dict[str, dict[str, Any]] = {}
     offset: int | None = 0
     while offset is not None:
-        answer = client.get(f"/api/{noun}", params={"limit": 1000, "offset": offset, "consistent": "true"})
-        assert answer.status_code == 200, answer.text
-        data = answer.json()["data"]
+        data = _page(client, noun, offset)
         items |= {item[key]: item for item in data[noun]}
         offset = data["pagination"]["next_offset"]
     return items
+
+
+def _page(client: httpx2.Client, noun: str, offset: int) -> dict[str, Any]:
+    """Confirmed with the leader; a moment after a loss there may be none that can."""
+
+    def answered() -> httpx2.Response | None:
+        answer = client.get(f"/api/{noun}", params={"limit": 1000, "offset": offset, "consistent": "true"})
+        return None if answer.status_code == 503 else answer
+
+    answer = wait_until(answered, 30, f"a confirmed list of {noun}")
+    assert answer is not None
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["data"])
